@@ -1,0 +1,128 @@
+//! The commands: what can be done, by `rpc` and by REST alike.
+
+use serde_json::Value;
+
+use crate::accounts::ProfilePatch;
+use crate::check::{self, Check, FieldError};
+use crate::rest::Deleted;
+use crate::table::message_table;
+use crate::tasks::{NewTask, NewTaskList, TaskListPatch, TaskMove, TaskPatch};
+use crate::workspaces::{MemberRef, NewWidget, NewWorkspace, WidgetMove, WidgetPatch, WorkspacePatch};
+
+message_table! {
+    /// A command. Its serialized form is also its fingerprint: same `op`, other form, is refused.
+    pub enum Command {
+        /// Change my profile.
+        "profile.update" => ProfileUpdate(ProfilePatch),
+        /// Make a list.
+        "task_list.create" => TaskListCreate(NewTaskList),
+        /// Rename or describe a list.
+        "task_list.update" => TaskListUpdate(TaskListPatch),
+        /// Delete a list with its tasks.
+        "task_list.delete" => TaskListDelete(Deleted),
+        /// Add a task to a list.
+        "task.create" => TaskCreate(NewTask),
+        /// Change or tick a task.
+        "task.update" => TaskUpdate(TaskPatch),
+        /// Put a task elsewhere.
+        "task.move" => TaskMove(TaskMove),
+        /// Delete a task.
+        "task.delete" => TaskDelete(Deleted),
+        /// Make a room; I own it.
+        "workspace.create" => WorkspaceCreate(NewWorkspace),
+        /// Change a room's name, background or settings.
+        "workspace.update" => WorkspaceUpdate(WorkspacePatch),
+        /// Delete a room; the owner only.
+        "workspace.delete" => WorkspaceDelete(Deleted),
+        /// Let somebody in; the owner only.
+        "member.add" => MemberAdd(MemberRef),
+        /// Put somebody out (the owner), or leave.
+        "member.remove" => MemberRemove(MemberRef),
+        /// Add a widget to a room.
+        "widget.create" => WidgetCreate(NewWidget),
+        /// Change a widget's title or settings.
+        "widget.update" => WidgetUpdate(WidgetPatch),
+        /// Drop a widget in a new place.
+        "widget.move" => WidgetMove(WidgetMove),
+        /// Take a widget away.
+        "widget.delete" => WidgetDelete(Deleted),
+    }
+}
+
+/// Why a command could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandError {
+    /// No line of the table has this name.
+    UnknownMethod,
+    /// The payload has the wrong shape.
+    Malformed(String),
+    /// The shape is right, a value is not.
+    Field(FieldError),
+}
+
+impl Command {
+    /// Reads a command from its name and payload, and checks it.
+    pub fn read(method: &str, data: Value) -> Result<Self, CommandError> {
+        let Some(name) = Self::NAMES.iter().find(|name| **name == method) else {
+            return Err(CommandError::UnknownMethod);
+        };
+        check::no_nul(&data).map_err(CommandError::Field)?;
+        let tagged = Value::Object([("type".into(), Value::from(*name)), ("data".into(), data)].into_iter().collect());
+        let command: Command =
+            serde_json::from_value(tagged).map_err(|error| CommandError::Malformed(error.to_string()))?;
+        command.check().map_err(CommandError::Field)?;
+        Ok(command)
+    }
+}
+
+impl Check for Command {
+    fn check(&self) -> Result<(), FieldError> {
+        match self {
+            Command::ProfileUpdate(c) => c.check(),
+            Command::TaskListCreate(c) => c.check(),
+            Command::TaskListUpdate(c) => c.check(),
+            Command::TaskCreate(c) => c.check(),
+            Command::TaskUpdate(c) => c.check(),
+            Command::WorkspaceCreate(c) => c.check(),
+            Command::WorkspaceUpdate(c) => c.check(),
+            Command::WidgetCreate(c) => c.check(),
+            Command::WidgetUpdate(c) => c.check(),
+            Command::WidgetMove(c) => c.check(),
+            Command::TaskMove(_)
+            | Command::TaskListDelete(_)
+            | Command::TaskDelete(_)
+            | Command::WorkspaceDelete(_)
+            | Command::MemberAdd(_)
+            | Command::MemberRemove(_)
+            | Command::WidgetDelete(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_command_is_read_by_name() {
+        let read = Command::read("task_list.create", json!({"name": "Today"})).unwrap();
+        assert_eq!(read, Command::TaskListCreate(NewTaskList { name: "Today".into(), description: None }));
+        assert_eq!(read.name(), "task_list.create");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        assert_eq!(Command::read("task.fly", json!({})), Err(CommandError::UnknownMethod));
+        assert!(matches!(
+            Command::read("task_list.create", json!({"name": "a", "owner": 1})),
+            Err(CommandError::Malformed(_))
+        ));
+        assert!(matches!(Command::read("task_list.create", json!({"name": "a\u{0}"})), Err(CommandError::Field(_))));
+        assert!(matches!(Command::read("task_list.create", json!({"name": ""})), Err(CommandError::Field(_))));
+        assert!(matches!(
+            Command::read("task_list.update", json!({"id": uuid::Uuid::nil(), "name": null})),
+            Err(CommandError::Malformed(_))
+        ));
+    }
+}

@@ -1,0 +1,240 @@
+//! What a client sends: one command per line of a text frame.
+//!
+//! Source: `client.proto` of the Centrifuge protocol, in its JSON form. Fields that we do not use
+//! are ignored. Everything borrows from the frame; nothing is copied to read a command.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// One command. The first request that is present, in the order of the fields, is the command.
+#[derive(Debug, Default, Deserialize)]
+pub struct ClientCommand<'a> {
+    /// The reply carries the same number; 0 only for `send` and pong.
+    #[serde(default)]
+    pub id: u32,
+    /// Opens the session.
+    #[serde(borrow, default)]
+    pub connect: Option<Connect<'a>>,
+    /// Not used by SDKs of this generation; answered all the same.
+    #[serde(default)]
+    pub ping: Option<Empty>,
+    /// Starts a subscription.
+    #[serde(borrow, default)]
+    pub subscribe: Option<Subscribe<'a>>,
+    /// Ends a subscription.
+    #[serde(borrow, default)]
+    pub unsubscribe: Option<ChannelOnly<'a>>,
+    /// A slot value or a broadcast.
+    #[serde(borrow, default)]
+    pub publish: Option<Publish<'a>>,
+    /// Who is in the channel.
+    #[serde(borrow, default)]
+    pub presence: Option<ChannelOnly<'a>>,
+    /// How many are in the channel.
+    #[serde(borrow, default)]
+    pub presence_stats: Option<ChannelOnly<'a>>,
+    /// The log of a channel.
+    #[serde(borrow, default)]
+    pub history: Option<History<'a>>,
+    /// A command of the table in [`crate::command`].
+    #[serde(borrow, default)]
+    pub rpc: Option<Rpc<'a>>,
+    /// Like publish, without a reply.
+    #[serde(borrow, default)]
+    pub send: Option<Send<'a>>,
+    /// A new token for this connection.
+    #[serde(borrow, default)]
+    pub refresh: Option<Refresh<'a>>,
+    /// Not available here.
+    #[serde(default)]
+    pub sub_refresh: Option<Empty>,
+}
+
+/// A request without fields that we read.
+#[derive(Debug, Deserialize)]
+pub struct Empty {}
+
+/// `connect`
+#[derive(Debug, Deserialize)]
+pub struct Connect<'a> {
+    /// `shs_…`; without one, the cookie of the upgrade counts.
+    #[serde(borrow, default)]
+    pub token: Cow<'a, str>,
+}
+
+/// `subscribe`
+#[derive(Debug, Deserialize)]
+pub struct Subscribe<'a> {
+    /// The channel's name.
+    #[serde(borrow, default)]
+    pub channel: Cow<'a, str>,
+    /// Whether `offset` and `epoch` are a position to go on from.
+    #[serde(default)]
+    pub recover: bool,
+    /// The last number seen; absent is 0, "before the first event".
+    #[serde(default)]
+    pub offset: u64,
+    /// The epoch of that number.
+    #[serde(borrow, default)]
+    pub epoch: Cow<'a, str>,
+    /// Bits: 1 channel compaction (ignored), 2 reject unrecovered.
+    #[serde(default)]
+    pub flag: i64,
+    /// Whether joins and leaves are wanted.
+    #[serde(default)]
+    pub join_leave: bool,
+    /// Kinds of subscription other than a stream are not available.
+    #[serde(default, rename = "type")]
+    pub kind: i64,
+    /// A publication filter; not supported.
+    #[serde(borrow, default)]
+    pub tf: Option<&'a RawValue>,
+}
+
+impl Subscribe<'_> {
+    /// The client would rather load its state again than live with a hole.
+    pub fn reject_unrecovered(&self) -> bool {
+        self.flag & 2 != 0
+    }
+}
+
+/// A request about one channel.
+#[derive(Debug, Deserialize)]
+pub struct ChannelOnly<'a> {
+    /// The channel's name.
+    #[serde(borrow, default)]
+    pub channel: Cow<'a, str>,
+}
+
+/// `publish`
+#[derive(Debug, Deserialize)]
+pub struct Publish<'a> {
+    /// The channel's name.
+    #[serde(borrow, default)]
+    pub channel: Cow<'a, str>,
+    /// A [`crate::live::Publication`].
+    #[serde(borrow, default)]
+    pub data: Option<&'a RawValue>,
+}
+
+/// `history`
+#[derive(Debug, Deserialize)]
+pub struct History<'a> {
+    /// The channel's name.
+    #[serde(borrow, default)]
+    pub channel: Cow<'a, str>,
+    /// How many at most; 0 asks for the position only, negative for as many as allowed.
+    #[serde(default)]
+    pub limit: i64,
+    /// Exclusive start.
+    #[serde(borrow, default)]
+    pub since: Option<Since<'a>>,
+    /// Newest first.
+    #[serde(default)]
+    pub reverse: bool,
+}
+
+/// A position in a request.
+#[derive(Debug, Deserialize)]
+pub struct Since<'a> {
+    /// The last number seen.
+    #[serde(default)]
+    pub offset: u64,
+    /// Its epoch.
+    #[serde(borrow, default)]
+    pub epoch: Cow<'a, str>,
+}
+
+/// `rpc`
+#[derive(Debug, Deserialize)]
+pub struct Rpc<'a> {
+    /// A command's name, such as `task.create`.
+    #[serde(borrow, default)]
+    pub method: Cow<'a, str>,
+    /// Its fields, and optionally `op`.
+    #[serde(borrow, default)]
+    pub data: Option<&'a RawValue>,
+}
+
+/// `send`
+#[derive(Debug, Deserialize)]
+pub struct Send<'a> {
+    /// `{"channel", "type", "key", "data"}`
+    #[serde(borrow, default)]
+    pub data: Option<&'a RawValue>,
+}
+
+/// `refresh`
+#[derive(Debug, Deserialize)]
+pub struct Refresh<'a> {
+    /// The new token.
+    #[serde(borrow, default)]
+    pub token: Cow<'a, str>,
+}
+
+/// Why a line could not be read as a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    /// No id to answer to: the connection is closed with 3501.
+    Malformed,
+    /// A JSON object with an id whose content is wrong: error 107 to that id.
+    Bad(u32),
+}
+
+impl<'a> ClientCommand<'a> {
+    /// Reads one line of a frame.
+    pub fn parse(line: &'a str) -> Result<Self, Unreadable> {
+        #[derive(Deserialize)]
+        struct IdOnly {
+            id: u32,
+        }
+        serde_json::from_str(line).map_err(|_| match serde_json::from_str::<IdOnly>(line) {
+            // Arrays deserialize into structs too; a command is an object.
+            Ok(IdOnly { id }) if id > 0 && line.trim_start().starts_with('{') => Unreadable::Bad(id),
+            _ => Unreadable::Malformed,
+        })
+    }
+
+    /// A client's answer to a ping: an object without a request and without an id.
+    pub fn is_pong(&self) -> bool {
+        self.id == 0
+            && self.connect.is_none()
+            && self.ping.is_none()
+            && self.subscribe.is_none()
+            && self.unsubscribe.is_none()
+            && self.publish.is_none()
+            && self.presence.is_none()
+            && self.presence_stats.is_none()
+            && self.history.is_none()
+            && self.rpc.is_none()
+            && self.send.is_none()
+            && self.refresh.is_none()
+            && self.sub_refresh.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_the_sdks_send() {
+        let line = r#"{"id":5,"subscribe":{"channel":"user:7f","flag":3,"recover":true,"offset":40,"epoch":"k3v9","positioned":true}}"#;
+        let command = ClientCommand::parse(line).unwrap();
+        let subscribe = command.subscribe.unwrap();
+        assert_eq!((command.id, subscribe.offset, &*subscribe.epoch), (5, 40, "k3v9"));
+        assert!(subscribe.reject_unrecovered() && subscribe.recover);
+        assert!(ClientCommand::parse("{}").unwrap().is_pong());
+    }
+
+    #[test]
+    fn tells_malformed_from_bad() {
+        assert_eq!(ClientCommand::parse("[5]").unwrap_err(), Unreadable::Malformed);
+        assert_eq!(ClientCommand::parse("").unwrap_err(), Unreadable::Malformed);
+        assert_eq!(ClientCommand::parse("nope").unwrap_err(), Unreadable::Malformed);
+        assert_eq!(ClientCommand::parse(r#"{"id":-1,"rpc":{}}"#).unwrap_err(), Unreadable::Malformed);
+        assert_eq!(ClientCommand::parse(r#"{"id":7,"subscribe":{"channel":5}}"#).unwrap_err(), Unreadable::Bad(7));
+    }
+}

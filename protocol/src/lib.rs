@@ -1,0 +1,31 @@
+//! The wire of Studyhall: what clients send, what they get, and what it means.
+//!
+//! - [`frame`]: commands, replies and pushes of the Centrifuge client protocol, in JSON.
+//! - [`channel`]: the names of the channels.
+//! - [`command`] and [`event`]: the two tables. One line per command, one line per event.
+//! - [`state`]: what a channel's events add up to; `state(p) + events(p, q] = state(q)`.
+//! - [`accounts`], [`tasks`], [`workspaces`]: the payloads, in the words of the schema.
+//! - [`error`]: error, unsubscribe and disconnect codes.
+//!
+//! This crate knows no server. Whoever builds a client in Rust depends on it alone.
+
+pub mod accounts;
+pub mod channel;
+pub mod check;
+pub mod command;
+pub mod encode;
+pub mod error;
+pub mod event;
+pub mod frame;
+pub mod live;
+pub mod patch;
+pub mod rest;
+pub mod state;
+mod table;
+pub mod tasks;
+pub mod workspaces;
+
+pub use channel::Channel;
+pub use command::Command;
+pub use event::{Event, EventRecord};
+pub use rest::{Answer, Position};
