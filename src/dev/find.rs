@@ -39,13 +39,22 @@ pub(super) fn postgres(given: Option<&Path>, cluster: Option<(u32, &Path)>) -> R
     let found = match given {
         Some(given) => {
             let Some(major) = postgres_major(given) else {
-                bail!("STUDYHALL_PG_BIN is {}, and there are no working `postgres` and `initdb` in it", given.display())
+                bail!(
+                    "STUDYHALL_PG_BIN is {}, and there are no working `postgres` and `initdb` in it",
+                    given.display()
+                )
             };
             BTreeMap::from([(major, given.to_owned())])
         }
         None => installed(),
     };
-    let list = || found.iter().map(|(major, bin)| format!("{major} ({})", bin.display())).collect::<Vec<_>>().join(", ");
+    let list = || {
+        found
+            .iter()
+            .map(|(major, bin)| format!("{major} ({})", bin.display()))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     if let Some((major, dir)) = cluster {
         if let Some(bin) = found.get(&major) {
             return Ok(bin.clone());
@@ -65,7 +74,9 @@ pub(super) fn postgres(given: Option<&Path>, cluster: Option<(u32, &Path)>) -> R
             "PostgreSQL {POSTGRES_MAJOR_MIN} or newer is needed; on this machine is: {}. Install a newer one:\n  {INSTALL_POSTGRES}",
             list()
         ),
-        None => bail!("PostgreSQL {POSTGRES_MAJOR_MIN} or newer is needed and was not found. Install it:\n  {INSTALL_POSTGRES}"),
+        None => bail!(
+            "PostgreSQL {POSTGRES_MAJOR_MIN} or newer is needed and was not found. Install it:\n  {INSTALL_POSTGRES}"
+        ),
     }
 }
 
@@ -76,7 +87,9 @@ pub(super) fn redis() -> Result<PathBuf> {
         let places = REDIS_PLACES.iter().map(|place| Path::new(place).join(name));
         for program in on_path(name).into_iter().chain(places) {
             // "Redis server v=7.0.15 sha=…"
-            let Some(version) = say(&program, "--version") else { continue };
+            let Some(version) = say(&program, "--version") else {
+                continue;
+            };
             let major = version.split_once("v=").and_then(|(_, rest)| leading_number(rest));
             if major.is_some_and(|major| major >= REDIS_MAJOR_MIN) {
                 return Ok(program);
@@ -119,10 +132,16 @@ fn postgres_major(bin: &Path) -> Option<u32> {
 }
 
 fn matching(place: &str) -> Vec<PathBuf> {
-    let Some((before, after)) = place.split_once('*') else { return vec![PathBuf::from(place)] };
+    let Some((before, after)) = place.split_once('*') else {
+        return vec![PathBuf::from(place)];
+    };
     let (parent, prefix) = before.rsplit_once('/').unwrap_or(("", before));
-    let Ok(entries) = fs::read_dir(parent) else { return Vec::new() };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let Ok(entries) = fs::read_dir(parent) else {
+        return Vec::new();
+    };
+    let names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
     let mut found: Vec<_> = names
         .filter(|name| name.starts_with(prefix))
         .map(|name| PathBuf::from(format!("{parent}/{name}{after}")))
@@ -144,7 +163,10 @@ fn say(program: &Path, option: &str) -> Option<String> {
 
 fn output(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn leading_number(text: &str) -> Option<u32> {

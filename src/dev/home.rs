@@ -22,7 +22,7 @@ pub(super) struct Home {
     pub run: PathBuf,
     /// Whom the servers run as, if not as ourselves.
     pub account: Option<Account>,
-    _lock: File,
+    _locks: Vec<File>,
 }
 
 /// The unprivileged user of the servers: PostgreSQL refuses to run as root.
@@ -37,18 +37,27 @@ impl Home {
     /// Creates the directory where it is missing, and takes it.
     pub fn open(data: &Path) -> Result<Home> {
         let data = create(data)?;
-        let lock = lock(&data)?;
+        let mut locks = vec![lock(&data)?];
         let mut account = None;
         let mut dir = data.clone();
         if Uid::effective().is_root() {
             let chosen = Account::of_cluster(&data).map_or_else(Account::usual, Ok)?;
-            dir = reachable(data, &chosen)?;
+            dir = reachable(&data, &chosen)?;
+            if dir != data {
+                // A copied data directory names the same place as the original.
+                locks.push(lock(&dir)?);
+            }
             account = Some(Account::of_cluster(&dir).unwrap_or(chosen));
         } else {
             refuse_foreign(&dir)?;
         }
         let run = socket_directory(&dir, account.as_ref())?;
-        Ok(Home { dir, run, account, _lock: lock })
+        Ok(Home {
+            dir,
+            run,
+            account,
+            _locks: locks,
+        })
     }
 
     /// A directory of the servers' user below this one, closed to others.
@@ -62,16 +71,26 @@ impl Home {
 impl Account {
     /// The owner of an existing cluster keeps it, whatever users were added since.
     fn of_cluster(dir: &Path) -> Option<Account> {
-        let owner = fs::symlink_metadata(dir.join("postgres")).ok().filter(|meta| meta.uid() != 0)?;
+        let owner = fs::symlink_metadata(dir.join("postgres"))
+            .ok()
+            .filter(|meta| meta.uid() != 0)?;
         let name = User::from_uid(Uid::from_raw(owner.uid())).ok().flatten();
         let name = name.map_or_else(|| owner.uid().to_string(), |user| user.name);
-        Some(Account { name, uid: owner.uid(), gid: owner.gid() })
+        Some(Account {
+            name,
+            uid: owner.uid(),
+            gid: owner.gid(),
+        })
     }
 
     fn usual() -> Result<Account> {
         for name in ["postgres", "nobody"] {
             if let Some(user) = User::from_name(name).with_context(|| format!("cannot look up the user {name}"))? {
-                return Ok(Account { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() });
+                return Ok(Account {
+                    name: user.name,
+                    uid: user.uid.as_raw(),
+                    gid: user.gid.as_raw(),
+                });
             }
         }
         bail!(
@@ -97,7 +116,12 @@ impl Account {
 }
 
 fn create(data: &Path) -> Result<PathBuf> {
-    let what = || format!("cannot create the data directory {}; set STUDYHALL_DATA to another place", data.display());
+    let what = || {
+        format!(
+            "cannot create the data directory {}; set STUDYHALL_DATA to another place",
+            data.display()
+        )
+    };
     if !data.exists() {
         fs::create_dir_all(data).with_context(what)?;
         // Open whatever the umask says: the servers' user has to pass. What is private is closed by itself below.
@@ -110,10 +134,19 @@ fn create(data: &Path) -> Result<PathBuf> {
 fn lock(data: &Path) -> Result<File> {
     let path = data.join("lock");
     let what = || {
-        format!("cannot write {}; make it yours, or set STUDYHALL_DATA to another directory", path.display())
+        format!(
+            "cannot write {}; make it yours, or set STUDYHALL_DATA to another directory",
+            path.display()
+        )
     };
     let mut options = OpenOptions::new();
-    let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).with_context(what)?;
+    let mut file = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .with_context(what)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -135,7 +168,7 @@ fn lock(data: &Path) -> Result<File> {
 
 /// A data directory below a closed one, such as root's home, is of no use to another user; then the servers live
 /// elsewhere. The file `location` keeps that choice, so that a later change of modes does not hide the data.
-fn reachable(data: PathBuf, account: &Account) -> Result<PathBuf> {
+fn reachable(data: &Path, account: &Account) -> Result<PathBuf> {
     let note = data.join("location");
     if let Ok(noted) = fs::read_to_string(&note) {
         let noted = PathBuf::from(noted.trim_end());
@@ -143,26 +176,29 @@ fn reachable(data: PathBuf, account: &Account) -> Result<PathBuf> {
             return Ok(noted);
         }
     }
-    if account.reaches(&data)? {
-        return Ok(data);
+    if account.reaches(data)? {
+        return Ok(data.to_owned());
     }
     if data.parent().map_or(Ok(true), |parent| account.reaches(parent))? {
         // Only the data directory itself is closed, and that one is ours to open.
-        let mode = fs::metadata(&data)?.permissions().mode();
-        fs::set_permissions(&data, Permissions::from_mode(mode | 0o011))
+        let mode = fs::metadata(data)?.permissions().mode();
+        fs::set_permissions(data, Permissions::from_mode(mode | 0o011))
             .with_context(|| format!("cannot let user {} enter {}", account.name, data.display()))?;
-        if account.reaches(&data)? {
-            return Ok(data);
+        if account.reaches(data)? {
+            return Ok(data.to_owned());
         }
     }
-    let name = format!("studyhall-{:016x}", hash(&data));
+    let name = format!("studyhall-{:016x}", hash(data));
     for base in [PathBuf::from("/var/lib"), std::env::temp_dir()] {
         let dir = base.join(&name);
         if make_directory(&dir, 0o711, account).is_ok() && account.reaches(&dir)? {
-            fs::write(&note, format!("{}\n", dir.display())).with_context(|| format!("cannot write {}", note.display()))?;
+            fs::write(&note, format!("{}\n", dir.display()))
+                .with_context(|| format!("cannot write {}", note.display()))?;
             tracing::warn!(
                 "user {}, whom PostgreSQL runs as, cannot enter {}; the private servers live in {}",
-                account.name, data.display(), dir.display()
+                account.name,
+                data.display(),
+                dir.display()
             );
             return Ok(dir);
         }
@@ -170,12 +206,16 @@ fn reachable(data: PathBuf, account: &Account) -> Result<PathBuf> {
     bail!(
         "user {}, whom PostgreSQL runs as, cannot enter {}, nor could a place be made in /var/lib or {}.\n\
          Set STUDYHALL_DATA to a directory that every user can enter.",
-        account.name, data.display(), std::env::temp_dir().display()
+        account.name,
+        data.display(),
+        std::env::temp_dir().display()
     )
 }
 
 fn refuse_foreign(dir: &Path) -> Result<()> {
-    let Ok(cluster) = fs::symlink_metadata(dir.join("postgres")) else { return Ok(()) };
+    let Ok(cluster) = fs::symlink_metadata(dir.join("postgres")) else {
+        return Ok(());
+    };
     if cluster.uid() != Uid::effective().as_raw() {
         bail!(
             "the cluster in {} belongs to another user (uid {}), perhaps since studyhall was started as root there.\n\
@@ -215,7 +255,11 @@ fn fits(run: &Path) -> bool {
 }
 
 fn make_private(path: &Path, account: Option<&Account>) -> Result<()> {
-    let own = Account { name: String::new(), uid: Uid::effective().as_raw(), gid: Gid::effective().as_raw() };
+    let own = Account {
+        name: String::new(),
+        uid: Uid::effective().as_raw(),
+        gid: Gid::effective().as_raw(),
+    };
     let what = || format!("cannot make {} a private directory", path.display());
     make_directory(path, 0o700, account.unwrap_or(&own)).with_context(what)?;
     if let Some(account) = account {
@@ -242,7 +286,9 @@ fn make_directory(path: &Path, mode: u32, account: &Account) -> Result<()> {
 /// FNV-1a: names derived from it must stay the same for all versions of the compiler, as the standard hasher's need not.
 fn hash(path: &Path) -> u64 {
     let bytes = path.as_os_str().as_encoded_bytes();
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Error;
 use home::Home;
-use process::Server;
+use process::{Server, Steps};
 
 /// The running private servers. Dropped without [`Private::stop`], they are told to end but not waited for.
 pub struct Private {
@@ -29,7 +29,7 @@ pub struct Private {
     postgres: Option<Server>,
     redis: Option<Server>,
     // Declared last: the data directory is free for the next one only after the servers were told to end.
-    _home: Home,
+    home: Home,
 }
 
 impl Private {
@@ -47,13 +47,14 @@ impl Private {
         pg_bin: Option<&Path>,
     ) -> anyhow::Result<Private> {
         let home = Home::open(data)?;
+        let directory = home.dir.clone();
         let mut private = Private {
             database_url: None,
             redis_url: None,
-            directory: home.dir.clone(),
+            directory,
             postgres: None,
             redis: None,
-            _home: home,
+            home,
         };
         if let Err(error) = private.launch(want_postgres, want_redis, pg_bin).await {
             if let Err(stop) = private.stop().await {
@@ -71,13 +72,9 @@ impl Private {
     ///
     /// Fails when a server does not end even when killed.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        if let Some(redis) = self.redis.take() {
-            redis.stop(redis::STOP).await?;
-        }
-        if let Some(postgres) = self.postgres.take() {
-            postgres.stop(postgres::STOP).await?;
-        }
-        Ok(())
+        let redis = stop(self.redis.take(), redis::STOP).await;
+        let postgres = stop(self.postgres.take(), postgres::STOP).await;
+        redis.and(postgres)
     }
 
     /// Resolves when a private server has ended without being told to, and says what to do. Never resolves when none
@@ -91,12 +88,12 @@ impl Private {
 
     async fn launch(&mut self, want_postgres: bool, want_redis: bool, pg_bin: Option<&Path>) -> anyhow::Result<()> {
         if want_postgres {
-            let (server, url) = postgres::start(&self._home, pg_bin).await?;
+            let (server, url) = postgres::start(&self.home, pg_bin).await?;
             self.postgres = Some(server);
             self.database_url = Some(url);
         }
         if want_redis {
-            match redis::start(&self._home).await {
+            match redis::start(&self.home).await {
                 Ok((server, url)) => {
                     self.redis = Some(server);
                     self.redis_url = Some(url);
@@ -106,6 +103,13 @@ impl Private {
             }
         }
         Ok(())
+    }
+}
+
+async fn stop(server: Option<Server>, steps: Steps) -> anyhow::Result<()> {
+    match server {
+        Some(server) => server.stop(steps).await,
+        None => Ok(()),
     }
 }
 

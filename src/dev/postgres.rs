@@ -1,7 +1,7 @@
 //! The private PostgreSQL: made once, started with durable settings on a Unix socket, ended in order.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 
+use super::find;
 use super::home::Home;
 use super::process::{self, GLANCE, Server, Steps};
-use super::find;
 
 /// Fast shutdown, then an immediate one (recovers at the next start), then what cannot be refused.
 pub(super) const STOP: Steps = &[
@@ -23,9 +23,9 @@ pub(super) const STOP: Steps = &[
 ];
 
 /// Long, as recovery after a crash reads the log again; a server that gives up is noticed at once.
-const READY_WITHIN: Duration = Duration::from_secs(120);
-/// How long the sessions of a killed server may hold on to its memory.
-const MEMORY_FREE_WITHIN: Duration = Duration::from_secs(20);
+const READY_WITHIN: Duration = Duration::from_mins(2);
+/// How long what is left of a killed server may hold on to the cluster.
+const FREE_WITHIN: Duration = Duration::from_secs(20);
 
 const NAME: &str = "studyhall";
 const PORT: &str = "5432";
@@ -55,22 +55,26 @@ const SETTINGS: [&str; 16] = [
 /// when it answers.
 pub(super) async fn start(home: &Home, pg_bin: Option<&Path>) -> Result<(Server, String)> {
     let cluster = home.dir.join("postgres");
+    remove_unfinished(&home.dir);
     let made_by = complete_cluster(&cluster)?;
     let bin = find::postgres(pg_bin, made_by.map(|major| (major, cluster.as_path())))?;
     if made_by.is_none() {
         tracing::info!("making a private PostgreSQL cluster in {}", cluster.display());
         make_cluster(home, &bin, &cluster).await?;
     }
-    end_leftover(&cluster).await?;
-    forget_sockets(&home.run)?;
-    let deadline = Instant::now() + MEMORY_FREE_WITHIN;
+    let deadline = Instant::now() + FREE_WITHIN;
     let server = loop {
+        end_leftover(&cluster).await?;
+        forget_sockets(&home.run)?;
         let mut server = spawn(home, &bin, &cluster)?;
         match ready(&mut server, &cluster).await? {
             Start::Ready => break server,
-            Start::MemoryInUse if Instant::now() < deadline => sleep(10 * GLANCE).await,
-            Start::MemoryInUse => bail!(
-                "sessions of an earlier PostgreSQL still use {}; end them, or restart the machine.\n{}",
+            Start::Occupied if Instant::now() < deadline => {
+                process::end_all_in(&cluster);
+                sleep(10 * GLANCE).await;
+            }
+            Start::Occupied => bail!(
+                "processes of an earlier PostgreSQL still use {}; end them, or restart the machine.\n{}",
                 cluster.display(),
                 server.last_words()
             ),
@@ -85,7 +89,9 @@ fn complete_cluster(cluster: &Path) -> Result<Option<u32>> {
     match fs::read_to_string(cluster.join("PG_VERSION")) {
         Ok(version) => {
             let major = version.trim().parse();
-            Ok(Some(major.with_context(|| format!("{}/PG_VERSION holds no version", cluster.display()))?))
+            Ok(Some(major.with_context(|| {
+                format!("{}/PG_VERSION holds no version", cluster.display())
+            })?))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => match fs::remove_dir(cluster) {
             Err(error) if error.kind() != ErrorKind::NotFound => bail!(
@@ -102,7 +108,6 @@ fn complete_cluster(cluster: &Path) -> Result<Option<u32>> {
 /// Makes the cluster and the database under another name and gives it its own when all is on disk: one that was
 /// interrupted half way is never taken for a cluster.
 async fn make_cluster(home: &Home, bin: &Path, cluster: &Path) -> Result<()> {
-    remove_unfinished(&home.dir);
     let unfinished = home.private_directory(&format!("{UNFINISHED}{}", std::process::id()))?;
     // Lower and upper case of all scripts need a locale that knows them; it is missing on some systems.
     let (mut done, mut said) = initdb(home, bin, &unfinished, "C.UTF-8").await?;
@@ -114,7 +119,11 @@ async fn make_cluster(home: &Home, bin: &Path, cluster: &Path) -> Result<()> {
     }
     if !done {
         remove_unfinished(&home.dir);
-        bail!("PostgreSQL could not make a cluster in {}:\n{}", home.dir.display(), said.trim_end());
+        bail!(
+            "PostgreSQL could not make a cluster in {}:\n{}",
+            home.dir.display(),
+            said.trim_end()
+        );
     }
     fs::rename(&unfinished, cluster).with_context(|| format!("cannot name the cluster {}", cluster.display()))?;
     File::open(&home.dir)?.sync_all()?;
@@ -135,47 +144,61 @@ fn remove_unfinished(dir: &Path) {
 /// Whoever gets into the socket directory, which is the servers' user alone, needs no password.
 async fn initdb(home: &Home, bin: &Path, dir: &Path, locale: &str) -> Result<(bool, String)> {
     let mut command = process::command(&bin.join("initdb"), home);
-    command.arg("-D").arg(dir).args(["-U", NAME, "-A", "trust", "-E", "UTF8"]).arg(format!("--locale={locale}"));
+    command
+        .arg("-D")
+        .arg(dir)
+        .args(["-U", NAME, "-A", "trust", "-E", "UTF8"])
+        .arg(format!("--locale={locale}"));
     process::finish(command).await
 }
 
 /// Without a server, so that a cluster never is complete without its database.
 async fn create_database(home: &Home, bin: &Path, dir: &Path) -> Result<(bool, String)> {
-    let script = home.dir.join(format!("{UNFINISHED}sql"));
-    let _ = fs::remove_dir_all(&script);
-    let mut file = File::options().read(true).write(true).create(true).truncate(true).open(&script)?;
-    writeln!(file, "create database {NAME};")?;
+    let script = dir.join("create.sql");
+    fs::write(&script, format!("create database {NAME};\n"))?;
     let mut command = process::command(&bin.join("postgres"), home);
-    command.args(["--single", "-D"]).arg(dir).args(["-c", "exit_on_error=on", "postgres"]);
+    command
+        .args(["--single", "-D"])
+        .arg(dir)
+        .args(["-c", "exit_on_error=on", "postgres"]);
     command.stdin(Stdio::from(File::open(&script)?));
     let outcome = process::finish(command).await;
     fs::remove_file(&script)?;
     outcome
 }
 
-/// Ends the server that a killed `studyhall` left behind. A PID file that names a stranger, whose number is that of
-/// our server before the last reboot, would keep PostgreSQL from starting. It is not deleted, as it also guards the
-/// shared memory of a killed server's sessions: it is made to name us, as PostgreSQL takes its parent for no rival.
+/// Ends the server that a killed `studyhall` left behind, and makes sure that its PID file keeps nobody from starting.
+/// PostgreSQL gives up when the file is empty, or names a process that exists, be it a stranger who got that number
+/// since the last reboot, or a dead one that nobody collects. The file is not deleted, as it also guards the shared
+/// memory of a killed server's sessions: it is made to name us, as PostgreSQL takes its parent for no rival.
 async fn end_leftover(cluster: &Path) -> Result<()> {
     let path = cluster.join("postmaster.pid");
-    let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
+    let Ok(text) = fs::read_to_string(&path) else {
+        return Ok(());
+    };
     let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
     // A negative number is a stand-alone session's.
-    let pid = first.trim().parse::<i32>().map(|pid| Pid::from_raw(pid.saturating_abs()));
-    if let Ok(pid) = pid {
-        if !process::runs(pid) {
-            return Ok(());
-        }
-        if process::started_with(pid, cluster) {
-            tracing::info!("ending the private PostgreSQL that an earlier studyhall left running (process {pid})");
-            if !process::end(pid, STOP).await {
-                bail!("process {pid}, a PostgreSQL on {}, does not end; end it, then start again", cluster.display());
-            }
-            return Ok(());
+    let pid = first
+        .trim()
+        .parse::<i32>()
+        .map(|pid| Pid::from_raw(pid.saturating_abs()));
+    if let Ok(pid) = pid
+        && process::runs(pid)
+        && process::started_with(pid, cluster)
+    {
+        tracing::info!("ending the private PostgreSQL that an earlier studyhall left running (process {pid})");
+        if !process::end(pid, STOP).await {
+            bail!(
+                "process {pid}, a PostgreSQL on {}, does not end; end it, then start again",
+                cluster.display()
+            );
         }
     }
-    fs::write(&path, format!("{}\n{rest}", std::process::id()))
-        .with_context(|| format!("{} is stale and cannot be rewritten; remove it", path.display()))
+    if path.exists() {
+        fs::write(&path, format!("{}\n{rest}", std::process::id()))
+            .with_context(|| format!("{} is stale and cannot be rewritten; remove it", path.display()))?;
+    }
+    Ok(())
 }
 
 /// No server of this cluster runs any more, so sockets and their locks are remnants.
@@ -197,12 +220,13 @@ fn spawn(home: &Home, bin: &Path, cluster: &Path) -> Result<Server> {
     for setting in SETTINGS {
         command.args(["-c", setting]);
     }
-    Server::spawn("PostgreSQL", command, home.dir.join("postgres.log"), STOP)
+    Server::spawn("PostgreSQL", command, home, "postgres.log", STOP)
 }
 
 enum Start {
     Ready,
-    MemoryInUse,
+    /// By sessions that outlive their killed server, or by a server that had not written its PID file when we looked.
+    Occupied,
 }
 
 async fn ready(server: &mut Server, cluster: &Path) -> Result<Start> {
@@ -210,8 +234,10 @@ async fn ready(server: &mut Server, cluster: &Path) -> Result<Start> {
     loop {
         if let Some(status) = server.ended()? {
             let words = server.last_words();
-            if words.trim_end().rsplit('\n').take(3).any(|line| line.contains("shared memory block")) {
-                return Ok(Start::MemoryInUse);
+            let occupied =
+                |line: &str| line.contains("shared memory block") || line.contains("\"postmaster.pid\" already");
+            if words.rsplit('\n').take(3).any(occupied) {
+                return Ok(Start::Occupied);
             }
             bail!("the private PostgreSQL does not start ({status}).\n{words}");
         }
@@ -219,7 +245,11 @@ async fn ready(server: &mut Server, cluster: &Path) -> Result<Start> {
             return Ok(Start::Ready);
         }
         if Instant::now() > deadline {
-            bail!("the private PostgreSQL is not ready after {} s.\n{}", READY_WITHIN.as_secs(), server.last_words());
+            bail!(
+                "the private PostgreSQL is not ready after {} s.\n{}",
+                READY_WITHIN.as_secs(),
+                server.last_words()
+            );
         }
         sleep(GLANCE).await;
     }
@@ -234,7 +264,10 @@ fn says_ready(cluster: &Path, pid: Pid) -> bool {
 
 /// Everything is said, as clients fill gaps from variables such as `PGPORT`, which may be meant for other servers.
 fn url(run: &Path) -> String {
-    format!("postgres:///{NAME}?host={}&port={PORT}&user={NAME}&sslmode=disable", percent_encoded(run))
+    format!(
+        "postgres:///{NAME}?host={}&port={PORT}&user={NAME}&sslmode=disable",
+        percent_encoded(run)
+    )
 }
 
 /// A path as one component of a URL.

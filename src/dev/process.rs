@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -26,8 +26,18 @@ const TAIL_LINES: usize = 12;
 
 /// What a developer's shell may hold for other servers must not reach ours.
 const FOREIGN_VARIABLES: [&str; 12] = [
-    "PGDATA", "PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGOPTIONS", "PGSERVICE", "PGDATESTYLE", "PGTZ",
-    "PGCLIENTENCODING", "LANG",
+    "PGDATA",
+    "PGHOST",
+    "PGHOSTADDR",
+    "PGPORT",
+    "PGUSER",
+    "PGDATABASE",
+    "PGOPTIONS",
+    "PGSERVICE",
+    "PGDATESTYLE",
+    "PGTZ",
+    "PGCLIENTENCODING",
+    "LANG",
 ];
 
 /// Signals in rising force, each with how long to wait for its effect.
@@ -59,19 +69,30 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts `command` with everything that it says going to `log`.
-    pub fn spawn(name: &'static str, mut command: Command, log: PathBuf, steps: Steps) -> Result<Server> {
-        let output = open_log(&log)?;
+    /// Starts `command` with everything that it says going to the file `log` of the home.
+    pub fn spawn(name: &'static str, mut command: Command, home: &Home, log: &str, steps: Steps) -> Result<Server> {
+        let log = home.dir.join(log);
+        let output = open_log(&log, home)?;
         command.stdout(output.try_clone()?).stderr(output);
         let program = command.as_std().get_program().to_owned();
-        let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
         let gentle = steps.first().map_or(Signal::SIGTERM, |step| step.0);
-        Ok(Server { name, child, log, gentle })
+        Ok(Server {
+            name,
+            child,
+            log,
+            gentle,
+        })
     }
 
     /// The process, while it has not been seen to end.
     pub fn pid(&self) -> Option<Pid> {
-        self.child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw)
+        self.child
+            .id()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .map(Pid::from_raw)
     }
 
     /// How it ended, if it did.
@@ -105,7 +126,11 @@ impl Server {
             if timeout(*patience, self.child.wait()).await.is_ok() {
                 return Ok(());
             }
-            tracing::warn!("the private {} does not end on {signal} within {} s", self.name, patience.as_secs());
+            tracing::warn!(
+                "the private {} does not end on {signal} within {} s",
+                self.name,
+                patience.as_secs()
+            );
         }
         bail!("the private {} does not end; see {}", self.name, self.log.display())
     }
@@ -151,19 +176,43 @@ pub(super) fn runs(pid: Pid) -> bool {
     }
     // The state follows the name, which is in parentheses and may itself hold some.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']))
+    !stat
+        .rsplit(')')
+        .next()
+        .is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']))
 }
 
 /// Whether `argument` is among what a process was started with. Without `/proc`, `ps` tells.
 pub(super) fn started_with(pid: Pid, argument: &Path) -> bool {
     if Path::new("/proc/self/cmdline").exists() {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        return line.split(|byte| *byte == 0).any(|word| OsString::from_vec(word.to_vec()) == argument);
+        return line
+            .split(|byte| *byte == 0)
+            .any(|word| OsString::from_vec(word.to_vec()) == argument);
     }
-    let ps = std::process::Command::new("ps").args(["-ww", "-o", "command=", "-p", &pid.to_string()]).output();
-    let line = ps.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let ps = std::process::Command::new("ps")
+        .args(["-ww", "-o", "command=", "-p", &pid.to_string()])
+        .output();
+    let line = ps
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
     let argument = argument.to_string_lossy();
     line.trim_end().ends_with(&format!(" {argument}")) || line.contains(&format!(" {argument} "))
+}
+
+/// Asks everything that works in `dir` to end. Only for remnants: a killed server's sessions notice its end no sooner
+/// than they look for their next command.
+pub(super) fn end_all_in(dir: &Path) {
+    let names = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    for pid in names.filter_map(|name| name.parse().ok()) {
+        if fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == dir) {
+            send(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+    }
 }
 
 /// Only ever to one process: 0 and negative numbers address groups, 1 is the system's.
@@ -176,12 +225,16 @@ fn send(pid: Pid, signal: Signal) {
     }
 }
 
-fn open_log(path: &Path) -> Result<File> {
+fn open_log(path: &Path, home: &Home) -> Result<File> {
     if fs::metadata(path).is_ok_and(|meta| meta.len() > LOG_BYTES_MAX) {
         fs::rename(path, path.with_extension("log.old")).ok();
     }
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    file.with_context(|| format!("cannot write {}", path.display()))
+    let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+    if let Some(account) = &home.account {
+        fchown(&file, Some(account.uid), Some(account.gid))?;
+    }
+    Ok(file)
 }
 
 fn tail(log: &Path) -> String {
@@ -195,5 +248,6 @@ fn tail(log: &Path) -> String {
     };
     let text = read().unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(TAIL_LINES)..].iter().map(|line| format!("  {line}\n")).collect()
+    let last = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+    format!("  {}", last.join("\n  "))
 }

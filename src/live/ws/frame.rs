@@ -294,10 +294,7 @@ mod tests {
     fn opcodes_survive_their_bits() {
         for bits in 0..=u8::MAX {
             let known = matches!(bits, 0..=2 | 8..=10);
-            assert_eq!(
-                OpCode::from_bits(bits).map(|op| op as u8),
-                known.then_some(bits)
-            );
+            assert_eq!(OpCode::from_bits(bits).map(|op| op as u8), known.then_some(bits));
         }
         assert!(OpCode::Ping.is_control() && OpCode::Close.is_control());
         assert!(!OpCode::Text.is_control() && !OpCode::Continuation.is_control());
@@ -348,11 +345,7 @@ mod tests {
         let mut out = Vec::new();
         encode_close(3001, "shutdown", &mut out);
         assert_eq!(out, b"\x88\x0a\x0b\xb9shutdown");
-        for (reason, kept) in [
-            ("ü".repeat(80), 122),
-            ("x".repeat(200), 123),
-            ("€".repeat(41), 123),
-        ] {
+        for (reason, kept) in [("ü".repeat(80), 122), ("x".repeat(200), 123), ("€".repeat(41), 123)] {
             out.clear();
             encode_close(1000, &reason, &mut out);
             assert_eq!(out.len(), 4 + kept);
@@ -363,9 +356,7 @@ mod tests {
 
     #[test]
     fn close_codes() {
-        let sent = [
-            1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,
-        ];
+        let sent = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014];
         for code in 0..3000 {
             assert_eq!(is_close_code(code), sent.contains(&code), "{code}");
         }
@@ -377,13 +368,7 @@ mod tests {
         const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
         for length in 0..40 {
             let plain = (0..length).collect::<Vec<u8>>();
-            let masked = |from: usize| {
-                plain
-                    .iter()
-                    .zip(KEY.iter().cycle())
-                    .skip(from)
-                    .map(|(a, b)| a ^ b)
-            };
+            let masked = |from: usize| plain.iter().zip(KEY.iter().cycle()).skip(from).map(|(a, b)| a ^ b);
             for from in 0..plain.len() {
                 let mut piece = masked(from).collect::<Vec<_>>();
                 unmask(&mut piece, KEY, from);
@@ -411,9 +396,7 @@ mod tests {
         ] {
             assert!((1..=123).contains(&error.reason().len()) && is_close_code(error.close_code()));
             // No JSON value begins with these words: not true, false, null, a number, a quote.
-            assert!(
-                error.reason().contains(' ') && error.reason().starts_with(char::is_alphabetic)
-            );
+            assert!(error.reason().contains(' ') && error.reason().starts_with(char::is_alphabetic));
         }
     }
 }

@@ -7,8 +7,7 @@
 use std::fmt;
 
 use axum::http::header::{
-    ALLOW, CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    ALLOW, CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use base64::Engine;
@@ -65,9 +64,7 @@ impl HandshakeError {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
-            Self::HttpVersion | Self::Upgrade | Self::Connection | Self::Key => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::HttpVersion | Self::Upgrade | Self::Connection | Self::Key => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -145,9 +142,7 @@ pub fn check(
 /// The answer to a key, if it is one.
 fn accept_key(key: &[u8]) -> Result<HeaderValue, HandshakeError> {
     // The longest text that fits is refused by its length before it is decoded.
-    let nonce = (key.len() == 24)
-        .then(|| STANDARD.decode(key).ok())
-        .flatten();
+    let nonce = (key.len() == 24).then(|| STANDARD.decode(key).ok()).flatten();
     if nonce.is_none_or(|nonce| nonce.len() != 16) {
         return Err(HandshakeError::Key);
     }
@@ -176,9 +171,12 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue
 mod tests {
     use super::*;
 
+    /// Headers to be replaced, or removed.
+    type Changes<'c> = &'c [(&'static str, Option<&'static str>)];
+
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-    fn request(changes: &[(&'static str, Option<&'static str>)]) -> HeaderMap {
+    fn request(changes: Changes<'_>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert("upgrade", HeaderValue::from_static("websocket"));
         headers.insert("connection", HeaderValue::from_static("Upgrade"));
@@ -207,10 +205,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         accept.write_headers(&mut headers);
         assert_eq!(headers.len(), 3);
-        assert_eq!(
-            headers[SEC_WEBSOCKET_ACCEPT],
-            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-        );
+        assert_eq!(headers[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
     #[test]
@@ -218,22 +213,11 @@ mod tests {
         let headers = request(&[]);
         for method in [Method::POST, Method::HEAD, Method::CONNECT, Method::OPTIONS] {
             let error = check(&method, &Version::HTTP_11, &headers, SUBPROTOCOLS).unwrap_err();
-            assert_eq!(
-                (error, error.status().as_u16()),
-                (HandshakeError::Method, 405)
-            );
+            assert_eq!((error, error.status().as_u16()), (HandshakeError::Method, 405));
         }
-        for version in [
-            Version::HTTP_09,
-            Version::HTTP_10,
-            Version::HTTP_2,
-            Version::HTTP_3,
-        ] {
+        for version in [Version::HTTP_09, Version::HTTP_10, Version::HTTP_2, Version::HTTP_3] {
             let error = check(&Method::GET, &version, &headers, SUBPROTOCOLS).unwrap_err();
-            assert_eq!(
-                (error, error.status().as_u16()),
-                (HandshakeError::HttpVersion, 400)
-            );
+            assert_eq!((error, error.status().as_u16()), (HandshakeError::HttpVersion, 400));
         }
     }
 
@@ -244,24 +228,18 @@ mod tests {
                 ("upgrade", Some("WebSocket")),
                 ("connection", Some("keep-alive, UPGRADE")),
             ],
-            [
-                ("upgrade", Some("h2c,\twebsocket ")),
-                ("connection", Some(",upgrade,")),
-            ],
+            [("upgrade", Some("h2c,\twebsocket ")), ("connection", Some(",upgrade,"))],
         ] {
             assert!(checked(&request(&changes)).is_ok(), "{changes:?}");
         }
-        let lines = [
-            ("connection", Some("keep-alive")),
-            ("connection", Some("upgrade")),
-        ];
+        let lines = [("connection", Some("keep-alive")), ("connection", Some("upgrade"))];
         assert!(checked(&request(&lines)).is_ok());
     }
 
     #[test]
     fn refusals() {
         use HandshakeError::{Connection, Key, Upgrade, WebSocketVersion};
-        let table: &[(&[(&'static str, Option<&'static str>)], HandshakeError)] = &[
+        let table: &[(Changes<'_>, HandshakeError)] = &[
             (&[("upgrade", None)], Upgrade),
             (&[("upgrade", Some("websockets"))], Upgrade),
             (&[("upgrade", Some("web socket"))], Upgrade),
@@ -269,10 +247,7 @@ mod tests {
             (&[("connection", Some("keep-alive"))], Connection),
             (&[("sec-websocket-version", None)], WebSocketVersion),
             (&[("sec-websocket-version", Some("8"))], WebSocketVersion),
-            (
-                &[("sec-websocket-version", Some("13, 8"))],
-                WebSocketVersion,
-            ),
+            (&[("sec-websocket-version", Some("13, 8"))], WebSocketVersion),
             (
                 &[
                     ("sec-websocket-version", Some("13")),
@@ -283,19 +258,10 @@ mod tests {
             (&[("sec-websocket-key", None)], Key),
             (&[("sec-websocket-key", Some(""))], Key),
             (&[("sec-websocket-key", Some("SGVsbG8sIHdvcmxkIQ=="))], Key),
+            (&[("sec-websocket-key", Some("dGhlIHNhbXBsZSBub25jZSE="))], Key),
+            (&[("sec-websocket-key", Some("dGhlIHNhbXBsZSBub25j!Q=="))], Key),
             (
-                &[("sec-websocket-key", Some("dGhlIHNhbXBsZSBub25jZSE="))],
-                Key,
-            ),
-            (
-                &[("sec-websocket-key", Some("dGhlIHNhbXBsZSBub25j!Q=="))],
-                Key,
-            ),
-            (
-                &[
-                    ("sec-websocket-key", Some(KEY)),
-                    ("sec-websocket-key", Some(KEY)),
-                ],
+                &[("sec-websocket-key", Some(KEY)), ("sec-websocket-key", Some(KEY))],
                 Key,
             ),
         ];
@@ -315,16 +281,13 @@ mod tests {
 
     #[test]
     fn subprotocols() {
-        let table: &[(&[(&'static str, Option<&'static str>)], Option<&str>)] = &[
+        let table: &[(Changes<'_>, Option<&str>)] = &[
             (
                 &[("sec-websocket-protocol", Some("centrifuge-json"))],
                 Some("centrifuge-json"),
             ),
             (
-                &[(
-                    "sec-websocket-protocol",
-                    Some("centrifuge-protobuf, centrifuge-json"),
-                )],
+                &[("sec-websocket-protocol", Some("centrifuge-protobuf, centrifuge-json"))],
                 Some("centrifuge-json"),
             ),
             (
@@ -334,10 +297,7 @@ mod tests {
                 ],
                 Some("centrifuge-json"),
             ),
-            (
-                &[("sec-websocket-protocol", Some("centrifuge-protobuf"))],
-                None,
-            ),
+            (&[("sec-websocket-protocol", Some("centrifuge-protobuf"))], None),
             (&[("sec-websocket-protocol", Some("Centrifuge-JSON"))], None),
         ];
         for (changes, expected) in table {
@@ -345,9 +305,7 @@ mod tests {
             assert_eq!(accept.subprotocol, *expected, "{changes:?}");
             let mut headers = HeaderMap::new();
             accept.write_headers(&mut headers);
-            let sent = headers
-                .get(SEC_WEBSOCKET_PROTOCOL)
-                .map(|value| value.to_str().unwrap());
+            let sent = headers.get(SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap());
             assert_eq!(sent, *expected);
         }
         let preferred = request(&[("sec-websocket-protocol", Some("b, a"))]);

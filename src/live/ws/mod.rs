@@ -11,8 +11,8 @@ pub mod handshake;
 
 pub use decode::{Decoder, Message};
 pub use frame::{
-    CONTROL_MAX, HEADER_MAX, OpCode, ProtocolError, REASON_MAX, encode_close, encode_frame,
-    is_close_code, seal_frame, write_header,
+    CONTROL_MAX, HEADER_MAX, OpCode, ProtocolError, REASON_MAX, encode_close, encode_frame, is_close_code, seal_frame,
+    write_header,
 };
 pub use handshake::{Accept, HandshakeError, SUBPROTOCOLS, check};
 
@@ -42,10 +42,7 @@ mod tests {
     fn stream(messages: &[(bool, Vec<(String, bool)>)], key: [u8; 4]) -> (Vec<u8>, Vec<String>) {
         let (mut bytes, mut expected) = (Vec::new(), Vec::new());
         for (text, fragments) in messages {
-            let whole = fragments
-                .iter()
-                .map(|(part, _)| part.as_str())
-                .collect::<String>();
+            let whole = fragments.iter().map(|(part, _)| part.as_str()).collect::<String>();
             // Cut anywhere, also within a character: by one byte more than the strings end.
             let mut left = whole.as_bytes();
             for (index, (part, ping)) in fragments.iter().enumerate() {

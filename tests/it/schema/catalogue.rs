@@ -45,7 +45,9 @@ pub struct Index {
 
 impl Catalogue {
     pub async fn read(pool: &PgPool) -> Catalogue {
-        let mut catalogue = Catalogue { tables: BTreeMap::new() };
+        let mut catalogue = Catalogue {
+            tables: BTreeMap::new(),
+        };
         catalogue.read_columns(pool).await;
         catalogue.read_constraints(pool).await;
         catalogue.read_indexes(pool).await;
@@ -80,12 +82,28 @@ impl Catalogue {
         .await
         .expect("columns");
         for (table, name, full_type, required, default) in rows {
-            self.table(table).columns.insert(name, Column { full_type, required, default });
+            self.table(table).columns.insert(
+                name,
+                Column {
+                    full_type,
+                    required,
+                    default,
+                },
+            );
         }
     }
 
     async fn read_constraints(&mut self, pool: &PgPool) {
-        type Row = (String, String, String, Vec<String>, Option<String>, Vec<String>, String, String);
+        type Row = (
+            String,
+            String,
+            String,
+            Vec<String>,
+            Option<String>,
+            Vec<String>,
+            String,
+            String,
+        );
         let rows: Vec<Row> = sqlx::query_as(
             "select c.relname::text, conname::text, contype::text,
                  array(select attname::text from unnest(conkey) with ordinality k (num, pos)
@@ -104,7 +122,15 @@ impl Catalogue {
         .await
         .expect("constraints");
         for (table, name, kind, columns, target, target_columns, on_delete, definition) in rows {
-            let constraint = Constraint { name, kind, columns, target, target_columns, on_delete, definition };
+            let constraint = Constraint {
+                name,
+                kind,
+                columns,
+                target,
+                target_columns,
+                on_delete,
+                definition,
+            };
             self.table(table).constraints.push(constraint);
         }
     }
@@ -129,7 +155,13 @@ impl Catalogue {
         for (table, name, unique, partial, keys, included) in rows {
             let unquoted = |keys: Vec<String>| keys.iter().map(|key| key.replace('"', "")).collect();
             let (keys, included) = (unquoted(keys), unquoted(included));
-            self.table(table).indexes.push(Index { name, unique, partial, keys, included });
+            self.table(table).indexes.push(Index {
+                name,
+                unique,
+                partial,
+                keys,
+                included,
+            });
         }
     }
 }
@@ -139,7 +171,11 @@ impl Table {
         self.constraints.iter().find(|constraint| {
             constraint.kind == "f"
                 && constraint.target.as_deref() == Some(&target.0)
-                && constraint.columns.iter().zip(&constraint.target_columns).any(|pair| pair == (&column.to_owned(), &target.1))
+                && constraint
+                    .columns
+                    .iter()
+                    .zip(&constraint.target_columns)
+                    .any(|pair| pair == (&column.to_owned(), &target.1))
         })
     }
 

@@ -1,0 +1,107 @@
+//! What happens by time alone: pings, deadlines, holds, idle channels, the budget of the rings.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use studyhall_protocol::error::Disconnect;
+use tokio::time::MissedTickBehavior;
+
+use super::conn::Conn;
+use super::hub::Hub;
+use super::limits::{IDLE_CHANNEL_AFTER, PING_EVERY, PROGRESS_WITHIN, TICK};
+use super::time::Ticks;
+
+impl Hub {
+    pub(super) async fn run_clock(self: Arc<Self>) {
+        let mut interval = tokio::time::interval(TICK);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let ticks_per_second = 1_000 / TICK.as_millis() as u64;
+        for tick in 0_u64.. {
+            interval.tick().await;
+            let now = Ticks::now();
+            self.look_after_channels(now);
+            if tick % ticks_per_second == 0 {
+                self.look_after_connections(now);
+            }
+            if tick % (4 * ticks_per_second) == 0 {
+                self.retire_idle(now);
+                self.keep_ring_budget();
+            }
+        }
+    }
+
+    fn look_after_channels(self: &Arc<Self>, now: Ticks) {
+        let timed: Vec<_> = self.timed.lock().iter().copied().collect();
+        for channel in timed {
+            let topic = self.topics.get(&channel).map(|topic| topic.clone());
+            let Some(topic) = topic else {
+                self.timed.lock().remove(&channel);
+                continue;
+            };
+            // Out of the list first: whoever adds to the channel meanwhile puts it back.
+            self.timed.lock().remove(&channel);
+            let (orphans, timed) = topic.tick(now, &self.flusher);
+            if timed {
+                self.timed.lock().insert(channel);
+            }
+            for orphan in orphans {
+                let (hub, topic) = (self.clone(), topic.clone());
+                self.spawn(async move {
+                    let (key, gesture) = (orphan.key, orphan.gesture);
+                    hub.backend.adopt_orphan(orphan).await;
+                    topic.clear_orphan(key, gesture, &hub.flusher);
+                });
+            }
+        }
+    }
+
+    fn look_after_connections(&self, now: Ticks) {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        for conn in self.conns.iter() {
+            if let Some(why) = overdue(&conn, now, seconds) {
+                conn.close(why);
+            } else if conn.times.ping_at.is_due(now) {
+                conn.times.ping_at.set(Some(now.after(PING_EVERY)));
+                conn.ping(&self.flusher);
+            }
+        }
+    }
+
+    fn retire_idle(&self, now: Ticks) {
+        self.topics.retain(|_, topic| !(topic.is_idle(now, IDLE_CHANNEL_AFTER) && topic.retire()));
+    }
+
+    /// Above the budget the channels that were used longest ago give their rings back.
+    fn keep_ring_budget(&self) {
+        let now = Ticks::now();
+        let mut used: Vec<_> = self.topics.iter().map(|topic| (topic.ring_use(), topic.clone())).collect();
+        let mut total: usize = used.iter().map(|((bytes, _), _)| bytes).sum();
+        if total <= self.limits.ring_bytes {
+            return;
+        }
+        used.sort_by_key(|((_, last_used), _)| std::cmp::Reverse(now.since(*last_used)));
+        for ((bytes, _), topic) in used {
+            if total <= self.limits.ring_bytes {
+                break;
+            }
+            topic.drop_rings();
+            total -= bytes;
+        }
+    }
+}
+
+fn overdue(conn: &Conn, now: Ticks, seconds: u64) -> Option<Disconnect> {
+    let times = &conn.times;
+    let expires_at = times.expires_at.load(Ordering::Relaxed);
+    if times.connect_by.is_due(now) {
+        return Some(Disconnect::NO_CONNECT);
+    }
+    if times.pong_by.is_due(now) {
+        return Some(Disconnect::NO_PONG);
+    }
+    if times.blocked_since.get().is_some_and(|since| now.since(since) >= PROGRESS_WITHIN) {
+        return Some(Disconnect::WRITE_ERROR);
+    }
+    (expires_at != 0 && expires_at <= seconds).then_some(Disconnect::EXPIRED)
+}

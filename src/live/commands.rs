@@ -1,0 +1,333 @@
+//! Commands that ask the server around the engine: connect, subscribe, rpc, history, refresh.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use studyhall_protocol::channel::Channel;
+use studyhall_protocol::encode::{self, ConnectData, ConnectResult, RefreshResult, SubscribeResult};
+use studyhall_protocol::error::WireError;
+use studyhall_protocol::frame::{ClientCommand, Connect, History, Refresh, Rpc, Subscribe};
+
+use super::backend::{Admission, Credential, Identity, LogPage, Refusal};
+use super::limits::{CHANNELS_MAX, HISTORY_MAX, PING_EVERY};
+use super::session::{Next, RpcResult, Session};
+use super::subscription::Subscription;
+use super::time::Ticks;
+use super::topic::{Newcomer, NoSeat};
+use super::ws::Message;
+
+/// How often a permission that was revoked meanwhile is asked for again before giving up.
+const ADMIT_TRIES: usize = 4;
+
+impl Session {
+    /// Runs the lines of a frame one by one; neighbouring subscribes together.
+    pub(super) async fn run_lines(&mut self, text: &str) -> Next {
+        let mut lines = text.split('\n').peekable();
+        while let Some(line) = lines.next() {
+            let Ok(command) = ClientCommand::parse(line) else {
+                match self.message(Message::Text(line)) {
+                    Next::Read => continue,
+                    other => return other,
+                }
+            };
+            if let Some(first) = command.subscribe.filter(|_| self.connected && command.id > 0) {
+                let mut batch = vec![(command.id, first)];
+                while let Some(next) = lines.peek().and_then(|line| ClientCommand::parse(line).ok()) {
+                    let Some(subscribe) = next.subscribe.filter(|_| next.id > 0 && next.connect.is_none()) else { break };
+                    batch.push((next.id, subscribe));
+                    lines.next();
+                }
+                self.subscribe(batch).await;
+                continue;
+            }
+            let next = match self.message(Message::Text(line)) {
+                Next::Run(_) => self.run(&ClientCommand::parse(line).unwrap_or_default()).await,
+                other => other,
+            };
+            if !matches!(next, Next::Read) {
+                return next;
+            }
+        }
+        Next::Read
+    }
+
+    async fn run(&mut self, command: &ClientCommand<'_>) -> Next {
+        let id = command.id;
+        if let Some(connect) = &command.connect {
+            return self.connect(id, connect).await;
+        }
+        if !self.spend(1.0) {
+            return match self.too_fast_error() {
+                Ok(error) => {
+                    self.refuse(id, &error);
+                    Next::Read
+                }
+                Err(why) => Next::Close(why),
+            };
+        }
+        if let Some(history) = &command.history {
+            let result = self.history(history).await;
+            self.reply(id, "history", result);
+        } else if let Some(rpc) = &command.rpc {
+            match self.rpc(rpc).await {
+                Ok(data) => self.reply(id, "rpc", Ok(RpcResult { data: &data })),
+                Err(error) => self.refuse(id, &error),
+            }
+        } else if let Some(refresh) = &command.refresh {
+            let result = self.refresh(refresh).await;
+            self.reply(id, "refresh", result);
+        }
+        Next::Read
+    }
+
+    async fn connect(&mut self, id: u32, connect: &Connect<'_>) -> Next {
+        let credential = match (connect.token.is_empty(), self.cookie.clone()) {
+            (false, _) => Some(Credential::Token(connect.token.to_string())),
+            (true, Some(cookie)) => Some(Credential::Cookie(cookie)),
+            (true, None) => None,
+        };
+        let identity = match credential {
+            Some(credential) => self.hub.backend.authenticate(credential).await,
+            None => Err(Refusal::Unauthorized),
+        };
+        let identity = match identity {
+            Ok(identity) => identity,
+            Err(refusal) => {
+                self.refuse(id, &refused(refusal));
+                // The rest of the frame was sent in the hope of a connection. SDKs close by themselves, and
+                // the deadline closes the others.
+                return Next::Drop;
+            }
+        };
+        self.set_expiry(identity.expires_at);
+        let now = Ticks::now();
+        let result = ConnectResult {
+            client: self.client.to_string(),
+            ping: PING_EVERY.as_secs() as u32,
+            pong: true,
+            data: ConnectData { user_id: identity.user_id, server_time: chrono::Utc::now().timestamp_millis() },
+        };
+        self.connected = true;
+        self.conn.times.connect_by.set(None);
+        // The first one at random between half and the whole interval, or a storm would ping in step.
+        let half = PING_EVERY / 2;
+        self.conn.times.ping_at.set(Some(now.after(half + half.mul_f32(rand::random::<f32>()))));
+        let user_id = identity.user_id;
+        self.conn.out.lock().identity = Some(Arc::new(identity));
+        self.hub.identify(&self.conn, user_id);
+        self.reply(id, "connect", Ok(result));
+        Next::Read
+    }
+
+    fn identity(&self) -> Result<Arc<Identity>, WireError> {
+        self.conn.out.lock().identity.clone().ok_or_else(WireError::unauthorized)
+    }
+
+    async fn refresh(&mut self, refresh: &Refresh<'_>) -> Result<RefreshResult, WireError> {
+        let token = Credential::Token(refresh.token.to_string());
+        let identity = self.hub.backend.authenticate(token).await.map_err(refused)?;
+        if identity.user_id != self.identity()?.user_id {
+            return Err(WireError::unauthorized());
+        }
+        self.set_expiry(identity.expires_at);
+        self.conn.out.lock().identity = Some(Arc::new(identity));
+        Ok(RefreshResult { client: self.client.to_string() })
+    }
+
+    async fn rpc(&mut self, rpc: &Rpc<'_>) -> Result<Box<RawValue>, WireError> {
+        let identity = self.identity()?;
+        self.hub.backend.rpc(&identity, &rpc.method, rpc.data).await
+    }
+
+    async fn history(&mut self, request: &History<'_>) -> Result<HistoryResult, WireError> {
+        let channel: Channel = request.channel.parse().map_err(|_| WireError::unknown_channel())?;
+        if self.conn.out.lock().find(channel).is_none() {
+            return Err(WireError::permission_denied());
+        }
+        // What was committed after this may be after a removal: nothing beyond it is shown.
+        let identity = self.identity()?;
+        let admitted = self.hub.backend.admit(&identity, vec![channel]).await?.pop();
+        let admission = admitted.unwrap_or_else(|| Err(WireError::permission_denied()))?;
+        let limit = u32::try_from(request.limit).map_or(HISTORY_MAX, |limit| limit.min(HISTORY_MAX));
+        let backend = &self.hub.backend;
+        let page = match (&request.since, request.reverse) {
+            (since, true) => {
+                let before = since.as_ref().map_or(u64::MAX, |since| since.offset);
+                backend.read_log_back(channel, before, limit).await?
+            }
+            (Some(since), false) => backend.read_log(channel, since.offset, limit).await?,
+            (None, false) => backend.read_log(channel, admission.floor.saturating_sub(1), limit).await?,
+        };
+        if let Some(since) = &request.since {
+            let reachable = request.reverse || (since.offset + 1 >= page.floor && since.offset <= page.head);
+            if since.epoch != *page.epoch || !reachable {
+                return Err(WireError::unrecoverable_position());
+            }
+        }
+        HistoryResult::new(page, admission.head)
+    }
+
+    /// Subscribes to several channels with one question to the database. The topics are made first:
+    /// what is committed while the answer is on its way waits in them.
+    async fn subscribe(&mut self, batch: Vec<(u32, Subscribe<'_>)>) {
+        let Ok(identity) = self.identity() else { return };
+        let mut wanted = Vec::with_capacity(batch.len());
+        for (id, request) in batch {
+            match self.readable(&request, &wanted) {
+                Ok(channel) => wanted.push((id, request, channel)),
+                Err(error) => self.refuse(id, &error),
+            }
+        }
+        for _ in 0..ADMIT_TRIES {
+            if wanted.is_empty() {
+                return;
+            }
+            let channels: Vec<Channel> = wanted.iter().map(|(_, _, channel)| *channel).collect();
+            let topics: Vec<_> = channels.iter().map(|channel| self.hub.topic(*channel)).collect();
+            let admissions = match self.hub.backend.admit(&identity, channels).await {
+                Ok(admissions) => admissions,
+                Err(error) => {
+                    wanted.iter().for_each(|(id, _, _)| self.refuse(*id, &error));
+                    return;
+                }
+            };
+            let mut again = Vec::new();
+            for (((id, request, channel), topic), admission) in wanted.into_iter().zip(topics).zip(admissions) {
+                let seated = admission.and_then(|admission| self.take_seat(id, &request, &identity, &topic, &admission));
+                match seated {
+                    Ok(Ok(())) => {}
+                    Ok(Err(NoSeat::Retired)) => {
+                        self.hub.forget(&topic);
+                        again.push((id, request, channel));
+                    }
+                    Ok(Err(NoSeat::Revoked)) => again.push((id, request, channel)),
+                    Err(error) => self.refuse(id, &error),
+                }
+            }
+            wanted = again;
+        }
+        wanted.iter().for_each(|(id, _, _)| self.refuse(*id, &WireError::internal()));
+    }
+
+    /// What can be refused without asking anybody.
+    fn readable(
+        &self,
+        request: &Subscribe<'_>,
+        wanted: &[(u32, Subscribe<'_>, Channel)],
+    ) -> Result<Channel, WireError> {
+        let channel: Channel = request.channel.parse().map_err(|_| WireError::unknown_channel())?;
+        if request.kind != 0 {
+            return Err(WireError::not_available());
+        }
+        if request.tf.is_some() {
+            return Err(WireError::bad_request("publication filters are not supported"));
+        }
+        let out = self.conn.out.lock();
+        if out.find(channel).is_some() || wanted.iter().any(|(_, _, other)| *other == channel) {
+            return Err(WireError::already_subscribed());
+        }
+        if out.subscriptions.iter().flatten().count() + wanted.len() >= CHANNELS_MAX {
+            return Err(WireError::limit_exceeded());
+        }
+        Ok(channel)
+    }
+
+    /// Enters the channel and answers, under one lock, so that the reply precedes the first push.
+    fn take_seat(
+        &self,
+        id: u32,
+        request: &Subscribe<'_>,
+        identity: &Identity,
+        topic: &Arc<super::topic::Topic>,
+        admission: &Admission,
+    ) -> Result<Result<(), NoSeat>, WireError> {
+        let recovered = request.recover
+            && request.epoch == *admission.epoch
+            && request.offset + 1 >= admission.floor
+            && request.offset <= admission.head;
+        if request.recover && !recovered && request.reject_unrecovered() {
+            return Err(WireError::unrecoverable_position());
+        }
+        let offset = if recovered { request.offset } else { admission.head };
+        let mut out = self.conn.out.lock();
+        let index = out.free_index().ok_or_else(WireError::limit_exceeded)?;
+        let newcomer = Newcomer {
+            conn: &self.conn,
+            index: index as u16,
+            identity,
+            grant: admission.grant,
+            admitted_at: admission.head,
+            epoch: &admission.epoch,
+            place: admission.place,
+        };
+        let seated = match topic.enter(newcomer, &self.hub.flusher) {
+            Ok(seated) => seated,
+            Err(none) => return Ok(Err(none)),
+        };
+        out.subscriptions[index] = Some(Subscription {
+            topic: topic.clone(),
+            grant: admission.grant,
+            place: seated.place,
+            next_event: offset + 1,
+            next_cast: seated.next_cast,
+            next_move: (request.join_leave && admission.place).then_some(seated.next_move),
+            slots_seen: seated.slots_seen,
+        });
+        let data = String::from_utf8(seated.data).ok().and_then(|data| RawValue::from_string(data).ok());
+        let data = data.unwrap_or_else(|| RawValue::NULL.to_owned());
+        let result = SubscribeResult {
+            recoverable: true,
+            positioned: true,
+            epoch: &admission.epoch,
+            offset,
+            was_recovering: request.recover,
+            recovered,
+            data: &data,
+        };
+        out.reply(|replies| encode::reply(replies, id, "subscribe", &result));
+        drop(out);
+        if seated.timed {
+            self.hub.watch(topic.channel);
+        }
+        // Whatever lies behind the position goes out after the reply.
+        self.hub.flusher.mark(&self.conn, index as u16);
+        Ok(Ok(()))
+    }
+}
+
+fn refused(refusal: Refusal) -> WireError {
+    match refusal {
+        Refusal::Unauthorized => WireError::unauthorized(),
+        Refusal::Expired => WireError::token_expired(),
+        Refusal::Unavailable => WireError::internal(),
+    }
+}
+
+/// The result of `history`.
+#[derive(serde::Serialize)]
+struct HistoryResult {
+    epoch: Arc<str>,
+    #[serde(skip_serializing_if = "is_zero")]
+    offset: u64,
+    publications: Vec<HistoryEvent>,
+}
+
+#[derive(serde::Serialize)]
+struct HistoryEvent {
+    offset: u64,
+    data: Box<RawValue>,
+}
+
+impl HistoryResult {
+    fn new(page: LogPage, head: u64) -> Result<Self, WireError> {
+        let publications = page.events.iter().filter(|event| event.offset <= head).map(|event| {
+            let data: Box<RawValue> = serde_json::from_slice(&event.payload).map_err(|_| WireError::internal())?;
+            Ok(HistoryEvent { offset: event.offset, data })
+        });
+        Ok(Self { epoch: page.epoch, offset: head, publications: publications.collect::<Result<_, WireError>>()? })
+    }
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}

@@ -1,0 +1,342 @@
+//! One connection: a set of cursors and a socket. It has no queue.
+//!
+//! Whoever has news for it sets a bit. When its turn comes, one gather step copies what the cursors
+//! point at into one batch, and one write sends it. What the kernel does not take of a batch is kept,
+//! at most one batch; until it is gone nothing else is gathered, and values conflate meanwhile.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use studyhall_protocol::encode;
+use studyhall_protocol::error::Disconnect;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::backend::Identity;
+use super::flush::Flusher;
+use super::gather::{self, Gathered};
+use super::limits::{BATCH_BYTES, CHANNELS_MAX, PONG_WITHIN};
+use super::pages::LogPages;
+use super::subscription::Subscription;
+use super::time::{Deadline, Ticks};
+use super::ws::{HEADER_MAX, OpCode, encode_close, seal_frame};
+
+/// Names a connection on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConnId(pub u64);
+
+impl ConnId {
+    /// No connection: what the server does by itself.
+    pub const NONE: ConnId = ConnId(0);
+}
+
+const NEWS_WORDS: usize = CHANNELS_MAX / 64;
+
+thread_local! {
+    /// The batch that is being gathered; its capacity is shared by all connections of a thread.
+    static BATCH: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(HEADER_MAX + 2 * BATCH_BYTES));
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Conn {
+    /// Its name.
+    pub id: ConnId,
+    socket: TcpStream,
+    /// A bit per subscription that has something to send.
+    news: [AtomicU64; NEWS_WORDS],
+    enlisted: AtomicBool,
+    /// The kernel takes nothing more; the connection's own task waits for it.
+    blocked: AtomicBool,
+    ping_due: AtomicBool,
+    closing: OnceLock<Disconnect>,
+    /// Wakes the connection's task, to wait for the kernel or to close.
+    pub(super) wake: Notify,
+    /// Who it is, once connected. The person of a connection never changes.
+    pub(super) user_id: OnceLock<Uuid>,
+    pub(super) times: Times,
+    pub(super) out: Mutex<Out>,
+}
+
+/// What the clock looks at.
+#[derive(Debug, Default)]
+pub(super) struct Times {
+    /// The connect command has to be here by then; unset once it is.
+    pub connect_by: Deadline,
+    /// The next ping.
+    pub ping_at: Deadline,
+    /// The pong has to be here by then.
+    pub pong_by: Deadline,
+    /// When the kernel last took something, while it is blocked.
+    pub blocked_since: Deadline,
+    /// When the sign-in ends, in seconds since 1970.
+    pub expires_at: AtomicU64,
+}
+
+/// What leaves through the socket; under the connection's lock, held during a write.
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    pub identity: Option<Arc<Identity>>,
+    pub subscriptions: Vec<Option<Subscription>>,
+    /// Where the next gather begins, so that no subscription starves.
+    pub turn: usize,
+    /// Encoded replies, each ended by a newline.
+    pub replies: Vec<u8>,
+    /// Whole frames: pongs, and what a test route echoes.
+    pub frames: Vec<u8>,
+    /// What the kernel did not take of the last batch.
+    rest: Vec<u8>,
+    rest_at: usize,
+    rest_has_ping: bool,
+}
+
+impl Conn {
+    /// A connection over an upgraded socket.
+    pub fn new(id: ConnId, socket: TcpStream) -> Self {
+        Self {
+            id,
+            socket,
+            news: Default::default(),
+            enlisted: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            ping_due: AtomicBool::new(false),
+            closing: OnceLock::new(),
+            wake: Notify::new(),
+            user_id: OnceLock::new(),
+            times: Times::default(),
+            out: Mutex::default(),
+        }
+    }
+
+    /// The socket, for reading.
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    pub(super) fn mark(&self, index: u16) {
+        let (word, bit) = (index as usize / 64, index % 64);
+        if let Some(word) = self.news.get(word) {
+            word.fetch_or(1 << bit, Ordering::AcqRel);
+        }
+    }
+
+    /// `true` when it was not enlisted before.
+    pub(super) fn set_enlisted(&self) -> bool {
+        !self.enlisted.load(Ordering::Acquire) && !self.enlisted.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Acquire)
+    }
+
+    /// Why it is being closed, if it is.
+    pub fn closing(&self) -> Option<Disconnect> {
+        self.closing.get().copied()
+    }
+
+    /// Closes it, once; the first reason counts.
+    pub fn close(&self, why: Disconnect) {
+        if self.closing.set(why).is_ok() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// A ping is due; it goes before everything else.
+    pub(super) fn ping(self: &Arc<Self>, flusher: &Flusher) {
+        self.ping_due.store(true, Ordering::Release);
+        flusher.enlist(self);
+    }
+
+    /// Its turn: one batch, one write. With more to send it goes to the end of the list.
+    pub(super) fn flush(self: &Arc<Self>, flusher: &Flusher, pages: &LogPages) {
+        self.enlisted.store(false, Ordering::Release);
+        if self.is_blocked() || self.closing().is_some() {
+            return;
+        }
+        let mut out = self.out.lock();
+        self.send_batch(&mut out, flusher, pages);
+    }
+
+    fn send_batch(self: &Arc<Self>, out: &mut Out, flusher: &Flusher, pages: &LogPages) {
+        if !out.rest.is_empty() {
+            return;
+        }
+        BATCH.with_borrow_mut(|batch| {
+            let ping = self.ping_due.swap(false, Ordering::AcqRel);
+            let gathered = self.gather(out, ping, batch, flusher, pages);
+            if batch.len() > HEADER_MAX {
+                let start = if gathered.raw { HEADER_MAX } else { seal_frame(batch, OpCode::Text) };
+                self.send(out, &batch[start..], ping);
+            }
+            if batch.capacity() > HEADER_MAX + 8 * BATCH_BYTES {
+                *batch = Vec::with_capacity(HEADER_MAX + 2 * BATCH_BYTES);
+            }
+            if gathered.more && !self.is_blocked() {
+                flusher.enlist(self);
+            }
+        });
+    }
+
+    /// Fills the batch: either whole frames as they are, or lines that will become one text frame.
+    fn gather(
+        self: &Arc<Self>,
+        out: &mut Out,
+        ping: bool,
+        batch: &mut Vec<u8>,
+        flusher: &Flusher,
+        pages: &LogPages,
+    ) -> Gathered {
+        batch.clear();
+        batch.resize(HEADER_MAX, 0);
+        if !out.frames.is_empty() {
+            batch.append(&mut out.frames);
+            out.frames = Vec::new();
+            if ping {
+                self.ping_due.store(true, Ordering::Release);
+            }
+            return Gathered { raw: true, more: true };
+        }
+        if ping {
+            batch.extend_from_slice(encode::PING);
+            batch.push(b'\n');
+        }
+        if !out.replies.is_empty() {
+            batch.append(&mut out.replies);
+            // The handshake's replies are the largest; an idle connection keeps no buffer.
+            out.replies = Vec::new();
+        }
+        let more = gather::subscriptions(self, out, batch, flusher, pages);
+        if batch.last() == Some(&b'\n') {
+            batch.pop();
+        }
+        Gathered { raw: false, more }
+    }
+
+    fn send(&self, out: &mut Out, bytes: &[u8], ping: bool) {
+        match self.socket.try_write(bytes) {
+            Ok(written) if written == bytes.len() => self.sent(ping),
+            Ok(written) => self.block(out, &bytes[written..], ping),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.block(out, bytes, ping),
+            Err(_) => self.close(Disconnect::WRITE_ERROR),
+        }
+    }
+
+    fn sent(&self, ping: bool) {
+        if ping {
+            // The pong clock starts when the ping has left, not before.
+            self.times.pong_by.set(Some(Ticks::now().after(PONG_WITHIN)));
+        }
+    }
+
+    fn block(&self, out: &mut Out, rest: &[u8], ping: bool) {
+        out.rest = rest.to_vec();
+        out.rest_at = 0;
+        out.rest_has_ping = ping;
+        // A reader that stands still cannot answer a ping either: progress is what counts now.
+        self.times.pong_by.set(None);
+        self.times.blocked_since.set(Some(Ticks::now()));
+        self.blocked.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// The kernel takes bytes again: sends what was kept, then goes on. By the connection's own task.
+    pub(super) fn unblock(self: &Arc<Self>, flusher: &Flusher, pages: &LogPages) {
+        let mut out = self.out.lock();
+        match self.socket.try_write(&out.rest[out.rest_at..]) {
+            Ok(written) => {
+                self.times.blocked_since.set(Some(Ticks::now()));
+                out.rest_at += written;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(_) => {
+                self.close(Disconnect::WRITE_ERROR);
+                return;
+            }
+        }
+        if out.rest_at < out.rest.len() {
+            return;
+        }
+        let ping = out.rest_has_ping;
+        out.rest = Vec::new();
+        out.rest_at = 0;
+        self.times.blocked_since.set(None);
+        self.blocked.store(false, Ordering::Release);
+        self.sent(ping);
+        if self.closing().is_none() {
+            self.send_batch(&mut out, flusher, pages);
+        }
+    }
+
+    /// Adds a close frame behind what is already on its way, and what was answered before it.
+    pub(super) fn start_closing(&self, why: Option<Disconnect>) {
+        let mut out = self.out.lock();
+        let replies = std::mem::take(&mut out.replies);
+        let mut last = std::mem::take(&mut out.frames);
+        if let Some(lines) = replies.strip_suffix(b"\n") {
+            super::ws::encode_frame(OpCode::Text, lines, &mut last);
+        }
+        match why {
+            Some(why) => encode_close(why.code, why.reason, &mut last),
+            None => super::ws::encode_frame(OpCode::Close, &[], &mut last),
+        }
+        out.rest.extend_from_slice(&last);
+        self.blocked.store(true, Ordering::Release);
+    }
+
+    /// Writes what is left before the end. `true` when nothing is.
+    pub(super) fn write_last(&self) -> io::Result<bool> {
+        let mut out = self.out.lock();
+        while out.rest_at < out.rest.len() {
+            match self.socket.try_write(&out.rest[out.rest_at..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => out.rest_at += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes the news: a word of bits at a time.
+    pub(super) fn take_news(&self, word: usize) -> u64 {
+        match self.news.get(word) {
+            Some(bits) if bits.load(Ordering::Acquire) != 0 => bits.swap(0, Ordering::AcqRel),
+            _ => 0,
+        }
+    }
+
+    /// Adds to the replies and sees to it that they are sent.
+    pub(super) fn reply(self: &Arc<Self>, flusher: &Flusher, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut out = self.out.lock();
+        out.reply(write);
+        drop(out);
+        flusher.enlist(self);
+    }
+
+    /// Adds a whole frame and sees to it that it is sent.
+    pub(super) fn frame(self: &Arc<Self>, flusher: &Flusher, opcode: OpCode, payload: &[u8]) {
+        let mut out = self.out.lock();
+        super::ws::encode_frame(opcode, payload, &mut out.frames);
+        drop(out);
+        flusher.enlist(self);
+    }
+
+    /// Bytes waiting to be sent that are not in any ring: for tests and metrics.
+    pub fn held_bytes(&self) -> usize {
+        let out = self.out.lock();
+        out.rest.capacity() + out.replies.capacity() + out.frames.capacity()
+    }
+}
+
+impl Out {
+    /// Adds one reply line.
+    pub fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.replies);
+        self.replies.push(b'\n');
+    }
+}

@@ -1,0 +1,96 @@
+//! Who has something to send: lists of connections with news, and the tasks that write them out.
+//!
+//! A publisher only marks and enlists. The flush task runs after the readers that are ready now have
+//! had their turn, so what they publish together leaves together: one write per socket.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+
+use super::conn::Conn;
+use super::limits::FLUSH_SLICE;
+use super::pages::LogPages;
+
+/// The lists, one per worker thread.
+#[derive(Debug)]
+pub struct Flusher {
+    shards: Vec<Shard>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    enlisted: Mutex<Vec<Arc<Conn>>>,
+    waker: AtomicWaker,
+}
+
+impl Flusher {
+    /// Lists for so many flush tasks.
+    pub fn new(shards: usize) -> Self {
+        Self { shards: (0..shards.max(1)).map(|_| Shard::default()).collect() }
+    }
+
+    /// How many flush tasks there have to be.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Subscription `index` of this connection has news.
+    pub fn mark(&self, conn: &Arc<Conn>, index: u16) {
+        conn.mark(index);
+        self.enlist(conn);
+    }
+
+    /// The connection has something to send.
+    pub fn enlist(&self, conn: &Arc<Conn>) {
+        if !conn.set_enlisted() {
+            return;
+        }
+        let shard = &self.shards[conn.id.0 as usize % self.shards.len()];
+        let was_empty = {
+            let mut enlisted = shard.enlisted.lock();
+            enlisted.push(conn.clone());
+            enlisted.len() == 1
+        };
+        if was_empty {
+            shard.waker.wake();
+        }
+    }
+
+    /// Writes out one list for ever, a slice at a time.
+    pub async fn run(&self, shard: usize, pages: &LogPages) {
+        let shard = &self.shards[shard];
+        let mut due: Vec<Arc<Conn>> = Vec::new();
+        let mut waited = false;
+        poll_fn(|cx| {
+            shard.waker.register(cx.waker());
+            if due.is_empty() {
+                let mut enlisted = shard.enlisted.lock();
+                if enlisted.is_empty() {
+                    waited = false;
+                    return Poll::Pending;
+                }
+                if waited {
+                    std::mem::swap(&mut due, &mut enlisted);
+                    due.reverse();
+                }
+            }
+            // Waking oneself while running means the back of the run queue, behind every reader that
+            // is ready: they add to what this write will carry.
+            cx.waker().wake_by_ref();
+            if !waited {
+                waited = true;
+                return Poll::Pending;
+            }
+            for conn in due.split_off(due.len().saturating_sub(FLUSH_SLICE)).into_iter().rev() {
+                conn.flush(self, pages);
+            }
+            // This wake was a turn for the readers as well.
+            waited = true;
+            Poll::Pending
+        })
+        .await
+    }
+}

@@ -1,0 +1,261 @@
+//! The hub: the channels and connections of this node.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use studyhall_protocol::channel::Channel;
+use studyhall_protocol::error::Disconnect;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::backend::{Backend, Effect, LogEvent};
+use super::conn::{Conn, ConnId};
+use super::flush::Flusher;
+use super::limits::{CONNECT_WITHIN, Limits};
+use super::pages::LogPages;
+use super::time::Ticks;
+use super::topic::Topic;
+
+/// The engine of one node.
+pub struct Hub {
+    /// What an operator set.
+    pub limits: Limits,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) flusher: Flusher,
+    pub(super) pages: LogPages,
+    pub(super) topics: DashMap<Channel, Arc<Topic>>,
+    pub(super) conns: DashMap<u64, Arc<Conn>>,
+    users: DashMap<Uuid, Vec<Arc<Conn>>>,
+    /// Channels with holds or gestures to look after.
+    pub(super) timed: Mutex<std::collections::HashSet<Channel>>,
+    next_id: AtomicU64,
+    open: AtomicUsize,
+    draining: AtomicBool,
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("topics", &self.topics.len()).field("conns", &self.conns.len()).finish()
+    }
+}
+
+/// The node takes no more connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// It is going away.
+    Draining,
+    /// It has as many as it may.
+    Connections,
+}
+
+impl Hub {
+    /// Starts the engine: one flush task per worker thread, the clock, the readers of the log.
+    pub fn start(limits: Limits, backend: Arc<dyn Backend>, workers: usize) -> Arc<Self> {
+        let (pages, wanted) = LogPages::new(limits.page_bytes);
+        let hub = Arc::new(Self {
+            backend,
+            flusher: Flusher::new(workers),
+            pages,
+            topics: DashMap::new(),
+            conns: DashMap::new(),
+            users: DashMap::new(),
+            timed: Mutex::default(),
+            next_id: AtomicU64::new(1),
+            open: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            limits,
+        });
+        for shard in 0..hub.flusher.shards() {
+            let flushing = hub.clone();
+            hub.spawn(async move { flushing.flusher.run(shard, &flushing.pages).await });
+        }
+        let clock = hub.clone();
+        hub.spawn(async move { clock.run_clock().await });
+        let reader = hub.clone();
+        hub.spawn(async move { reader.read_pages(wanted).await });
+        hub
+    }
+
+    /// Runs a task until it ends or the engine stops.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    async fn read_pages(self: Arc<Self>, mut wanted: mpsc::Receiver<(Channel, u64)>) {
+        while let Some(key) = wanted.recv().await {
+            let hub = self.clone();
+            self.spawn(async move { hub.pages.read(key, &*hub.backend, &hub.flusher).await });
+        }
+    }
+
+    /// Reserves room for a connection, before its upgrade is answered.
+    pub fn admit_connection(&self) -> Result<(), Full> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Full::Draining);
+        }
+        let max = self.limits.connections_max;
+        let taken = self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| (open < max).then_some(open + 1));
+        taken.map(|_| ()).map_err(|_| Full::Connections)
+    }
+
+    /// Gives back what [`Hub::admit_connection`] reserved.
+    pub fn release_connection(&self) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Takes over an upgraded socket.
+    pub(super) fn register(&self, socket: TcpStream) -> Arc<Conn> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let conn = Arc::new(Conn::new(ConnId(id), socket));
+        conn.times.connect_by.set(Some(Ticks::now().after(CONNECT_WITHIN)));
+        self.conns.insert(id, conn.clone());
+        conn
+    }
+
+    /// The connection is known to be this person's now.
+    pub(super) fn identify(&self, conn: &Arc<Conn>, user_id: Uuid) {
+        if conn.user_id.set(user_id).is_ok() {
+            self.users.entry(user_id).or_default().push(conn.clone());
+        }
+    }
+
+    /// The connection is over. `clean`: the client said so.
+    pub(super) fn unregister(&self, conn: &Arc<Conn>, clean: bool) {
+        self.conns.remove(&conn.id.0);
+        if let Some(user_id) = conn.user_id.get() {
+            self.users.remove_if_mut(user_id, |_, conns| {
+                conns.retain(|other| other.id != conn.id);
+                conns.is_empty()
+            });
+        }
+        let subscriptions = std::mem::take(&mut conn.out.lock().subscriptions);
+        for subscription in subscriptions.into_iter().flatten() {
+            subscription.topic.leave(subscription.place, conn.id, clean, &self.flusher);
+            self.watch(subscription.topic.channel);
+        }
+        self.release_connection();
+    }
+
+    /// The topic of a channel, made if need be. Make it before reading where its log is: events that
+    /// are committed meanwhile wait in it.
+    pub(super) fn topic(&self, channel: Channel) -> Arc<Topic> {
+        if let Some(topic) = self.topics.get(&channel) {
+            return topic.clone();
+        }
+        self.topics.entry(channel).or_insert_with(|| Arc::new(Topic::new(channel))).clone()
+    }
+
+    /// Forgets a topic that is of no use any more, so that the next one to ask gets a new one.
+    pub(super) fn forget(&self, topic: &Arc<Topic>) {
+        self.topics.remove_if(&topic.channel, |_, known| Arc::ptr_eq(known, topic));
+    }
+
+    /// The channel has holds or gestures: look at it at every tick until it has none.
+    pub(super) fn watch(&self, channel: Channel) {
+        if matches!(channel, Channel::Workspace(_)) {
+            self.timed.lock().insert(channel);
+        }
+    }
+
+    /// Committed events, in any order, any number of times. This is the only way into the rings.
+    pub fn apply(self: &Arc<Self>, events: Vec<LogEvent>) {
+        for event in events {
+            let effects = self.backend.effects(&event);
+            for effect in &effects {
+                if let Effect::EndSessions { user_id, session_ids, why } = effect {
+                    self.end_sessions(*user_id, session_ids, *why);
+                }
+            }
+            let topic = self.topics.get(&event.channel).map(|topic| topic.clone());
+            let Some(topic) = topic else { continue };
+            if topic.apply(event, effects, &self.flusher).repair {
+                let hub = self.clone();
+                self.spawn(async move { hub.repair(topic).await });
+            }
+        }
+    }
+
+    /// Reads what a topic has missed, until it has no hole.
+    async fn repair(self: Arc<Self>, topic: Arc<Topic>) {
+        // The missing one is most often being applied at this moment.
+        tokio::task::yield_now().await;
+        while let Some(after) = topic.hole_after() {
+            match self.backend.read_log(topic.channel, after, 256).await {
+                Ok(page) => {
+                    topic.skip_to(page.floor, &self.flusher);
+                    for event in page.events {
+                        let effects = self.backend.effects(&event);
+                        topic.apply(event, effects, &self.flusher);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(channel = %topic.channel, %error, "cannot read the log to close a hole; trying again");
+                    tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+                }
+            }
+        }
+    }
+
+    fn end_sessions(&self, user_id: Uuid, session_ids: &[Uuid], why: Disconnect) {
+        let conns = self.users.get(&user_id).map(|conns| conns.clone()).unwrap_or_default();
+        for conn in conns {
+            let session_id = conn.out.lock().identity.as_ref().map(|identity| identity.session_id);
+            if session_id.is_some_and(|id| session_ids.contains(&id)) {
+                conn.close(why);
+            }
+        }
+    }
+
+    /// Open sockets and channels in use.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.conns.len(), self.topics.len())
+    }
+
+    /// Bytes held for all connections that are not in any ring.
+    pub fn held_bytes(&self) -> usize {
+        self.conns.iter().map(|conn| conn.held_bytes()).sum()
+    }
+
+    /// Takes no more connections and tells the open ones to come back elsewhere, in slices spread
+    /// over `window`.
+    pub async fn drain(&self, window: std::time::Duration) {
+        self.draining.store(true, Ordering::Release);
+        // The map's order is by hash: as good as random.
+        let conns: Vec<Arc<Conn>> = self.conns.iter().map(|conn| conn.clone()).collect();
+        let slices = 20;
+        for slice in conns.chunks(conns.len().div_ceil(slices).max(1)) {
+            slice.iter().for_each(|conn| conn.close(Disconnect::SHUTDOWN));
+            if conns.len() > slices {
+                tokio::time::sleep(window / slices as u32).await;
+            }
+        }
+    }
+
+    /// Ends every task of the engine.
+    pub async fn stop(&self) {
+        let closing = async {
+            while !self.conns.is_empty() {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(2 * super::limits::CLOSE_WITHIN, closing).await;
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

@@ -1,0 +1,30 @@
+//! The engine: live connections as sets of cursors over channels. It knows frames and channels and no
+//! domain; what it has to ask, it asks a [`backend::Backend`].
+//!
+//! Read in this order: [`backend`] (what surrounds the engine), [`topic`] (a channel), [`conn`] (a
+//! connection), [`gather`] (what one owes the other), [`flush`] (when it is paid), [`socket`] and
+//! [`session`] (what the client says).
+
+pub mod backend;
+mod clock;
+mod commands;
+pub mod conn;
+mod flush;
+mod gather;
+pub mod hub;
+pub mod limits;
+mod pages;
+mod people;
+mod publish;
+mod ring;
+mod session;
+mod slots;
+pub mod socket;
+mod subscription;
+mod time;
+mod topic;
+pub mod upgrade;
+pub mod ws;
+
+pub use hub::Hub;
+pub use limits::Limits;

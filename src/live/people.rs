@@ -1,0 +1,96 @@
+//! Who is in a place. People, not connections: three tabs of one person are one person, and a lost
+//! connection is held for a while, so that a reconnect or a reload is neither a leave nor a join.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use studyhall_protocol::encode::{ClientInfo, DeviceInfo};
+use uuid::Uuid;
+
+use super::time::Ticks;
+
+/// The people of one channel.
+#[derive(Debug, Default)]
+pub struct People {
+    by_id: HashMap<Uuid, Person>,
+}
+
+#[derive(Debug)]
+struct Person {
+    devices: u32,
+    info: Arc<RawValue>,
+    /// Without a device: leaves then.
+    leaves_at: Option<Ticks>,
+}
+
+impl People {
+    /// One more device of a person. `true` when the person was not here.
+    pub fn enter(&mut self, user_id: Uuid, info: &Arc<RawValue>) -> bool {
+        if let Some(person) = self.by_id.get_mut(&user_id) {
+            person.devices += 1;
+            person.leaves_at = None;
+            person.info = info.clone();
+            return false;
+        }
+        self.by_id.insert(user_id, Person { devices: 1, info: info.clone(), leaves_at: None });
+        true
+    }
+
+    /// One device less. The last one starts the hold, until `leaves_at`.
+    pub fn leave(&mut self, user_id: Uuid, leaves_at: Ticks) {
+        if let Some(person) = self.by_id.get_mut(&user_id) {
+            person.devices = person.devices.saturating_sub(1);
+            if person.devices == 0 {
+                person.leaves_at = Some(leaves_at);
+            }
+        }
+    }
+
+    /// Takes a person out at once.
+    pub fn expel(&mut self, user_id: Uuid) -> Option<ClientInfo> {
+        self.by_id.remove_entry(&user_id).map(|(id, person)| person.to_info(id))
+    }
+
+    /// Takes out everybody whose hold is over.
+    pub fn take_left(&mut self, now: Ticks) -> Vec<ClientInfo> {
+        let due = |person: &mut Person| person.leaves_at.is_some_and(|at| at.is_due(now));
+        self.by_id.extract_if(|_, person| due(person)).map(|(id, person)| person.to_info(id)).collect()
+    }
+
+    /// Whether somebody's hold is running.
+    pub fn any_leaving(&self) -> bool {
+        self.by_id.values().any(|person| person.leaves_at.is_some())
+    }
+
+    /// One person, as joins show them.
+    pub fn get(&self, user_id: Uuid) -> Option<ClientInfo> {
+        self.by_id.get(&user_id).map(|person| person.to_info(user_id))
+    }
+
+    /// Everybody.
+    pub fn all(&self) -> impl Iterator<Item = ClientInfo> {
+        self.by_id.iter().map(|(id, person)| person.to_info(*id))
+    }
+
+    /// Devices and people.
+    pub fn counts(&self) -> (u32, u32) {
+        (self.by_id.values().map(|person| person.devices).sum(), self.by_id.len() as u32)
+    }
+
+    /// Whether nobody is here.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+}
+
+impl Person {
+    fn to_info(&self, id: Uuid) -> ClientInfo {
+        ClientInfo {
+            user: id,
+            client: id,
+            conn_info: Some((*self.info).to_owned()),
+            chan_info: Some(DeviceInfo { devices: self.devices }),
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The Centrifuge protocol on one connection: what each command does.
+//!
+//! Commands run in the order in which they came. What needs no database runs at once, in the reader;
+//! the rest of a frame that begins with a command that does is handled by [`Session::run_lines`].
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+use studyhall_protocol::channel::Channel;
+use studyhall_protocol::encode;
+use studyhall_protocol::error::{Disconnect, WireError};
+use studyhall_protocol::frame::{ChannelOnly, ClientCommand, Publish, Send, Unreadable};
+use studyhall_protocol::live::{Publication, Published};
+
+use super::conn::Conn;
+use super::hub::Hub;
+use super::publish::{From, encode_line};
+use super::ws::{Message, OpCode};
+
+/// One connection's side of the protocol.
+pub(super) struct Session {
+    pub(super) hub: Arc<Hub>,
+    pub(super) conn: Arc<Conn>,
+    /// From the upgrade request, when its `Origin` was allowed.
+    pub(super) cookie: Option<String>,
+    pub(super) client: uuid::Uuid,
+    pub(super) connected: bool,
+    bucket: Bucket,
+}
+
+/// What is left of the allowance of commands.
+struct Bucket {
+    tokens: f32,
+    filled_at: Instant,
+}
+
+/// What one command came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Answered, or nothing to answer.
+    Done,
+    /// Needs the database.
+    Later,
+    /// Cannot be answered.
+    Close(Disconnect),
+}
+
+/// What a message from the client asks of the connection's task.
+pub(super) enum Next {
+    /// Go on reading.
+    Read,
+    /// Run these lines to their end, then go on reading.
+    Run(String),
+    /// Drop the rest of this frame, then go on reading.
+    Drop,
+    /// Close.
+    Close(Disconnect),
+    /// The client closes; the code to echo.
+    Bye(Option<u16>),
+}
+
+impl Session {
+    pub(super) fn new(hub: Arc<Hub>, conn: Arc<Conn>, cookie: Option<String>) -> Self {
+        let tokens = hub.limits.commands_burst as f32;
+        let bucket = Bucket { tokens, filled_at: Instant::now() };
+        Self { hub, conn, cookie, client: uuid::Uuid::new_v4(), connected: false, bucket }
+    }
+
+    /// One message of the client.
+    pub(super) fn message(&mut self, message: Message<'_>) -> Next {
+        match message {
+            Message::Text(text) => self.text(text),
+            Message::Binary(_) => Next::Close(Disconnect::UNSUPPORTED_DATA),
+            Message::Ping(payload) => {
+                self.conn.frame(&self.hub.flusher, OpCode::Pong, payload);
+                if self.spend(1.0) { Next::Read } else { Next::Close(Disconnect::TOO_MANY_REQUESTS) }
+            }
+            Message::Pong(_) => Next::Read,
+            Message::Close(close) => Next::Bye(close.map(|(code, _)| code)),
+        }
+    }
+
+    fn text(&mut self, text: &str) -> Next {
+        let mut from = 0;
+        for line in text.split('\n') {
+            match self.line(line) {
+                Step::Done => from += line.len() + 1,
+                Step::Later => return Next::Run(text[from..].to_owned()),
+                Step::Close(why) => return Next::Close(why),
+            }
+        }
+        Next::Read
+    }
+
+    /// One command, if it can be done at once.
+    fn line(&mut self, line: &str) -> Step {
+        let command = match ClientCommand::parse(line) {
+            Ok(command) => command,
+            Err(Unreadable::Bad(id)) if self.connected => {
+                self.refuse(id, &WireError::bad_request("the command has a field of the wrong type"));
+                return Step::Done;
+            }
+            Err(_) => return Step::Close(Disconnect::BAD_REQUEST),
+        };
+        if command.is_pong() {
+            return self.pong();
+        }
+        if command.send.is_none() && command.id == 0 {
+            return Step::Close(Disconnect::BAD_REQUEST);
+        }
+        if command.connect.is_some() {
+            return if self.connected { Step::Close(Disconnect::BAD_REQUEST) } else { Step::Later };
+        }
+        if !self.connected {
+            return Step::Close(Disconnect::BAD_REQUEST);
+        }
+        if command.subscribe.is_some() || command.history.is_some() || command.rpc.is_some() || command.refresh.is_some() {
+            return Step::Later;
+        }
+        if !self.spend(1.0) {
+            return self.too_fast(command.id);
+        }
+        self.at_once(&command)
+    }
+
+    fn at_once(&mut self, command: &ClientCommand<'_>) -> Step {
+        let id = command.id;
+        if command.ping.is_some() {
+            self.conn.reply(&self.hub.flusher, |replies| encode::reply_empty(replies, id, "ping"));
+        } else if let Some(unsubscribe) = &command.unsubscribe {
+            self.unsubscribe(unsubscribe);
+            self.conn.reply(&self.hub.flusher, |replies| encode::reply_empty(replies, id, "unsubscribe"));
+        } else if let Some(publish) = &command.publish {
+            match self.publish(publish) {
+                Ok(()) => self.conn.reply(&self.hub.flusher, |replies| encode::reply_empty(replies, id, "publish")),
+                Err(error) => self.refuse(id, &error),
+            }
+        } else if let Some(presence) = &command.presence {
+            self.presence(id, presence);
+        } else if let Some(presence) = &command.presence_stats {
+            self.presence_stats(id, presence);
+        } else if let Some(send) = &command.send {
+            self.send(send);
+        } else {
+            // sub_refresh, or a request that does not exist.
+            let known = command.sub_refresh.is_some();
+            let error = if known { WireError::not_available() } else { WireError::bad_request("no known request") };
+            self.refuse(id, &error);
+        }
+        Step::Done
+    }
+
+    fn pong(&self) -> Step {
+        if !self.connected {
+            return Step::Close(Disconnect::BAD_REQUEST);
+        }
+        self.conn.times.pong_by.set(None);
+        Step::Done
+    }
+
+    /// Takes from the allowance; `false` when it is used up.
+    pub(super) fn spend(&mut self, commands: f32) -> bool {
+        let limits = &self.hub.limits;
+        let now = Instant::now();
+        let gained = now.duration_since(self.bucket.filled_at).as_secs_f32() * limits.commands_per_second as f32;
+        self.bucket.tokens = (self.bucket.tokens + gained).min(limits.commands_burst as f32) - commands;
+        self.bucket.filled_at = now;
+        self.bucket.tokens >= 0.0
+    }
+
+    /// Error 111, and after as much again the end.
+    pub(super) fn too_fast_error(&self) -> Result<WireError, Disconnect> {
+        if self.bucket.tokens < -(self.hub.limits.commands_burst as f32) {
+            return Err(Disconnect::TOO_MANY_REQUESTS);
+        }
+        Ok(WireError::too_many_requests())
+    }
+
+    fn too_fast(&mut self, id: u32) -> Step {
+        match self.too_fast_error() {
+            Err(why) => Step::Close(why),
+            Ok(error) => {
+                if id > 0 {
+                    self.refuse(id, &error);
+                }
+                Step::Done
+            }
+        }
+    }
+
+    /// Answers a command.
+    pub(super) fn reply(&self, id: u32, kind: &str, result: Result<impl serde::Serialize, WireError>) {
+        self.conn.reply(&self.hub.flusher, |replies| match result {
+            Ok(value) => encode::reply(replies, id, kind, &value),
+            Err(error) => encode::reply_error(replies, id, &error),
+        });
+    }
+
+    /// Answers a command with an error.
+    pub(super) fn refuse(&self, id: u32, error: &WireError) {
+        self.conn.reply(&self.hub.flusher, |replies| encode::reply_error(replies, id, error));
+    }
+
+    /// Leaves a channel; idempotent.
+    fn unsubscribe(&self, request: &ChannelOnly<'_>) {
+        let Ok(channel) = request.channel.parse::<Channel>() else { return };
+        let mut out = self.conn.out.lock();
+        let subscription = out.find(channel).and_then(|index| out.subscriptions[index].take());
+        drop(out);
+        if let Some(subscription) = subscription {
+            subscription.topic.leave(subscription.place, self.conn.id, true, &self.hub.flusher);
+            self.hub.watch(channel);
+        }
+    }
+
+    fn publish(&self, request: &Publish<'_>) -> Result<(), WireError> {
+        let data = request.data.ok_or_else(|| WireError::bad_request("publish needs data"))?;
+        let publication: Publication<'_> =
+            serde_json::from_str(data.get()).map_err(|error| WireError::bad_request(format_args!("data: {error}")))?;
+        self.publish_to(&request.channel, &publication)
+    }
+
+    /// `send` has no reply: what cannot be taken is dropped.
+    fn send(&self, request: &Send<'_>) {
+        let publication = request.data.and_then(|data| serde_json::from_str::<Publication<'_>>(data.get()).ok());
+        if let Some(publication) = publication
+            && let Some(channel) = &publication.channel
+            && let Err(error) = self.publish_to(channel, &publication)
+        {
+            tracing::debug!(conn = self.conn.id.0, %error, "dropped a send");
+        }
+    }
+
+    fn publish_to(&self, channel: &str, publication: &Publication<'_>) -> Result<(), WireError> {
+        let channel: Channel = channel.parse().map_err(|_| WireError::unknown_channel())?;
+        let out = self.conn.out.lock();
+        let subscription = out.find(channel).and_then(|index| out.subscriptions[index].as_ref());
+        let subscription = subscription.ok_or_else(WireError::permission_denied)?;
+        let author = out.identity.as_ref().map(|identity| identity.user_id).ok_or_else(WireError::unauthorized)?;
+        let (topic, grant, place) = (subscription.topic.clone(), subscription.grant, subscription.place);
+        drop(out);
+        let action = self.hub.backend.publication(author, channel, grant, publication)?;
+        let published = Published {
+            kind: &publication.kind,
+            key: publication.key.as_deref(),
+            actor: author,
+            data: publication.data,
+        };
+        let mut line = Vec::with_capacity(384);
+        encode_line(&mut line, channel, &published);
+        if topic.publish(&action, From { author, conn: self.conn.id, place }, &line, &self.hub.flusher)? {
+            self.hub.watch(channel);
+        }
+        Ok(())
+    }
+
+    fn presence(&self, id: u32, request: &ChannelOnly<'_>) {
+        let people = self.place(request).map(|topic| {
+            let people = topic.people().into_iter().map(|info| (info.user, info));
+            PresenceResult { presence: people.collect() }
+        });
+        self.reply(id, "presence", people);
+    }
+
+    fn presence_stats(&self, id: u32, request: &ChannelOnly<'_>) {
+        let stats = self.place(request).map(|topic| {
+            let (num_clients, num_users) = topic.counts();
+            encode::PresenceStatsResult { num_clients, num_users }
+        });
+        self.reply(id, "presence_stats", stats);
+    }
+
+    /// The topic of a place that this connection is subscribed to.
+    fn place(&self, request: &ChannelOnly<'_>) -> Result<Arc<super::topic::Topic>, WireError> {
+        let channel: Channel = request.channel.parse().map_err(|_| WireError::unknown_channel())?;
+        let out = self.conn.out.lock();
+        let subscription = out.find(channel).and_then(|index| out.subscriptions[index].as_ref());
+        let topic = subscription.map(|subscription| subscription.topic.clone());
+        let topic = topic.ok_or_else(WireError::permission_denied)?;
+        // Who looks at a profile is nobody's business.
+        if matches!(channel, Channel::Workspace(_)) { Ok(topic) } else { Err(WireError::not_available()) }
+    }
+
+    /// Notes that the sign-in behind the connection ends by itself then.
+    pub(super) fn set_expiry(&self, expires_at: chrono::DateTime<chrono::Utc>) {
+        let seconds = u64::try_from(expires_at.timestamp()).unwrap_or(1);
+        self.conn.times.expires_at.store(seconds, Ordering::Relaxed);
+    }
+}
+
+#[derive(serde::Serialize)]
+struct PresenceResult {
+    presence: std::collections::BTreeMap<uuid::Uuid, encode::ClientInfo>,
+}
+
+/// The result of `rpc`.
+#[derive(serde::Serialize)]
+pub(super) struct RpcResult<'a> {
+    pub data: &'a RawValue,
+}

@@ -1,0 +1,248 @@
+//! The task of one connection: it reads, and it waits for the kernel when that takes nothing more.
+//!
+//! What it reads goes through one buffer per thread, so an idle connection holds none.
+
+use std::cell::Cell;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use studyhall_protocol::error::Disconnect;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::conn::Conn;
+use super::hub::Hub;
+use super::limits::{CLOSE_WITHIN, MESSAGE_BYTES_MAX, NOTSENT_LOWAT, READ_BYTES, READS_PER_TURN};
+use super::session::{Next, Session};
+use super::ws::{Decoder, Message, ProtocolError};
+
+thread_local! {
+    static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// What a connection does with the messages of its client. Production has one: [`Session`]. A test
+/// that checks the frames themselves brings its own.
+pub trait Handler: Send {
+    /// Handles a message; what needs waiting is returned and run by [`Handler::run`].
+    fn message(&mut self, message: Message<'_>) -> Next;
+
+    /// Runs what [`Handler::message`] put off.
+    fn run(&mut self, lines: String) -> impl Future<Output = Next> + Send;
+}
+
+impl Handler for Session {
+    fn message(&mut self, message: Message<'_>) -> Next {
+        Session::message(self, message)
+    }
+
+    async fn run(&mut self, lines: String) -> Next {
+        self.run_lines(&lines).await
+    }
+}
+
+/// How a connection ended.
+enum End {
+    /// The client said goodbye with this code.
+    Bye(Option<u16>),
+    /// We close.
+    Close(Disconnect),
+    /// The connection is lost.
+    Lost,
+}
+
+/// Prepares an upgraded socket.
+pub(super) fn prepare(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let reference = socket2::SockRef::from(socket);
+    reference.set_tcp_user_timeout(Some(super::limits::PROGRESS_WITHIN))?;
+    reference.set_tcp_notsent_lowat(NOTSENT_LOWAT)
+}
+
+/// Serves a connection to its end. `leftover` was read together with the upgrade request.
+pub async fn serve<H: Handler>(hub: Arc<Hub>, conn: Arc<Conn>, mut handler: H, mut leftover: Vec<u8>) {
+    let mut decoder = Decoder::new(MESSAGE_BYTES_MAX);
+    let end = match handle(&hub, &conn, &mut handler, &mut decoder, &mut leftover).await {
+        ControlFlow::Break(end) => end,
+        ControlFlow::Continue(()) => {
+            drop(leftover);
+            read_until_end(&hub, &conn, &mut handler, &mut decoder).await
+        }
+    };
+    let clean = matches!(end, End::Bye(_));
+    hub.unregister(&conn, clean);
+    // No deadline counts any more but the one of the goodbye.
+    let goodbye = async {
+        match end {
+            End::Bye(code) => {
+                conn.close(Disconnect::NORMAL);
+                let echo = code.map(|code| Disconnect { code, reason: "bye" });
+                say_goodbye(&conn, echo, false).await;
+            }
+            End::Close(why) => say_goodbye(&conn, Some(why), true).await,
+            End::Lost => conn.close(Disconnect::WRITE_ERROR),
+        }
+    };
+    let _ = tokio::time::timeout(CLOSE_WITHIN, goodbye).await;
+}
+
+async fn read_until_end<H: Handler>(hub: &Arc<Hub>, conn: &Arc<Conn>, handler: &mut H, decoder: &mut Decoder) -> End {
+    loop {
+        if let Some(why) = conn.closing() {
+            return End::Close(why);
+        }
+        let interest = if conn.is_blocked() { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        let ready = tokio::select! {
+            biased;
+            () = conn.wake.notified() => continue,
+            ready = conn.socket().ready(interest) => ready,
+        };
+        let Ok(ready) = ready else { return End::Lost };
+        if ready.is_writable() && conn.is_blocked() {
+            conn.unblock(&hub.flusher, &hub.pages);
+        }
+        if !ready.is_readable() && !ready.is_read_closed() {
+            continue;
+        }
+        for _ in 0..READS_PER_TURN {
+            match read_once(conn, handler, decoder) {
+                Ok(Read::Nothing) => break,
+                Ok(Read::Handled) => {}
+                Ok(Read::PutOff(next, mut rest)) => {
+                    let ended = after(hub, conn, handler, next).await;
+                    let ended = match ended {
+                        ControlFlow::Continue(()) => handle(hub, conn, handler, decoder, &mut rest).await,
+                        ended => ended,
+                    };
+                    if let ControlFlow::Break(end) = ended {
+                        return end;
+                    }
+                }
+                Ok(Read::Violation(error)) => return End::Close(violation(error)),
+                Err(_) => return End::Lost,
+            }
+        }
+    }
+}
+
+/// What came of one read.
+enum Read {
+    /// There was nothing to read.
+    Nothing,
+    /// All of it was handled.
+    Handled,
+    /// Something needs waiting or ends the connection; the bytes behind it.
+    PutOff(Next, Vec<u8>),
+    /// The client does not speak the protocol.
+    Violation(ProtocolError),
+}
+
+fn read_once<H: Handler>(conn: &Conn, handler: &mut H, decoder: &mut Decoder) -> io::Result<Read> {
+    let mut buffer = READ_BUFFER.take();
+    buffer.resize(READ_BYTES, 0);
+    let read = match conn.socket().try_read(&mut buffer) {
+        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(read) => Ok(decode(handler, decoder, &mut buffer[..read])),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
+        Err(error) => Err(error),
+    };
+    READ_BUFFER.set(buffer);
+    read
+}
+
+/// Hands out messages until one of them has to be waited for.
+fn decode<H: Handler>(handler: &mut H, decoder: &mut Decoder, mut input: &mut [u8]) -> Read {
+    loop {
+        match decoder.next(&mut input) {
+            Ok(Some(message)) => match handler.message(message) {
+                Next::Read | Next::Drop => {}
+                next => return Read::PutOff(next, input.to_vec()),
+            },
+            Ok(None) => return Read::Handled,
+            Err(error) => return Read::Violation(error),
+        }
+    }
+}
+
+/// Handles bytes that were read already, waiting where need be.
+async fn handle<H: Handler>(
+    hub: &Arc<Hub>,
+    conn: &Arc<Conn>,
+    handler: &mut H,
+    decoder: &mut Decoder,
+    input: &mut Vec<u8>,
+) -> ControlFlow<End> {
+    while !input.is_empty() {
+        match decode(handler, decoder, input) {
+            Read::PutOff(next, rest) => {
+                after(hub, conn, handler, next).await?;
+                *input = rest;
+            }
+            Read::Violation(error) => return ControlFlow::Break(End::Close(violation(error))),
+            Read::Handled | Read::Nothing => return ControlFlow::Continue(()),
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// Does what a message asked for. While a command waits for the database, the socket is still served.
+async fn after<H: Handler>(hub: &Arc<Hub>, conn: &Arc<Conn>, handler: &mut H, next: Next) -> ControlFlow<End> {
+    let lines = match next {
+        Next::Read | Next::Drop => return ControlFlow::Continue(()),
+        Next::Close(why) => return ControlFlow::Break(End::Close(why)),
+        Next::Bye(code) => return ControlFlow::Break(End::Bye(code)),
+        Next::Run(lines) => lines,
+    };
+    // Boxed: these are the rare, large states, and an idle connection must not make room for them.
+    let mut running = Box::pin(handler.run(lines));
+    loop {
+        tokio::select! {
+            biased;
+            next = &mut running => {
+                return match next {
+                    Next::Close(why) => ControlFlow::Break(End::Close(why)),
+                    Next::Bye(code) => ControlFlow::Break(End::Bye(code)),
+                    Next::Read | Next::Drop | Next::Run(_) => ControlFlow::Continue(()),
+                };
+            }
+            () = conn.wake.notified() => {
+                if let Some(why) = conn.closing() {
+                    return ControlFlow::Break(End::Close(why));
+                }
+            }
+            ready = conn.socket().writable(), if conn.is_blocked() => match ready {
+                Ok(()) => conn.unblock(&hub.flusher, &hub.pages),
+                Err(_) => return ControlFlow::Break(End::Lost),
+            },
+        }
+    }
+}
+
+fn violation(error: ProtocolError) -> Disconnect {
+    Disconnect { code: error.close_code(), reason: error.reason() }
+}
+
+/// Sends the close frame and, when we began it, waits for the client to go.
+async fn say_goodbye(conn: &Conn, why: Option<Disconnect>, wait: bool) {
+    conn.start_closing(why);
+    loop {
+        match conn.write_last() {
+            Ok(true) => break,
+            Ok(false) if conn.socket().writable().await.is_ok() => {}
+            _ => return,
+        }
+    }
+    if !wait {
+        return;
+    }
+    // Closing with unread bytes would reset the connection and take the close frame with it.
+    let mut scratch = [0; 1024];
+    while conn.socket().readable().await.is_ok() {
+        match conn.socket().try_read(&mut scratch) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
