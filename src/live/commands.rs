@@ -10,7 +10,8 @@ use studyhall_protocol::frame::{ClientCommand, Connect, History, Refresh, Rpc, S
 
 use super::backend::{Admission, Credential, Identity, LogPage, Refusal};
 use super::limits::{CHANNELS_MAX, HISTORY_MAX, PING_EVERY};
-use super::session::{Next, RpcResult, Session};
+use super::session::{RpcResult, Session};
+use super::socket::Next;
 use super::subscription::Subscription;
 use super::time::Ticks;
 use super::topic::{Newcomer, NoSeat};

@@ -17,6 +17,7 @@ use studyhall_protocol::live::{Publication, Published};
 use super::conn::Conn;
 use super::hub::Hub;
 use super::publish::{From, encode_line};
+use super::socket::Next;
 use super::ws::{Message, OpCode};
 
 /// One connection's side of the protocol.
@@ -45,20 +46,6 @@ enum Step {
     Later,
     /// Cannot be answered.
     Close(Disconnect),
-}
-
-/// What a message from the client asks of the connection's task.
-pub(super) enum Next {
-    /// Go on reading.
-    Read,
-    /// Run these lines to their end, then go on reading.
-    Run(String),
-    /// Drop the rest of this frame, then go on reading.
-    Drop,
-    /// Close.
-    Close(Disconnect),
-    /// The client closes; the code to echo.
-    Bye(Option<u16>),
 }
 
 impl Session {

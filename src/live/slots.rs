@@ -81,11 +81,6 @@ impl Slots {
         self.version
     }
 
-    /// Whether there is nothing to keep.
-    pub fn is_empty(&self) -> bool {
-        self.by_version.is_empty()
-    }
-
     /// Whether a reader that has seen `version` may have missed a cleared slot.
     pub fn forgot_since(&self, version: u64) -> bool {
         version < self.floor

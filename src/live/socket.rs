@@ -14,11 +14,26 @@ use tokio::net::TcpStream;
 use super::conn::Conn;
 use super::hub::Hub;
 use super::limits::{CLOSE_WITHIN, MESSAGE_BYTES_MAX, NOTSENT_LOWAT, READ_BYTES, READS_PER_TURN};
-use super::session::{Next, Session};
+use super::session::Session;
 use super::ws::{Decoder, Message, ProtocolError};
 
 thread_local! {
     static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// What a message from the client asks of the connection's task.
+#[derive(Debug)]
+pub enum Next {
+    /// Go on reading.
+    Read,
+    /// Run these lines to their end, then go on reading.
+    Run(String),
+    /// Drop the rest of this frame, then go on reading.
+    Drop,
+    /// Close.
+    Close(Disconnect),
+    /// The client closes; the code to echo.
+    Bye(Option<u16>),
 }
 
 /// What a connection does with the messages of its client. Production has one: [`Session`]. A test
@@ -69,7 +84,12 @@ pub async fn serve<H: Handler>(hub: Arc<Hub>, conn: Arc<Conn>, mut handler: H, m
             read_until_end(&hub, &conn, &mut handler, &mut decoder).await
         }
     };
-    let clean = matches!(end, End::Bye(_));
+    // Signing out is leaving; everything else may be followed by a reconnect.
+    let clean = match end {
+        End::Bye(_) => true,
+        End::Close(why) => why.code >= Disconnect::SIGNED_OUT.code,
+        End::Lost => false,
+    };
     hub.unregister(&conn, clean);
     // No deadline counts any more but the one of the goodbye.
     let goodbye = async {
