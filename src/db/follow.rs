@@ -1,0 +1,176 @@
+//! Finds committed events that this node may not have seen: those of other nodes whose hint was lost, and its own
+//! whose COMMIT was never answered.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use studyhall_protocol::Channel;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Db;
+use super::log::Row;
+use crate::error::{Error, Result};
+use crate::live::backend::LogEvent;
+
+/// Events per statement; more take several.
+const PAGE: usize = 500;
+
+/// Looks every `interval`, with one statement, for events that were committed since the last look, and hands them to
+/// `on_events` ordered by channel and number. Ends when `cancel` is.
+///
+/// What "since" means is decided by PostgreSQL's own snapshots and not by a clock or a sequence: an event is new if it
+/// is visible now and was not in the last snapshot. Nothing is missed, and nothing comes twice, except after an error
+/// and when there is more than a page; receivers drop what they have by number.
+pub async fn follow<F>(db: Db, interval: Duration, on_events: F, cancel: CancellationToken)
+where
+    F: Fn(Vec<LogEvent>) + Send,
+{
+    let mut follower = Follower::default();
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if let Err(error) = follower.look(&db, &on_events).await {
+            tracing::warn!(%error, "cannot follow the log; trying again");
+            follower.step_back();
+        }
+    }
+}
+
+/// The last two snapshots, in PostgreSQL's text form `xmin:xmax:xip,…`.
+#[derive(Default)]
+struct Follower {
+    last: Option<String>,
+    before: Option<String>,
+}
+
+impl Follower {
+    /// After a crash PostgreSQL may give a number again that an aborted transaction had shortly before; the snapshot
+    /// before the last is older than anything that was not on disk yet.
+    fn step_back(&mut self) {
+        if self.before.is_some() {
+            self.last.clone_from(&self.before);
+        }
+    }
+
+    async fn look<F: Fn(Vec<LogEvent>)>(&mut self, db: &Db, on_events: &F) -> Result<()> {
+        let Some(last) = self.last.clone() else {
+            self.last = Some(snapshot(db).await?);
+            return Ok(());
+        };
+        let mut first: Option<String> = None;
+        let mut after = (String::new(), 0);
+        loop {
+            let page = committed_since(db, &last, &after).await?;
+            let full = page.events.len() >= PAGE;
+            if let Some(newest) = page.events.last() {
+                after = (
+                    newest.channel.to_string(),
+                    i64::try_from(newest.offset).map_err(Error::internal)?,
+                );
+                on_events(page.events);
+            }
+            // Later pages see more; what they see beyond the first snapshot is seen again next time.
+            let first = first.get_or_insert(page.snapshot);
+            if !full {
+                if xmax(first) < xmax(&last) {
+                    tracing::warn!("the database is older than it was; following it from here");
+                }
+                self.before = self.last.replace(std::mem::take(first));
+                return Ok(());
+            }
+        }
+    }
+}
+
+struct Page {
+    snapshot: String,
+    events: Vec<LogEvent>,
+}
+
+async fn snapshot(db: &Db) -> Result<String> {
+    Ok(
+        sqlx::query_scalar!(r#"select pg_current_snapshot()::text as "snapshot!""#)
+            .fetch_one(db.pool())
+            .await?,
+    )
+}
+
+async fn committed_since(db: &Db, last: &str, after: &(String, i64)) -> Result<Page> {
+    let rows = sqlx::query_as!(
+        Found,
+        r#"
+        select pg_current_snapshot()::text as "snapshot!", e.channel as "channel?", e."offset" as "offset?",
+               e.type as "name?", e.actor, e.op, e.at as "at?", e.data::text as data
+        from (values (1)) one
+        left join lateral (
+            select * from events e
+            where e.xid >= pg_snapshot_xmin($1::text::pg_snapshot)
+                and not pg_visible_in_snapshot(e.xid, $1::text::pg_snapshot)
+                and (e.channel, e."offset") > ($2, $3)
+            order by e.channel, e."offset" limit $4
+        ) e on true
+        order by e.channel, e."offset""#,
+        last,
+        after.0,
+        after.1,
+        PAGE as i64,
+    )
+    .fetch_all(db.pool())
+    .await?;
+    let mut page = Page {
+        snapshot: String::new(),
+        events: Vec::with_capacity(rows.len()),
+    };
+    for row in rows {
+        page.snapshot = row.snapshot;
+        let Some(channel) = row.channel else { continue };
+        let channel: Channel = channel.parse().map_err(Error::internal)?;
+        let row = Row {
+            offset: row.offset,
+            name: row.name,
+            actor: row.actor,
+            op: row.op,
+            at: row.at,
+            data: row.data,
+        };
+        page.events.extend(row.into_event(channel)?);
+    }
+    Ok(page)
+}
+
+struct Found {
+    snapshot: String,
+    channel: Option<String>,
+    offset: Option<i64>,
+    name: Option<String>,
+    actor: Option<Uuid>,
+    op: Option<Uuid>,
+    at: Option<DateTime<Utc>>,
+    data: Option<String>,
+}
+
+/// The number that the next transaction would have got.
+fn xmax(snapshot: &str) -> u64 {
+    snapshot
+        .split(':')
+        .nth(1)
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_are_compared_by_xmax() {
+        assert_eq!(xmax("10:20:10,14,15"), 20);
+        assert_eq!(xmax("10:20:"), 20);
+        assert_eq!(xmax(""), 0);
+    }
+}

@@ -1,0 +1,10 @@
+//! Routes.
+
+use axum::Router;
+
+use crate::http::AppState;
+
+/// The routes of this domain.
+pub fn router() -> Router<AppState> {
+    Router::new()
+}

@@ -1,0 +1,478 @@
+//! The one error of the server: what the caller can do about it, in one word and one sentence.
+//!
+//! REST answers it as `application/problem+json`, `rpc` as a [`WireError`] with the same word. A cause that is ours
+//! is logged once, where the answer is made, and never shown.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use studyhall_protocol::check::FieldError;
+use studyhall_protocol::command::CommandError;
+use studyhall_protocol::error::WireError;
+use studyhall_protocol::rest::Problem;
+
+/// What everything in the server returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why something was not done. Small, because it is in every `Result`.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    status: StatusCode,
+    code: &'static str,
+    detail: Option<String>,
+    field: Option<String>,
+    /// Seconds.
+    retry_after: Option<u32>,
+    /// For our log only.
+    cause: Option<anyhow::Error>,
+    retry: Retry,
+}
+
+/// Whether a transaction that failed with this error may simply be run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The answer would be the same.
+    No,
+    /// PostgreSQL rolled the transaction back to let another one through: deadlock or serialization failure.
+    Conflict,
+    /// The connection broke.
+    Lost,
+}
+
+impl Error {
+    fn new(status: StatusCode, code: &'static str, detail: Option<String>) -> Self {
+        Self(Box::new(Inner {
+            status,
+            code,
+            detail,
+            field: None,
+            retry_after: None,
+            cause: None,
+            retry: Retry::No,
+        }))
+    }
+
+    /// 401 `unauthorized`: no credentials, or dead ones.
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", Some("sign in first".into()))
+    }
+
+    /// 403: known, and not allowed.
+    pub fn forbidden(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, Some(detail.into()))
+    }
+
+    /// 404 `not_found`: no such thing, or none that this person may know of.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", None)
+    }
+
+    /// 409: cannot be done in the state that things are in.
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, Some(detail.into()))
+    }
+
+    /// 422 `invalid_field`: the field and what is wrong with it.
+    pub fn invalid(error: FieldError) -> Self {
+        let detail = if error.field.is_empty() {
+            format!("the body {}", error.problem)
+        } else {
+            format!("{} {}", error.field, error.problem)
+        };
+        let mut this = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", Some(detail));
+        this.0.field = Some(error.field).filter(|field| !field.is_empty());
+        this
+    }
+
+    /// 400: the request does not have the shape that it should have.
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, Some(detail.into()))
+    }
+
+    /// Any other refusal of a request.
+    pub fn status(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(status, code, Some(detail.into()))
+    }
+
+    /// 429 with `Retry-After`, in seconds.
+    pub fn too_many(code: &'static str, detail: impl Into<String>, retry_after_s: u32) -> Self {
+        let mut this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, Some(detail.into()));
+        this.0.retry_after = Some(retry_after_s.max(1));
+        this
+    }
+
+    /// 503 with `Retry-After`: goes away by itself.
+    pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+        let mut this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, Some(detail.into()));
+        this.0.retry_after = Some(1);
+        this
+    }
+
+    /// 500 `internal`: our fault; `cause` goes to the log.
+    pub fn internal(cause: impl Into<anyhow::Error>) -> Self {
+        let mut this = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", None);
+        this.0.cause = Some(cause.into());
+        this
+    }
+
+    /// 410 `unrecoverable_position`: the log cannot be read from there; load the state again.
+    pub fn unrecoverable_position() -> Self {
+        let detail = "the log cannot be read from this position; load the state again";
+        Self::status(StatusCode::GONE, "unrecoverable_position", detail)
+    }
+
+    /// 422 `op_reused`: the operation id was used for another command.
+    pub fn op_reused() -> Self {
+        let detail = "this operation id belongs to another command; use a new one";
+        Self::status(StatusCode::UNPROCESSABLE_ENTITY, "op_reused", detail)
+    }
+
+    /// Names the field that is to blame.
+    #[must_use]
+    pub fn with_field(mut self, field: impl Into<String>) -> Self {
+        self.0.field = Some(field.into());
+        self
+    }
+
+    /// Adds what goes to our log.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<anyhow::Error>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    fn retryable(mut self, retry: Retry) -> Self {
+        self.0.retry = retry;
+        self
+    }
+
+    /// The HTTP status.
+    pub fn http_status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The stable word.
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    /// Whether the transaction may be run again.
+    pub fn retry(&self) -> Retry {
+        self.0.retry
+    }
+
+    /// Whether the same request can succeed later without anybody changing anything.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self.0.status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR
+        )
+    }
+
+    /// Writes a cause that is ours to the log. Both doors call it, once.
+    fn log(&self) {
+        let Some(cause) = &self.0.cause else { return };
+        if self.0.status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(code = self.0.code, error = format!("{cause:#}"), "failed");
+        } else {
+            tracing::warn!(code = self.0.code, error = format!("{cause:#}"), "refused");
+        }
+    }
+
+    /// The answer on a live connection.
+    pub fn wire(&self) -> WireError {
+        self.log();
+        let message = match &self.0.detail {
+            Some(detail) => format!("{}: {detail}", self.0.code),
+            None => self.0.code.to_owned(),
+        };
+        let code = match (self.0.status, self.0.code) {
+            (StatusCode::INTERNAL_SERVER_ERROR, _) => 100,
+            (_, "method_not_found") => 104,
+            (status, _) => 1_000 + u32::from(status.as_u16()),
+        };
+        WireError {
+            code,
+            message,
+            temporary: self.is_temporary(),
+        }
+    }
+
+    /// The answer over HTTP, without its headers.
+    pub fn problem(&self) -> Problem {
+        let mut title = self.0.code.replace('_', " ");
+        if let Some(first) = title.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        Problem {
+            status: self.0.status.as_u16(),
+            code: self.0.code.to_owned(),
+            title,
+            detail: self.0.detail.clone(),
+            field: self.0.field.clone(),
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.0.status.as_u16(), self.0.code)?;
+        if let Some(detail) = &self.0.detail {
+            write!(f, ": {detail}")?;
+        }
+        if let Some(cause) = &self.0.cause {
+            write!(f, " ({cause:#})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<FieldError> for Error {
+    fn from(error: FieldError) -> Self {
+        Self::invalid(error)
+    }
+}
+
+impl From<CommandError> for Error {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::UnknownMethod => Self::status(
+                StatusCode::NOT_FOUND,
+                "method_not_found",
+                "there is no command of this name",
+            ),
+            CommandError::Malformed(detail) => Self::bad_request("bad_request", detail),
+            CommandError::Field(field) => Self::invalid(field),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        self.log();
+        let mut response = (self.0.status, Json(self.problem())).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(seconds) = self.0.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.0.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// Constraints that a request can violate: name, status, code, field, what to tell people.
+///
+/// A name that is not in here is a mistake of ours: 500, and the log says which.
+pub const CONSTRAINTS: &[(&str, StatusCode, &str, Option<&str>, &str)] = &[
+    (
+        "users_username_key",
+        StatusCode::CONFLICT,
+        "username_taken",
+        Some("username"),
+        "this name is taken",
+    ),
+    (
+        "users_email_key",
+        StatusCode::CONFLICT,
+        "email_taken",
+        Some("email"),
+        "this address belongs to another account",
+    ),
+    (
+        "operations_user_id_fkey",
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        None,
+        "this account does not exist any more",
+    ),
+    (
+        "sign_ins_user_id_fkey",
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        None,
+        "this account does not exist any more",
+    ),
+    (
+        "task_lists_user_id_fkey",
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        None,
+        "this account does not exist any more",
+    ),
+    (
+        "immersive_workspaces_user_id_fkey",
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        None,
+        "this account does not exist any more",
+    ),
+    (
+        "tasks_list_owner_fkey",
+        StatusCode::NOT_FOUND,
+        "not_found",
+        Some("list_id"),
+        "there is no such list",
+    ),
+    (
+        "immersive_widgets_workspace_id_fkey",
+        StatusCode::NOT_FOUND,
+        "not_found",
+        None,
+        "there is no such room",
+    ),
+    (
+        "workspace_members_workspace_id_fkey",
+        StatusCode::NOT_FOUND,
+        "not_found",
+        None,
+        "there is no such room",
+    ),
+    (
+        "workspace_members_user_id_fkey",
+        StatusCode::NOT_FOUND,
+        "not_found",
+        Some("user_id"),
+        "there is no such person",
+    ),
+    (
+        "workspace_members_pkey",
+        StatusCode::CONFLICT,
+        "already_member",
+        Some("user_id"),
+        "they are in the room already",
+    ),
+    (
+        "widget_drags_pkey",
+        StatusCode::CONFLICT,
+        "drag_closed",
+        Some("drag_id"),
+        "this drag is over",
+    ),
+    (
+        "follows_no_self_check",
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "invalid_field",
+        None,
+        "nobody follows themselves",
+    ),
+    (
+        "follows_followee_id_fkey",
+        StatusCode::NOT_FOUND,
+        "not_found",
+        None,
+        "there is no such person",
+    ),
+];
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::RowNotFound => Self::not_found(),
+            sqlx::Error::Database(database) => match from_database(database.as_ref()) {
+                Some(this) => this.because(error),
+                None => Self::internal(error),
+            },
+            sqlx::Error::PoolTimedOut => {
+                Self::unavailable("busy", "the server is busy; try again shortly").because(error)
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => database_gone().because(error).retryable(Retry::Lost),
+            _ => Self::internal(error),
+        }
+    }
+}
+
+fn database_gone() -> Error {
+    Error::unavailable("unavailable", "the database cannot be reached; try again shortly")
+}
+
+/// What an error of PostgreSQL means to whoever asked; `None` when it is our mistake.
+fn from_database(error: &dyn sqlx::error::DatabaseError) -> Option<Error> {
+    if let Some(name) = error.constraint()
+        && let Some((_, status, code, field, detail)) = CONSTRAINTS.iter().find(|row| row.0 == name)
+    {
+        let mut this = Error::new(*status, code, Some((*detail).to_owned()));
+        this.0.field = field.map(str::to_owned);
+        return Some(this);
+    }
+    let busy = || Error::unavailable("busy", "the server is busy; try again shortly");
+    let code = error.code()?;
+    Some(match code.as_ref() {
+        "40001" | "40P01" => busy().retryable(Retry::Conflict),
+        // lock_not_available, query_canceled (statement_timeout), too many connections or out of memory.
+        "55P03" | "57014" | "53200" | "53300" => busy(),
+        // Disk full, read-only transaction: not for long, or somebody is called.
+        "53100" | "25006" => database_gone(),
+        // Shutdown, crash, start-up; idle_in_transaction_session_timeout.
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => database_gone().retryable(Retry::Lost),
+        // Text that is too long or has characters that no column takes, a number out of range.
+        "22001" | "22021" | "22P05" | "22003" | "22008" => Error::status(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_field",
+            "a value does not fit its column",
+        ),
+        code if code.starts_with("08") => database_gone().retryable(Retry::Lost),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_doors_say_the_same_word() {
+        let error = Error::conflict("username_taken", "this name is taken").with_field("username");
+        let problem = error.problem();
+        assert_eq!(
+            (problem.status, &*problem.code, &*problem.title),
+            (409, "username_taken", "Username taken")
+        );
+        assert_eq!(problem.field.as_deref(), Some("username"));
+        assert_eq!(
+            error.wire(),
+            WireError::new(1_409, "username_taken: this name is taken")
+        );
+    }
+
+    #[test]
+    fn faults_of_ours_are_not_shown() {
+        let error = Error::internal(anyhow::anyhow!("secret"));
+        assert_eq!(error.wire(), WireError::internal());
+        assert!(!serde_json::to_string(&error.problem()).unwrap().contains("secret"));
+    }
+
+    #[test]
+    fn what_passes_is_temporary() {
+        assert!(Error::too_many("too_many_attempts", "later", 900).wire().temporary);
+        assert!(Error::unavailable("busy", "later").wire().temporary);
+        assert!(!Error::not_found().wire().temporary);
+        let response = Error::too_many("too_many_attempts", "later", 900).into_response();
+        assert_eq!(response.headers()[header::RETRY_AFTER], "900");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+    }
+
+    #[test]
+    fn commands_that_cannot_be_read() {
+        assert_eq!(Error::from(CommandError::UnknownMethod).wire().code, 104);
+        assert_eq!(Error::from(CommandError::Malformed("x".into())).wire().code, 1_400);
+        assert_eq!(
+            Error::from(FieldError::new("name", "must not be empty")).wire().code,
+            1_422
+        );
+    }
+}
