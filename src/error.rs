@@ -130,6 +130,11 @@ impl Error {
         Self::status(StatusCode::UNPROCESSABLE_ENTITY, "op_reused", detail)
     }
 
+    /// What an action looked up before it took its locks is not so any more: the transaction is run again.
+    pub fn changed_meanwhile() -> Self {
+        Self::unavailable("busy", "this was changed at the same moment; try again").retryable(Retry::Conflict)
+    }
+
     /// Names the field that is to blame.
     #[must_use]
     pub fn with_field(mut self, field: impl Into<String>) -> Self {

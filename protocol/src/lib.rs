@@ -5,6 +5,7 @@
 //! - [`command`] and [`event`]: the two tables. One line per command, one line per event.
 //! - [`state`]: what a channel's events add up to; `state(p) + events(p, q] = state(q)`.
 //! - [`accounts`], [`tasks`], [`workspaces`]: the payloads, in the words of the schema.
+//! - [`dashboard`]: the home page in one answer.
 //! - [`error`]: error, unsubscribe and disconnect codes.
 //!
 //! This crate knows no server. Whoever builds a client in Rust depends on it alone.
@@ -13,6 +14,7 @@ pub mod accounts;
 pub mod channel;
 pub mod check;
 pub mod command;
+pub mod dashboard;
 pub mod encode;
 pub mod error;
 pub mod event;

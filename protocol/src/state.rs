@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::accounts::{Me, User};
+use crate::dashboard::Dashboard;
 use crate::event::Event;
 use crate::tasks::{Task, TaskList};
-use crate::workspaces::{Member, Widget, Workspace};
+use crate::workspaces::{Member, Room, Widget, Workspace};
 
 /// The state behind `user:<id>`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,29 @@ pub struct WorkspaceState {
     pub members: BTreeMap<Uuid, Member>,
     /// Widgets by id.
     pub widgets: BTreeMap<Uuid, Widget>,
+}
+
+impl From<Dashboard> for UserState {
+    /// The state at the position of `user:<me>` in the answer.
+    fn from(page: Dashboard) -> Self {
+        Self {
+            me: Some(page.me),
+            task_lists: page.task_lists.into_iter().map(|list| (list.id, list)).collect(),
+            tasks: page.tasks.into_iter().map(|task| (task.id, task)).collect(),
+            memberships: page.memberships.into_iter().map(|member| (member.workspace_id, member)).collect(),
+        }
+    }
+}
+
+impl From<Room> for WorkspaceState {
+    /// The state at the position in the answer.
+    fn from(room: Room) -> Self {
+        Self {
+            workspace: Some(room.workspace),
+            members: room.members.into_iter().map(|member| (member.user_id, member)).collect(),
+            widgets: room.widgets.into_iter().map(|widget| (widget.id, widget)).collect(),
+        }
+    }
 }
 
 /// The event belongs to another kind of channel.

@@ -1,6 +1,6 @@
 //! Task lists and tasks (`task_lists`, `tasks` of the schema).
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -138,6 +138,16 @@ pub struct TaskOrder {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Years that PostgreSQL, JavaScript and RFC 3339 all write the same way.
+fn due_at(value: Option<DateTime<Utc>>) -> Result<(), FieldError> {
+    match value {
+        Some(value) if !(1..=9999).contains(&value.year()) => {
+            Err(FieldError::new("due_at", "must be between the years 1 and 9999"))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Check for NewTaskList {
     fn check(&self) -> Result<(), FieldError> {
         check::name("name", &self.name, 50)?;
@@ -154,12 +164,31 @@ impl Check for TaskListPatch {
 
 impl Check for NewTask {
     fn check(&self) -> Result<(), FieldError> {
-        check::name("description", &self.description, LONG_TEXT_MAX)
+        check::name("description", &self.description, LONG_TEXT_MAX)?;
+        due_at(self.due_at)
     }
 }
 
 impl Check for TaskPatch {
     fn check(&self) -> Result<(), FieldError> {
-        self.description.as_deref().map_or(Ok(()), |text| check::name("description", text, LONG_TEXT_MAX))
+        self.description.as_deref().map_or(Ok(()), |text| check::name("description", text, LONG_TEXT_MAX))?;
+        due_at(self.due_at.flatten())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_that_no_store_takes() {
+        let task = |due_at: &str| -> NewTask {
+            let json = serde_json::json!({"list_id": Uuid::nil(), "description": "read", "due_at": due_at});
+            serde_json::from_value(json).unwrap()
+        };
+        assert!(task("2026-11-23T12:00:00+09:00").check().is_ok());
+        assert!(task("9999-12-31T23:59:59Z").check().is_ok());
+        assert!(task("-4800-01-01T00:00:00Z").check().is_err());
+        assert!(task("+10000-01-01T00:00:00Z").check().is_err());
     }
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::check::{self, Check, FieldError, GRID_MAX, GRID_SIZE_MAX};
 use crate::patch::{Clearable, not_null, present};
+use crate::rest::Position;
 
 /// A room.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,6 +159,57 @@ pub struct WidgetMoved {
     pub drag_id: Option<Uuid>,
 }
 
+/// A room of mine, in the list of my rooms.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MyWorkspace {
+    /// The room.
+    #[serde(flatten)]
+    pub workspace: Workspace,
+    /// What I may do in it.
+    pub role: Role,
+}
+
+/// Enough of a person to show them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Person {
+    /// Never changes.
+    pub id: Uuid,
+    /// Unique without regard to case.
+    pub username: String,
+    /// Such as "Aiko Tanaka".
+    pub full_name: Option<String>,
+    /// Avatar.
+    pub profile_image_url: Option<String>,
+}
+
+/// A member, in the list of a room's members.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MemberPerson {
+    /// Their place in the room.
+    #[serde(flatten)]
+    pub member: Member,
+    /// Who they are; changes of it are told on `profile:<id>`.
+    pub user: Person,
+}
+
+/// `GET /workspaces/{id}`: a whole room. [`crate::state::WorkspaceState`] is made from it; every later event of
+/// `workspace:<id>` moves that on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Room {
+    /// The room.
+    pub workspace: Workspace,
+    /// What I may do in it.
+    pub role: Role,
+    /// Everybody in it, the longest there first.
+    pub members: Vec<Member>,
+    /// Everything in it, by row and column.
+    pub widgets: Vec<Widget>,
+    /// Who the members are, in the same order; changes of it are told on `profile:<id>`.
+    pub people: Vec<Person>,
+    /// The one position of exactly this state.
+    pub positions: Vec<Position>,
+}
+
 /// `workspace.create`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -295,8 +347,22 @@ fn background(value: Option<&str>) -> Result<(), FieldError> {
     check::text("background_value", value, 2_000)
 }
 
+/// Settings may nest this deep. Readers give up at some depth, serde_json at 128, and what wraps the settings counts.
+const SETTINGS_DEPTH_MAX: usize = 32;
+
 fn settings(value: Option<&Value>) -> Result<(), FieldError> {
-    value.map_or(Ok(()), |value| check::object("settings", value))
+    fn depth(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+            Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+    let Some(value) = value else { return Ok(()) };
+    if depth(value) > SETTINGS_DEPTH_MAX {
+        return Err(FieldError::new("settings", format!("is nested deeper than {SETTINGS_DEPTH_MAX} levels")));
+    }
+    check::object("settings", value)
 }
 
 fn place(x: i32, y: i32) -> Result<(), FieldError> {

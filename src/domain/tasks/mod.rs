@@ -1,44 +1,194 @@
-//! Task lists and tasks.
+//! Task lists and tasks: what can be done with them. All of it happens on `user:<owner>`; nobody else learns of it.
+//!
+//! A command that changes nothing makes no event and answers with the row as it is.
 
 pub mod routes;
+mod sql;
 
+use studyhall_protocol::check::FieldError;
 use studyhall_protocol::rest::Deleted;
 use studyhall_protocol::tasks::{NewTask, NewTaskList, Task, TaskList, TaskListPatch, TaskMove, TaskMoved, TaskPatch};
+use studyhall_protocol::{Channel, Event};
 
 use crate::db::Tx;
 use crate::error::{Error, Result};
 
-/// Not yet.
-pub async fn create_task_list(_tx: &mut Tx, _command: &NewTaskList) -> Result<TaskList> {
-    Err(Error::not_found())
+/// Lists per person.
+pub const LISTS_MAX: i64 = 200;
+/// Tasks per list.
+pub const TASKS_MAX: i64 = 2_000;
+/// Between neighbours that were never squeezed: ten tasks fit between two before a list is numbered anew.
+pub const GAP: i32 = 1_024;
+
+/// Makes a list.
+pub async fn create_task_list(tx: &mut Tx, new: &NewTaskList) -> Result<TaskList> {
+    let mine = lock(tx).await?;
+    let owner = tx.actor();
+    let Some(list) = sql::insert_list(tx.conn(), owner, new).await? else {
+        return Err(Error::conflict(
+            "limit_reached",
+            format!("a person can have at most {LISTS_MAX} lists"),
+        ));
+    };
+    tx.emit(mine, Event::TaskListCreated(list.clone()));
+    Ok(list)
 }
 
-/// Not yet.
-pub async fn update_task_list(_tx: &mut Tx, _command: &TaskListPatch) -> Result<TaskList> {
-    Err(Error::not_found())
+/// Renames or describes a list.
+pub async fn update_task_list(tx: &mut Tx, patch: &TaskListPatch) -> Result<TaskList> {
+    let mine = lock(tx).await?;
+    let owner = tx.actor();
+    let Some(list) = sql::patch_list(tx.conn(), owner, patch).await? else {
+        return sql::list(tx.conn(), owner, patch.id)
+            .await?
+            .ok_or_else(Error::not_found);
+    };
+    tx.emit(mine, Event::TaskListUpdated(list.clone()));
+    Ok(list)
 }
 
-/// Not yet.
-pub async fn delete_task_list(_tx: &mut Tx, _command: &Deleted) -> Result<Deleted> {
-    Err(Error::not_found())
+/// Deletes a list with its tasks.
+pub async fn delete_task_list(tx: &mut Tx, list: &Deleted) -> Result<Deleted> {
+    let mine = lock(tx).await?;
+    let owner = tx.actor();
+    if !sql::delete_list(tx.conn(), owner, list.id).await? {
+        return Err(Error::not_found());
+    }
+    tx.emit(mine, Event::TaskListDeleted(*list));
+    Ok(*list)
 }
 
-/// Not yet.
-pub async fn create_task(_tx: &mut Tx, _command: &NewTask) -> Result<Task> {
-    Err(Error::not_found())
+/// Adds a task to the end of a list.
+pub async fn create_task(tx: &mut Tx, new: &NewTask) -> Result<Task> {
+    let mine = lock(tx).await?;
+    let owner = tx.actor();
+    let Some(task) = sql::insert_task(tx.conn(), owner, new).await? else {
+        return match sql::list(tx.conn(), owner, new.list_id).await? {
+            Some(_) => Err(full()),
+            None => Err(Error::not_found()),
+        };
+    };
+    tx.emit(mine, Event::TaskCreated(task.clone()));
+    Ok(task)
 }
 
-/// Not yet.
-pub async fn update_task(_tx: &mut Tx, _command: &TaskPatch) -> Result<Task> {
-    Err(Error::not_found())
+/// Changes or ticks a task; `completed_at` follows.
+pub async fn update_task(tx: &mut Tx, patch: &TaskPatch) -> Result<Task> {
+    let mine = lock(tx).await?;
+    let owner = tx.actor();
+    let Some(task) = sql::patch_task(tx.conn(), owner, patch).await? else {
+        return sql::task(tx.conn(), owner, patch.id)
+            .await?
+            .ok_or_else(Error::not_found);
+    };
+    tx.emit(mine, Event::TaskUpdated(task.clone()));
+    Ok(task)
 }
 
-/// Not yet.
-pub async fn move_task(_tx: &mut Tx, _command: &TaskMove) -> Result<TaskMoved> {
-    Err(Error::not_found())
+/// Puts a task behind another one, or first, in its own list or another.
+///
+/// It gets the middle of its neighbours' indices. Only where they leave no room is the list numbered anew.
+pub async fn move_task(tx: &mut Tx, to: &TaskMove) -> Result<TaskMoved> {
+    if to.after_id == Some(to.id) {
+        return Err(Error::invalid(FieldError::new("after_id", "must be another task")));
+    }
+    let mine = lock(tx).await?;
+    let owner = tx.actor();
+    let place = sql::place(tx.conn(), owner, to.id, to.list_id, to.after_id)
+        .await?
+        .ok_or_else(Error::not_found)?;
+    if !place.after_found {
+        let detail = "the task to stand behind is not in that list any more";
+        return Err(Error::conflict("after_not_in_list", detail).with_field("after_id"));
+    }
+    if place.full {
+        return Err(full());
+    }
+    if place.there {
+        let task = sql::task(tx.conn(), owner, to.id).await?.ok_or_else(Error::not_found)?;
+        return Ok(TaskMoved {
+            task,
+            reordered: Vec::new(),
+        });
+    }
+    let moved = match middle(place.before, place.behind) {
+        Some(index) => {
+            let task = sql::put(tx.conn(), owner, to.id, place.list_id, index).await?;
+            TaskMoved {
+                task: task.ok_or_else(Error::not_found)?,
+                reordered: Vec::new(),
+            }
+        }
+        None => {
+            let mut reordered = sql::renumber(tx.conn(), owner, to.id, place.list_id, to.after_id).await?;
+            reordered.retain(|order| order.id != to.id);
+            reordered.sort_unstable_by_key(|order| order.order_index);
+            let task = sql::task(tx.conn(), owner, to.id).await?;
+            TaskMoved {
+                task: task.ok_or_else(Error::not_found)?,
+                reordered,
+            }
+        }
+    };
+    tx.emit(mine, Event::TaskMoved(moved.clone()));
+    Ok(moved)
 }
 
-/// Not yet.
-pub async fn delete_task(_tx: &mut Tx, _command: &Deleted) -> Result<Deleted> {
-    Err(Error::not_found())
+/// Deletes a task.
+pub async fn delete_task(tx: &mut Tx, task: &Deleted) -> Result<Deleted> {
+    let mine = lock(tx).await?;
+    let owner = tx.actor();
+    if !sql::delete_task(tx.conn(), owner, task.id).await? {
+        return Err(Error::not_found());
+    }
+    tx.emit(mine, Event::TaskDeleted(*task));
+    Ok(*task)
+}
+
+/// Everything here waits for the same lock: two tabs that reorder at once do it one after the other.
+async fn lock(tx: &mut Tx) -> Result<Channel> {
+    let mine = Channel::User(tx.actor());
+    tx.lock(&[mine]).await?;
+    Ok(mine)
+}
+
+fn full() -> Error {
+    Error::conflict("limit_reached", format!("a list can have at most {TASKS_MAX} tasks"))
+}
+
+/// An index between two neighbours; `None` when there is no room.
+fn middle(before: Option<i32>, behind: Option<i32>) -> Option<i32> {
+    match (before, behind) {
+        (None, None) => Some(GAP),
+        (Some(before), None) => before.checked_add(GAP),
+        (None, Some(behind)) => behind.checked_sub(GAP),
+        (Some(before), Some(behind)) => {
+            let middle = before.midpoint(behind);
+            (before < middle && middle < behind).then_some(middle)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_between() {
+        assert_eq!(middle(None, None), Some(1_024));
+        assert_eq!(middle(Some(1_024), None), Some(2_048));
+        assert_eq!(middle(None, Some(1_024)), Some(0));
+        assert_eq!(middle(Some(1_024), Some(2_048)), Some(1_536));
+        assert_eq!(middle(Some(-3), Some(-1)), Some(-2));
+        assert_eq!(middle(Some(i32::MIN), Some(i32::MAX)), Some(0));
+    }
+
+    #[test]
+    fn no_room() {
+        assert_eq!(middle(Some(1), Some(2)), None);
+        assert_eq!(middle(Some(-1), Some(0)), None);
+        assert_eq!(middle(Some(7), Some(7)), None);
+        assert_eq!(middle(Some(i32::MAX - 1), None), None);
+        assert_eq!(middle(None, Some(i32::MIN + 5)), None);
+    }
 }

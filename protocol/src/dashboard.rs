@@ -1,0 +1,25 @@
+//! `GET /dashboard`: everything that the home page shows, in one snapshot.
+
+use serde::{Deserialize, Serialize};
+
+use crate::accounts::Me;
+use crate::rest::Position;
+use crate::tasks::{Task, TaskList};
+use crate::workspaces::{Member, Workspace};
+
+/// The home page. [`crate::state::UserState`] is made from it; every later event of `user:<me>` moves that on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dashboard {
+    /// The account.
+    pub me: Me,
+    /// My lists, oldest first.
+    pub task_lists: Vec<TaskList>,
+    /// My tasks, in the order of their lists.
+    pub tasks: Vec<Task>,
+    /// My place in each of my rooms, oldest first.
+    pub memberships: Vec<Member>,
+    /// The same rooms in the same order; what is in them comes from `GET /workspaces/{id}`.
+    pub workspaces: Vec<Workspace>,
+    /// Of `user:<me>`, `profile:<me>`, and each room.
+    pub positions: Vec<Position>,
+}
