@@ -9,6 +9,7 @@
 //! - [`domain`]: what people can do; one folder each.
 //! - [`dev`]: the private PostgreSQL and Redis of `studyhall dev`.
 
+pub mod app;
 pub mod db;
 pub mod dev;
 pub mod domain;

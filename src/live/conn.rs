@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::backend::Identity;
 use super::flush::Flusher;
 use super::gather::{self, Gathered};
+use super::hub::Hub;
 use super::limits::{BATCH_BYTES, CHANNELS_MAX, PONG_WITHIN};
 use super::pages::LogPages;
 use super::subscription::Subscription;
@@ -319,11 +320,11 @@ impl Conn {
     }
 
     /// Adds a whole frame and sees to it that it is sent.
-    pub(super) fn frame(self: &Arc<Self>, flusher: &Flusher, opcode: OpCode, payload: &[u8]) {
+    pub fn frame(self: &Arc<Self>, hub: &Hub, opcode: OpCode, payload: &[u8]) {
         let mut out = self.out.lock();
         super::ws::encode_frame(opcode, payload, &mut out.frames);
         drop(out);
-        flusher.enlist(self);
+        hub.flusher.enlist(self);
     }
 
     /// Bytes waiting to be sent that are not in any ring: for tests and metrics.

@@ -61,7 +61,7 @@ impl Session {
             Message::Text(text) => self.text(text),
             Message::Binary(_) => Next::Close(Disconnect::UNSUPPORTED_DATA),
             Message::Ping(payload) => {
-                self.conn.frame(&self.hub.flusher, OpCode::Pong, payload);
+                self.conn.frame(&self.hub, OpCode::Pong, payload);
                 if self.spend(1.0) { Next::Read } else { Next::Close(Disconnect::TOO_MANY_REQUESTS) }
             }
             Message::Pong(_) => Next::Read,

@@ -1,1 +1,4 @@
+//! The one integration-test binary: what the server promises, seen from outside.
 
+mod echo;
+mod harness;

@@ -1,0 +1,3 @@
+//! The house put together.
+
+pub mod server;
