@@ -3,6 +3,7 @@
 //! This file has the only lists of domains: commands, routes, effects.
 
 pub mod accounts;
+pub mod channels;
 pub mod tasks;
 pub mod workspaces;
 
@@ -10,6 +11,8 @@ use axum::Router;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use studyhall_protocol::{Channel, Command};
+
+pub use channels::admit;
 
 use crate::db::Tx;
 use crate::error::{Error, Result};
