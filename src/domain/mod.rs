@@ -3,6 +3,7 @@
 //! This file has the only lists of domains: commands, routes, effects.
 
 pub mod accounts;
+pub mod dashboard;
 pub mod tasks;
 pub mod workspaces;
 
@@ -56,6 +57,7 @@ pub fn effects(event: &LogEvent) -> Vec<Effect> {
 pub fn router() -> Router<AppState> {
     Router::new()
         .merge(accounts::routes::router())
+        .merge(dashboard::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
 }

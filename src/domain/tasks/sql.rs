@@ -1,9 +1,10 @@
 //! Every statement about task lists and tasks. Each is limited to the owner in itself: what belongs to somebody
 //! else is zero rows.
 
-use serde::Deserialize;
-use sqlx::PgConnection;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
+use sqlx::{PgConnection, PgExecutor};
 use studyhall_protocol::rest::Position;
 use studyhall_protocol::tasks::{NewTask, NewTaskList, Task, TaskList, TaskListPatch, TaskOrder, TaskPatch};
 use uuid::Uuid;
@@ -230,21 +231,21 @@ pub async fn renumber(
 }
 
 /// Where the next page begins: behind this row.
-#[derive(Debug, Clone, Copy, serde::Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct ListCursor {
     /// Of the last row of the page before.
-    pub created_at: chrono::DateTime<chrono::Utc>,
+    pub created_at: DateTime<Utc>,
     /// Of the last row of the page before.
     pub id: Uuid,
 }
 
 /// Where the next page begins: behind this row.
-#[derive(Debug, Clone, Copy, serde::Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct TaskCursor {
     /// Of the last row of the page before.
     pub order_index: i32,
     /// Of the last row of the page before.
-    pub created_at: chrono::DateTime<chrono::Utc>,
+    pub created_at: DateTime<Utc>,
     /// Of the last row of the page before.
     pub id: Uuid,
 }
@@ -255,12 +256,12 @@ pub struct Rows<T> {
     /// At most as many as asked for.
     pub items: Json<Vec<T>>,
     /// Of the owner's channel.
-    pub position: Json<Position>,
+    pub positions: Json<Vec<Position>>,
 }
 
 /// A person's lists, oldest first.
 pub async fn lists_page(
-    db: &mut PgConnection,
+    db: impl PgExecutor<'_>,
     owner: Uuid,
     after: Option<ListCursor>,
     limit: i64,
@@ -268,9 +269,9 @@ pub async fn lists_page(
     let rows = sqlx::query_as!(
         Rows::<TaskList>,
         r#"select
-             (select json_build_object('channel', 'user:' || $1::uuid, 'offset',
+             (select json_build_array(json_build_object('channel', 'user:' || $1::uuid, 'offset',
                  coalesce((select h.head from channel_heads h where h.channel = 'user:' || $1::uuid), 0),
-                 'epoch', e.epoch) from log_epoch e) as "position!: Json<Position>",
+                 'epoch', e.epoch)) from log_epoch e) as "positions!: Json<Vec<Position>>",
              (select coalesce(json_agg(l), '[]') from (
                  select * from task_lists
                  where user_id = $1 and ($2::timestamptz is null or (created_at, id) > ($2, $3))
@@ -286,7 +287,7 @@ pub async fn lists_page(
 
 /// The tasks of one list in their order; `None` when there is no such list.
 pub async fn tasks_page(
-    db: &mut PgConnection,
+    db: impl PgExecutor<'_>,
     owner: Uuid,
     list_id: Uuid,
     after: Option<TaskCursor>,
@@ -295,9 +296,9 @@ pub async fn tasks_page(
     let rows = sqlx::query_as!(
         Rows::<Task>,
         r#"select
-             (select json_build_object('channel', 'user:' || $1::uuid, 'offset',
+             (select json_build_array(json_build_object('channel', 'user:' || $1::uuid, 'offset',
                  coalesce((select h.head from channel_heads h where h.channel = 'user:' || $1::uuid), 0),
-                 'epoch', e.epoch) from log_epoch e) as "position!: Json<Position>",
+                 'epoch', e.epoch)) from log_epoch e) as "positions!: Json<Vec<Position>>",
              (select coalesce(json_agg(t), '[]') from (
                  select * from tasks
                  where list_id = l.id
