@@ -4,6 +4,8 @@
 
 pub mod accounts;
 pub mod dashboard;
+mod page;
+pub mod seed;
 pub mod tasks;
 pub mod workspaces;
 

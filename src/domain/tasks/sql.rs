@@ -2,14 +2,14 @@
 //! else is zero rows.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
-use studyhall_protocol::rest::Position;
+use studyhall_protocol::Position;
 use studyhall_protocol::tasks::{NewTask, NewTaskList, Task, TaskList, TaskListPatch, TaskOrder, TaskPatch};
 use uuid::Uuid;
 
 use super::{GAP, LISTS_MAX, TASKS_MAX};
+use crate::domain::page::Rows;
 use crate::error::Result;
 
 /// Makes a list; `None` when the person has as many as allowed.
@@ -230,40 +230,11 @@ pub async fn renumber(
     Ok(changed.fetch_all(db).await?)
 }
 
-/// Where the next page begins: behind this row.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct ListCursor {
-    /// Of the last row of the page before.
-    pub created_at: DateTime<Utc>,
-    /// Of the last row of the page before.
-    pub id: Uuid,
-}
-
-/// Where the next page begins: behind this row.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct TaskCursor {
-    /// Of the last row of the page before.
-    pub order_index: i32,
-    /// Of the last row of the page before.
-    pub created_at: DateTime<Utc>,
-    /// Of the last row of the page before.
-    pub id: Uuid,
-}
-
-/// Rows of one page with the position of `user:<owner>` from the same snapshot.
-#[derive(Debug)]
-pub struct Rows<T> {
-    /// At most as many as asked for.
-    pub items: Json<Vec<T>>,
-    /// Of the owner's channel.
-    pub positions: Json<Vec<Position>>,
-}
-
-/// A person's lists, oldest first.
-pub async fn lists_page(
+/// A person's lists, oldest first; `after` are the columns of the last row of the page before.
+pub async fn task_lists_page(
     db: impl PgExecutor<'_>,
     owner: Uuid,
-    after: Option<ListCursor>,
+    after: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Rows<TaskList>> {
     let rows = sqlx::query_as!(
@@ -278,19 +249,19 @@ pub async fn lists_page(
                  order by created_at, id
                  limit $4) l) as "items!: Json<Vec<TaskList>>""#,
         owner,
-        after.map(|row| row.created_at) as _,
-        after.map(|row| row.id) as _,
+        after.map(|row| row.0) as _,
+        after.map(|row| row.1) as _,
         limit,
     );
     Ok(rows.fetch_one(db).await?)
 }
 
-/// The tasks of one list in their order; `None` when there is no such list.
+/// The tasks of one list in their order; `None` when there is no such list. `after` as in [`task_lists_page`].
 pub async fn tasks_page(
     db: impl PgExecutor<'_>,
     owner: Uuid,
     list_id: Uuid,
-    after: Option<TaskCursor>,
+    after: Option<(i32, DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Option<Rows<Task>>> {
     let rows = sqlx::query_as!(
@@ -309,9 +280,9 @@ pub async fn tasks_page(
          where l.id = $2 and l.user_id = $1"#,
         owner,
         list_id,
-        after.map(|row| row.order_index) as _,
-        after.map(|row| row.created_at) as _,
-        after.map(|row| row.id) as _,
+        after.map(|row| row.0) as _,
+        after.map(|row| row.1) as _,
+        after.map(|row| row.2) as _,
         limit,
     );
     Ok(rows.fetch_optional(db).await?)

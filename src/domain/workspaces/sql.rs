@@ -2,7 +2,6 @@
 //! zero rows.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 use studyhall_protocol::workspaces::{
@@ -12,6 +11,7 @@ use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
 use super::{MEMBERS_MAX, ROOMS_MAX};
+use crate::domain::page::Rows;
 use crate::error::Result;
 
 /// Makes a room; `None` when the person is in as many as allowed.
@@ -212,29 +212,12 @@ pub async fn raise_acl(db: &mut PgConnection, channel: Channel) -> Result<()> {
     Ok(())
 }
 
-/// Where the next page begins: behind this row.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Cursor {
-    /// Of the last row of the page before.
-    pub created_at: DateTime<Utc>,
-    /// Of the last row of the page before.
-    pub id: Uuid,
-}
-
-/// Rows of one page with positions from the same snapshot.
-#[derive(Debug)]
-pub struct Rows<T> {
-    /// At most as many as asked for.
-    pub items: Json<Vec<T>>,
-    /// Of the channels whose state the page shows.
-    pub positions: Json<Vec<Position>>,
-}
-
-/// The rooms that a person is in, oldest first, with the positions of the person's channel and of each room.
+/// The rooms that a person is in, oldest first, one more than `limit`, with the positions of the person's channel and
+/// of each room but the one too many.
 pub async fn workspaces_page(
     db: impl PgExecutor<'_>,
     person: Uuid,
-    after: Option<Cursor>,
+    after: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Rows<MyWorkspace>> {
     let rows = sqlx::query_as!(
@@ -245,19 +228,21 @@ pub async fn workspaces_page(
              join immersive_workspaces w on w.id = m.workspace_id
              where m.user_id = $1 and ($2::timestamptz is null or (w.created_at, w.id) > ($2, $3))
              order by w.created_at, w.id
-             limit $4
+             limit $4::bigint + 1
+         ), shown as (
+             select p.id from page p order by p.created_at, p.id limit $4
          )
          select
              (select coalesce(json_agg(p order by p.created_at, p.id), '[]') from page p)
                  as "items!: Json<Vec<MyWorkspace>>",
              (select json_agg(json_build_object('channel', c.channel, 'offset', coalesce(h.head, 0), 'epoch', e.epoch)
                  order by c.channel)
-              from (select 'user:' || $1::uuid as channel union all select 'workspace:' || p.id from page p) c
+              from (select 'user:' || $1::uuid as channel union all select 'workspace:' || s.id from shown s) c
               cross join log_epoch e
               left join channel_heads h on h.channel = c.channel) as "positions!: Json<Vec<Position>>""#,
         person,
-        after.map(|row| row.created_at) as _,
-        after.map(|row| row.id) as _,
+        after.map(|row| row.0) as _,
+        after.map(|row| row.1) as _,
         limit,
     );
     Ok(rows.fetch_one(db).await?)
@@ -311,7 +296,7 @@ pub async fn members_page(
     db: impl PgExecutor<'_>,
     person: Uuid,
     id: Uuid,
-    after: Option<Cursor>,
+    after: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Option<Rows<MemberPerson>>> {
     let rows = sqlx::query_as!(
@@ -332,8 +317,8 @@ pub async fn members_page(
          where w.id = $1 and (me.user_id is not null or w.settings @> '{"guests": true}')"#,
         id,
         person,
-        after.map(|row| row.created_at) as _,
-        after.map(|row| row.id) as _,
+        after.map(|row| row.0) as _,
+        after.map(|row| row.1) as _,
         limit,
     );
     Ok(rows.fetch_optional(db).await?)
