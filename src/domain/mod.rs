@@ -4,6 +4,9 @@
 
 pub mod accounts;
 pub mod channels;
+pub mod dashboard;
+mod page;
+pub mod seed;
 pub mod tasks;
 pub mod workspaces;
 
@@ -59,6 +62,8 @@ pub fn effects(event: &LogEvent) -> Vec<Effect> {
 pub fn router() -> Router<AppState> {
     Router::new()
         .merge(accounts::routes::router())
+        .merge(channels::routes::router())
+        .merge(dashboard::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
 }
