@@ -13,10 +13,6 @@ pub struct Config {
     #[arg(long, env = "STUDYHALL_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
-    /// Address of `/metrics`; empty: none.
-    #[arg(long, env = "STUDYHALL_METRICS_LISTEN")]
-    pub metrics_listen: Option<SocketAddr>,
-
     /// Directory of the private servers, when there are any.
     #[arg(long, env = "STUDYHALL_DATA", default_value = ".studyhall")]
     pub data: PathBuf,
@@ -53,20 +49,20 @@ pub struct Config {
     #[arg(long, env = "STUDYHALL_CONNECTIONS_MAX", default_value_t = 18_000)]
     pub connections_max: usize,
 
-    /// Subscriptions of one socket.
-    #[arg(long, env = "STUDYHALL_CHANNELS_PER_CONNECTION_MAX", default_value_t = 512)]
-    pub channels_per_connection_max: usize,
+    /// Commands a second and socket, on average; above it they are answered with error 111.
+    #[arg(long, env = "STUDYHALL_COMMANDS_PER_SECOND", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..))]
+    pub commands_per_second: u32,
 
-    /// Bytes of one frame or one request body.
-    #[arg(long, env = "STUDYHALL_FRAME_BYTES_MAX", default_value_t = 256 * 1024)]
-    pub frame_bytes_max: usize,
+    /// Commands at once and socket. A reconnect sends all its subscribes in one go, so not below 600.
+    #[arg(long, env = "STUDYHALL_COMMANDS_BURST", default_value_t = 1_200, value_parser = clap::value_parser!(u32).range(600..))]
+    pub commands_burst: u32,
 
     /// Bytes of recent events that a node keeps for all its channels together.
     #[arg(long, env = "STUDYHALL_RING_BYTES_MAX", default_value_t = 64 * 1024 * 1024)]
     pub ring_bytes_max: usize,
 
     /// Bytes of log pages that slow readers share.
-    #[arg(long, env = "STUDYHALL_PAGE_BYTES_MAX", default_value_t = 16 * 1024 * 1024)]
+    #[arg(long, env = "STUDYHALL_PAGE_BYTES_MAX", default_value_t = 2 * 1024 * 1024)]
     pub page_bytes_max: usize,
 
     /// Days of log before today.

@@ -3,7 +3,6 @@
 mod dev;
 mod run;
 mod seed;
-mod tail;
 
 use clap::{Parser, Subcommand};
 
@@ -29,8 +28,6 @@ enum Command {
     Migrate,
     /// Fill the database with people, lists and rooms
     Seed(seed::SeedArgs),
-    /// Print live events in the terminal
-    Tail(tail::TailArgs),
 }
 
 impl Cli {
@@ -42,7 +39,6 @@ impl Cli {
             Command::Dev => dev::dev(config).await,
             Command::Migrate => run::migrate(&config).await,
             Command::Seed(args) => seed::seed(&config, args).await,
-            Command::Tail(args) => tail::tail(args).await,
         }
     }
 }

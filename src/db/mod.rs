@@ -136,6 +136,12 @@ impl Db {
         &self.pool
     }
 
+    /// Whether PostgreSQL answers.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("select 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// The epoch of the log as this node last saw it; empty before [`Db::refresh_epoch`].
     pub fn epoch(&self) -> Arc<str> {
         self.epoch.read().unwrap_or_else(PoisonError::into_inner).clone()

@@ -98,7 +98,12 @@ impl Drop for TestApp {
 /// The configuration of a test: everything by default.
 pub fn config(database_url: &str) -> Config {
     use clap::Parser;
-    let mut config = Config::parse_from(["studyhall"]);
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        config: Config,
+    }
+    let mut config = Arguments::parse_from(["studyhall"]).config;
     config.database_url = Some(database_url.to_owned());
     config
 }
