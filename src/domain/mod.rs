@@ -59,6 +59,7 @@ pub fn effects(event: &LogEvent) -> Vec<Effect> {
 pub fn router() -> Router<AppState> {
     Router::new()
         .merge(accounts::routes::router())
+        .merge(channels::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
 }
