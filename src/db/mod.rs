@@ -23,6 +23,7 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
+pub use log::position;
 pub use tx::Tx;
 pub use write::{Done, OnCommit, Perform, Writer};
 
