@@ -39,12 +39,17 @@ pub async fn sign_up(state: &AppState, new: NewAccount) -> Result<(SignedIn, Tok
     ))
 }
 
-async fn create_account(tx: &mut Tx, new: &NewAccount, hash: &str, sign_in: &NewSignIn) -> Result<(Me, DateTime<Utc>)> {
-    let id = sign_in.user_id;
+/// The account alone, without a sign-in.
+pub async fn make_account(tx: &mut Tx, id: Uuid, new: &NewAccount, hash: &str) -> Result<Me> {
     // Their logs begin with them.
     tx.lock(&[Channel::User(id), Channel::Profile(id)]).await?;
     let me = sql::insert_user(tx.conn(), id, new).await?;
     rows::insert_credentials(tx.conn(), id, hash).await?;
+    Ok(me)
+}
+
+async fn create_account(tx: &mut Tx, new: &NewAccount, hash: &str, sign_in: &NewSignIn) -> Result<(Me, DateTime<Utc>)> {
+    let me = make_account(tx, sign_in.user_id, new, hash).await?;
     let expires_at = rows::insert_sign_in(tx.conn(), sign_in, hash)
         .await?
         .ok_or_else(wrong_credentials)?;
