@@ -3,119 +3,17 @@
 //! Knows no socket. A frame holds one or more lines joined by `\n`, both ways; [`lines`] splits one.
 //! What is read borrows from the frame.
 
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+pub use self::build::{PONG, Wishes, connect, history, presence, publish, rpc, subscribe, unsubscribe};
 use crate::channel::Channel;
 use crate::error::WireError;
-use crate::rest::Position;
 
-/// The answer to a ping.
-pub const PONG: &str = "{}";
-
-/// What a subscription asks for besides its channel.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Wishes<'a> {
-    /// Go on after this position; absent: from the head.
-    pub since: Option<&'a Position>,
-    /// Be told who comes and goes.
-    pub join_leave: bool,
-    /// Get error 112 rather than a subscription with a hole.
-    pub reject_unrecovered: bool,
-}
-
-/// `connect`
-pub fn connect(id: u32, token: &str) -> String {
-    json!({"id": id, "connect": {"token": token, "name": "rust"}}).to_string()
-}
-
-/// `subscribe`
-pub fn subscribe(id: u32, channel: Channel, wishes: Wishes<'_>) -> String {
-    #[derive(Serialize)]
-    struct Line<'a> {
-        id: u32,
-        subscribe: Subscribe<'a>,
-    }
-    #[derive(Serialize)]
-    struct Subscribe<'a> {
-        channel: Channel,
-        #[serde(skip_serializing_if = "is_false")]
-        recover: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        offset: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        epoch: Option<&'a str>,
-        flag: u8,
-        #[serde(skip_serializing_if = "is_false")]
-        join_leave: bool,
-    }
-    let subscribe = Subscribe {
-        channel,
-        recover: wishes.since.is_some(),
-        offset: wishes.since.map(|position| position.offset),
-        epoch: wishes.since.map(|position| position.epoch.as_str()),
-        flag: if wishes.reject_unrecovered { 2 } else { 0 },
-        join_leave: wishes.join_leave,
-    };
-    line(&Line { id, subscribe })
-}
-
-/// `unsubscribe`
-pub fn unsubscribe(id: u32, channel: Channel) -> String {
-    json!({"id": id, "unsubscribe": {"channel": channel}}).to_string()
-}
-
-/// `publish`: a slot value or a broadcast, such as `{"type":"drag","key":…,"data":…}`.
-pub fn publish(id: u32, channel: Channel, publication: &impl Serialize) -> String {
-    #[derive(Serialize)]
-    struct Line<'a, P> {
-        id: u32,
-        publish: Publish<'a, P>,
-    }
-    #[derive(Serialize)]
-    struct Publish<'a, P> {
-        channel: Channel,
-        data: &'a P,
-    }
-    line(&Line {
-        id,
-        publish: Publish {
-            channel,
-            data: publication,
-        },
-    })
-}
-
-/// `rpc`: a command of the table in [`crate::command`]; `data` may hold an `op`.
-pub fn rpc(id: u32, method: &str, data: &impl Serialize) -> String {
-    #[derive(Serialize)]
-    struct Line<'a, D> {
-        id: u32,
-        rpc: Rpc<'a, D>,
-    }
-    #[derive(Serialize)]
-    struct Rpc<'a, D> {
-        method: &'a str,
-        data: &'a D,
-    }
-    line(&Line {
-        id,
-        rpc: Rpc { method, data },
-    })
-}
-
-/// `history`: at most `limit` events after `since`; 0 asks for the position alone.
-pub fn history(id: u32, channel: Channel, since: Option<&Position>, limit: i64) -> String {
-    let since = since.map(|position| json!({"offset": position.offset, "epoch": position.epoch}));
-    json!({"id": id, "history": {"channel": channel, "limit": limit, "since": since}}).to_string()
-}
-
-/// `presence`
-pub fn presence(id: u32, channel: Channel) -> String {
-    json!({"id": id, "presence": {"channel": channel}}).to_string()
-}
+mod build;
 
 /// The lines of a frame.
 pub fn lines(frame: &str) -> impl Iterator<Item = &str> {
@@ -246,10 +144,10 @@ pub struct Pub<'a> {
 pub struct Said<'a> {
     /// The event's name, or the kind of the slot.
     #[serde(rename = "type", borrow, default)]
-    pub kind: std::borrow::Cow<'a, str>,
+    pub kind: Cow<'a, str>,
     /// Which slot.
     #[serde(borrow, default)]
-    pub key: Option<std::borrow::Cow<'a, str>>,
+    pub key: Option<Cow<'a, str>>,
     /// Who.
     #[serde(default)]
     pub actor: Option<Uuid>,
@@ -285,7 +183,7 @@ pub struct Ended<'a> {
     pub code: u32,
     /// For people.
     #[serde(borrow)]
-    pub reason: std::borrow::Cow<'a, str>,
+    pub reason: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -396,15 +294,6 @@ impl<'a> From<RawPush<'a>> for Push<'a> {
             raw.unsubscribe.map_or(Push::Unknown, Push::Unsubscribe)
         }
     }
-}
-
-fn line(value: &impl Serialize) -> String {
-    // Fails only for maps whose keys are not text; the server closes on an empty line, loudly.
-    serde_json::to_string(value).unwrap_or_default()
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 #[cfg(test)]

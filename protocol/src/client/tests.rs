@@ -1,7 +1,10 @@
+use serde_json::json;
+
 use super::*;
 use crate::encode::{self, ClientInfo};
 use crate::error::Unsubscribed;
 use crate::frame::ClientCommand;
+use crate::rest::Position;
 
 const ROOM: Channel = Channel::Workspace(Uuid::from_u128(7));
 
