@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-pub use self::build::{PONG, Wishes, connect, history, presence, publish, rpc, subscribe, unsubscribe};
+pub use self::build::{PONG, Wishes, connect, history, presence, publish, rpc, send, subscribe, unsubscribe};
 use crate::channel::Channel;
 use crate::error::WireError;
 

@@ -100,6 +100,19 @@ pub fn rpc(id: u32, method: &str, data: &impl Serialize) -> String {
     })
 }
 
+/// `send`: a publication that names its `channel` and gets no reply.
+pub fn send(publication: &impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Line<'a, P> {
+        send: Send<'a, P>,
+    }
+    #[derive(Serialize)]
+    struct Send<'a, P> {
+        data: &'a P,
+    }
+    line(&Line { send: Send { data: publication } })
+}
+
 /// `history`: at most `limit` events after `since`; 0 asks for the position alone.
 pub fn history(id: u32, channel: Channel, since: Option<&Position>, limit: i64) -> String {
     let since = since.map(|position| json!({"offset": position.offset, "epoch": position.epoch}));
