@@ -1,21 +1,18 @@
 //! What the engine asks, answered by the domains and the log.
 
-use std::sync::Arc;
-
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::error::WireError;
 use studyhall_protocol::live::Publication;
-use studyhall_protocol::{Command, command::CommandError};
 use uuid::Uuid;
 
 use crate::auth::Sessions;
 use crate::db::{Db, Writer};
 use crate::domain;
 use crate::error::Error;
+use crate::http::door;
 use crate::live::backend::{
     Action, Admission, Backend, Credential, Effect, Grant, Identity, LogEvent, LogPage, Orphan, Refusal,
 };
@@ -42,15 +39,15 @@ impl Backend for Server {
         who: &'a Identity,
         channels: Vec<Channel>,
     ) -> BoxFuture<'a, Result<Vec<Result<Admission, WireError>>, WireError>> {
-        async move { domain::admit(&self.db, who.user_id, &channels).await.map_err(|error| on_wire(&error)) }.boxed()
+        async move { domain::admit(&self.db, who.user_id, &channels).await.map_err(on_wire) }.boxed()
     }
 
     fn read_log(&self, channel: Channel, after: u64, limit: u32) -> BoxFuture<'_, Result<LogPage, WireError>> {
-        async move { self.db.read_log(channel, after, limit).await.map_err(|error| on_wire(&error)) }.boxed()
+        async move { self.db.read_log(channel, after, limit).await.map_err(on_wire) }.boxed()
     }
 
     fn read_log_back(&self, channel: Channel, before: u64, limit: u32) -> BoxFuture<'_, Result<LogPage, WireError>> {
-        async move { self.db.read_log_back(channel, before, limit).await.map_err(|error| on_wire(&error)) }.boxed()
+        async move { self.db.read_log_back(channel, before, limit).await.map_err(on_wire) }.boxed()
     }
 
     fn rpc<'a>(
@@ -59,11 +56,7 @@ impl Backend for Server {
         method: &'a str,
         data: Option<&'a RawValue>,
     ) -> BoxFuture<'a, Result<Box<RawValue>, WireError>> {
-        async move {
-            let (op, command) = read_rpc(method, data).map_err(|error| on_wire(&error))?;
-            self.writer.execute(who.user_id, op, command).await.map_err(|error| on_wire(&error))
-        }
-        .boxed()
+        async move { door::rpc(&self.writer, who.user_id, method, data).await.map_err(on_wire) }.boxed()
     }
 
     fn publication(
@@ -97,26 +90,7 @@ impl Backend for Server {
     }
 }
 
-/// An `rpc`'s data: the command's fields, with `op` among them.
-fn read_rpc(method: &str, data: Option<&RawValue>) -> Result<(Option<Uuid>, Command), Error> {
-    let mut data: Value = match data {
-        Some(data) => {
-            serde_json::from_str(data.get()).map_err(|error| Error::from(CommandError::Malformed(error.to_string())))?
-        }
-        None => Value::Null,
-    };
-    let op = match data.as_object_mut().and_then(|fields| fields.remove("op")) {
-        None | Some(Value::Null) => None,
-        Some(op) => Some(domain::read_op(op.as_str().unwrap_or_default())?),
-    };
-    Ok((op, Command::read(method, data)?))
-}
-
-/// The error as the client sees it; its cause, if it is ours, goes to the log here.
-fn on_wire(error: &Error) -> WireError {
-    error.log();
+/// The error as the client sees it; a cause that is ours goes to the log.
+fn on_wire(error: Error) -> WireError {
     error.wire()
 }
-
-/// The engine holds it behind this.
-pub type SharedServer = Arc<Server>;

@@ -1,3 +1,154 @@
-//! The house put together.
+//! The house put together: configuration in, a server out.
 
+mod backend;
+mod health;
 pub mod server;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::db::retention::Policy;
+use crate::db::{self, Db, Writer};
+use crate::domain;
+use crate::error::Error;
+use crate::http::{self, AppState, OriginVerdict};
+use crate::live::{Hub, Limits, upgrade};
+
+pub use health::Health;
+
+/// How often retention looks for days that are over.
+const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
+/// For everything that a drain waits for.
+const DRAIN_WITHIN: Duration = Duration::from_secs(25);
+
+/// A server that is ready to serve. Clones share everything.
+#[derive(Clone)]
+pub struct App {
+    /// The engine.
+    pub hub: Arc<Hub>,
+    /// What handlers reach.
+    pub state: AppState,
+    health: Health,
+    drain_window: Duration,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Connects, checks, migrates and starts everything but the listener.
+    pub async fn build(config: &Config) -> anyhow::Result<App> {
+        let url = config.database_url.as_deref().ok_or_else(|| {
+            anyhow::anyhow!("DATABASE_URL is not set; set it, or run `studyhall dev`, which brings its own PostgreSQL")
+        })?;
+        let db = Db::connect(url, config.database_connections).await?;
+        db.migrate().await?;
+        // The engine hands commands to the writer and the writer hands events to the engine.
+        let hub: Arc<OnceLock<Arc<Hub>>> = Arc::default();
+        let commits = hub.clone();
+        let writer = Writer::new(
+            db.clone(),
+            config.commands_max,
+            Arc::new(|tx, command| Box::pin(domain::perform(tx, command))),
+            Arc::new(move |events| {
+                if let Some(hub) = commits.get() {
+                    hub.apply(events);
+                }
+            }),
+        );
+        let state = AppState::new(config, db.clone(), writer.clone())?;
+        let server = backend::Server { db: db.clone(), writer, sessions: state.sessions.clone() };
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let engine = Hub::start(limits(config), Arc::new(server), workers);
+        let _ = hub.set(engine.clone());
+        let health = Health::start(db.clone(), config.redis_url.as_deref()).await;
+        let app = App {
+            hub: engine,
+            state,
+            health,
+            drain_window: config.drain_window(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        app.start_tasks(config, db);
+        Ok(app)
+    }
+
+    fn start_tasks(&self, config: &Config, db: Db) {
+        let hub = self.hub.clone();
+        let follow = db::follow::follow(db.clone(), config.follow_interval(), move |events| hub.apply(events), self.stop.clone());
+        self.tasks.spawn(follow);
+        self.tasks.spawn(db::retention::run(db, retention(config), RETENTION_EVERY, self.stop.clone()));
+    }
+
+    /// Everything that is served over HTTP.
+    pub fn router(&self) -> Router {
+        let live = Router::new()
+            .route("/connection/websocket", get(connect))
+            .with_state(self.clone());
+        let health = Router::new()
+            .route("/livez", get(|| async { "ok\n" }))
+            .route("/readyz", get(readyz))
+            .with_state(self.clone());
+        let api = Router::new().nest("/api/v1", domain::router()).with_state(self.state.clone());
+        http::shield(api.merge(live).merge(health), &self.state.origins)
+    }
+
+    /// Serves until `stop`, then drains: no new sockets, commands finished, sockets told to come back.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let serving = tokio::spawn(server::serve(listener, self.router(), stop.clone()));
+        stop.cancelled().await;
+        let drained = async {
+            self.hub.drain(self.drain_window).await;
+            self.state.writer.drain().await;
+            self.hub.stop().await;
+            let _ = serving.await;
+            self.stop.cancel();
+            self.tasks.close();
+            self.tasks.wait().await;
+            self.state.db.pool().close().await;
+        };
+        if tokio::time::timeout(DRAIN_WITHIN, drained).await.is_err() {
+            tracing::warn!("not everything ended in {DRAIN_WITHIN:?}; leaving all the same");
+        }
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        connections_max: config.connections_max,
+        commands_per_second: config.commands_per_second,
+        commands_burst: config.commands_burst,
+        ring_bytes: config.ring_bytes_max,
+        page_bytes: config.page_bytes_max,
+    }
+}
+
+fn retention(config: &Config) -> Policy {
+    Policy { log_days: config.log_days, operation_hours: config.operation_hours, ..Policy::default() }
+}
+
+/// The live connection. A cookie counts only from an allowed `Origin`; a foreign one gets no socket.
+async fn connect(State(app): State<App>, request: Request) -> Response {
+    let cookie = match app.state.origins.allows(request.headers()) {
+        OriginVerdict::Foreign => {
+            return Error::forbidden("foreign_origin", "this origin may not connect; add it to STUDYHALL_ORIGINS")
+                .into_response();
+        }
+        OriginVerdict::Allowed => app.state.cookies.read(request.headers()).map(str::to_owned),
+        OriginVerdict::Absent => None,
+    };
+    upgrade::connect(app.hub.clone(), request, cookie)
+}
+
+async fn readyz(State(app): State<App>) -> Response {
+    app.health.answer(app.hub.is_draining()).await
+}

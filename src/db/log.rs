@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use studyhall_protocol::Channel;
+use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
 use super::Db;
@@ -63,6 +63,15 @@ impl Row {
     }
 }
 
+/// A position out of the columns of a statement; `offset` is `coalesce(head, 0)`.
+pub fn position(channel: Channel, offset: i64, epoch: String) -> Result<Position> {
+    Ok(Position {
+        channel,
+        offset: number(offset)?,
+        epoch,
+    })
+}
+
 /// Where a channel's log stands.
 #[derive(Debug, Clone)]
 pub struct Head {
@@ -72,6 +81,17 @@ pub struct Head {
     pub floor: u64,
     /// The epoch.
     pub epoch: Arc<str>,
+}
+
+impl Head {
+    /// Out of the columns of a statement.
+    pub fn new(head: i64, floor: i64, epoch: Arc<str>) -> Result<Self> {
+        Ok(Self {
+            head: number(head)?,
+            floor: number(floor)?,
+            epoch,
+        })
+    }
 }
 
 impl Db {

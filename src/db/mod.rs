@@ -23,6 +23,7 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
+pub use log::position;
 pub use tx::Tx;
 pub use write::{Done, OnCommit, Perform, Writer};
 
@@ -133,6 +134,12 @@ impl Db {
     /// The pool, for reads of one statement. Writes go through [`Writer`].
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Whether PostgreSQL answers.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("select 1").execute(&self.pool).await?;
+        Ok(())
     }
 
     /// The epoch of the log as this node last saw it; empty before [`Db::refresh_epoch`].

@@ -104,6 +104,21 @@ impl Writer {
         task.await.map_err(Error::internal)?
     }
 
+    /// Runs `work` to its end, also when the caller goes away meanwhile, and before [`Writer::drain`] returns: for
+    /// actions of several steps, such as a sign-in whose failure has to be counted.
+    pub async fn tracked<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        let permit = self.admit()?;
+        let task = self.tasks.spawn(async move {
+            let _permit = permit;
+            work.await
+        });
+        task.await.map_err(Error::internal)?
+    }
+
     /// Refuses new work and waits until all that runs has been answered.
     pub async fn drain(&self) {
         self.tasks.close();

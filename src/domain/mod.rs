@@ -3,6 +3,10 @@
 //! This file has the only lists of domains: commands, routes, effects.
 
 pub mod accounts;
+pub mod channels;
+pub mod dashboard;
+mod page;
+pub mod seed;
 pub mod tasks;
 pub mod workspaces;
 
@@ -10,6 +14,8 @@ use axum::Router;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use studyhall_protocol::{Channel, Command};
+
+pub use channels::admit;
 
 use crate::db::Tx;
 use crate::error::{Error, Result};
@@ -56,6 +62,8 @@ pub fn effects(event: &LogEvent) -> Vec<Effect> {
 pub fn router() -> Router<AppState> {
     Router::new()
         .merge(accounts::routes::router())
+        .merge(channels::routes::router())
+        .merge(dashboard::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
 }

@@ -1,6 +1,10 @@
 //! What every handler can reach.
 
+use crate::auth::{Cookies, Passwords, Sessions, Throttle};
+use crate::config::Config;
 use crate::db::{Db, Writer};
+
+use super::AllowedOrigins;
 
 /// Shared by all requests; clones are cheap.
 #[derive(Clone)]
@@ -9,4 +13,32 @@ pub struct AppState {
     pub db: Db,
     /// For writes.
     pub writer: Writer,
+    /// Whose token is it?
+    pub sessions: Sessions,
+    /// Hashes passwords.
+    pub passwords: Passwords,
+    /// Slows down guessers.
+    pub throttle: Throttle,
+    /// Which pages may use cookies here.
+    pub origins: AllowedOrigins,
+    /// Writes and reads the cookie.
+    pub cookies: Cookies,
+    /// How long a sign-in lasts, in days.
+    pub session_days: u32,
+}
+
+impl AppState {
+    /// Everything but `db` and `writer` is made from the settings.
+    pub fn new(config: &Config, db: Db, writer: Writer) -> anyhow::Result<Self> {
+        Ok(Self {
+            sessions: Sessions::new(db.clone()),
+            passwords: Passwords::new()?,
+            throttle: Throttle::new(db.clone()),
+            origins: AllowedOrigins::new(&config.origins)?,
+            cookies: Cookies::new(config.secure_cookie),
+            session_days: config.session_days,
+            db,
+            writer,
+        })
+    }
 }

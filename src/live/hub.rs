@@ -221,6 +221,11 @@ impl Hub {
         }
     }
 
+    /// Whether it takes no more connections.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
     /// Open sockets and channels in use.
     pub fn counts(&self) -> (usize, usize) {
         (self.conns.len(), self.topics.len())

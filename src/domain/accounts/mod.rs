@@ -1,6 +1,7 @@
 //! People: accounts, sign-ins, profiles.
 
 pub mod routes;
+mod sign_in;
 mod sql;
 
 use serde::Deserialize;
@@ -13,17 +14,19 @@ use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::live::backend::{Effect, LogEvent};
 
+pub use sign_in::{change_password, end_session, sign_in, sign_up};
+
 /// Changes my profile: `profile.updated` for everybody, `user.updated` for myself.
 pub async fn update_profile(tx: &mut Tx, patch: &ProfilePatch) -> Result<Me> {
-    let me = tx.actor();
-    tx.lock(&[Channel::User(me), Channel::Profile(me)]).await?;
+    let id = tx.actor();
+    tx.lock(&[Channel::User(id), Channel::Profile(id)]).await?;
     let patch = serde_json::to_value(patch).map_err(Error::internal)?;
-    let account = sql::update_user_row(tx.conn(), me, &patch)
+    let me = sql::update_user_row(tx.conn(), id, &patch)
         .await?
         .ok_or_else(Error::unauthorized)?;
-    tx.emit(Channel::Profile(me), Event::ProfileUpdated(account.user.clone()));
-    tx.emit(Channel::User(me), Event::UserUpdated(account.clone()));
-    Ok(account)
+    tx.emit(Channel::User(id), Event::UserUpdated(me.clone()));
+    tx.emit(Channel::Profile(id), Event::ProfileUpdated(me.user.clone()));
+    Ok(me)
 }
 
 /// What an event of `user:` does besides being sent: ended sign-ins close their sockets.
@@ -48,4 +51,35 @@ pub fn effects(event: &LogEvent) -> Vec<Effect> {
         session_ids: data.session_ids,
         why,
     }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn an_ended_sign_in_closes_its_sockets() {
+        let (user_id, session) = (Uuid::new_v4(), Uuid::new_v4());
+        let payload = format!(
+            r#"{{"type":"session.ended","data":{{"session_ids":["{session}"],"reason":"password_changed"}},"actor":null}}"#
+        );
+        let mut event = LogEvent {
+            channel: Channel::User(user_id),
+            offset: 1,
+            name: "session.ended".into(),
+            payload: payload.into(),
+        };
+        let why = Disconnect::PASSWORD_CHANGED;
+        assert_eq!(
+            effects(&event),
+            [Effect::EndSessions {
+                user_id,
+                session_ids: vec![session],
+                why
+            }]
+        );
+        event.payload = r#"{"type":"session.ended","data":null}"#.into();
+        assert_eq!(effects(&event), []);
+    }
 }

@@ -1,69 +1,186 @@
 //! Every statement about people.
 
-use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
-use sqlx::PgConnection;
-use studyhall_protocol::accounts::{Me, User};
+use sqlx::{PgConnection, PgExecutor};
+use studyhall_protocol::accounts::{Me, NewAccount, User};
+use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
+use crate::db::position;
 use crate::error::Result;
 
-/// A row of `users`, private columns included.
-pub(super) struct UserRow {
-    id: Uuid,
-    email: Option<String>,
-    username: String,
-    full_name: Option<String>,
-    bio: Option<String>,
-    location: Option<String>,
-    profile_image_url: Option<String>,
-    banner_image_url: Option<String>,
-    joined_at: NaiveDate,
-    followers_count: i32,
-    following_count: i32,
-    posts_count: i32,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+/// A person out of any row with all columns of `users`.
+macro_rules! user {
+    ($row:expr) => {
+        User {
+            id: $row.id,
+            username: $row.username,
+            full_name: $row.full_name,
+            bio: $row.bio,
+            location: $row.location,
+            profile_image_url: $row.profile_image_url,
+            banner_image_url: $row.banner_image_url,
+            joined_at: $row.joined_at,
+            followers_count: $row.followers_count,
+            following_count: $row.following_count,
+            posts_count: $row.posts_count,
+            created_at: $row.created_at,
+            updated_at: $row.updated_at,
+        }
+    };
 }
 
-impl From<UserRow> for Me {
-    fn from(row: UserRow) -> Self {
-        let user = User {
-            id: row.id,
-            username: row.username,
-            full_name: row.full_name,
-            bio: row.bio,
-            location: row.location,
-            profile_image_url: row.profile_image_url,
-            banner_image_url: row.banner_image_url,
-            joined_at: row.joined_at,
-            followers_count: row.followers_count,
-            following_count: row.following_count,
-            posts_count: row.posts_count,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        };
-        Me { user, email: row.email }
-    }
+/// Everything that a person has from the first moment on, but the password.
+pub(super) async fn insert_user(conn: &mut PgConnection, id: Uuid, new: &NewAccount) -> Result<Me> {
+    let row = sqlx::query!(
+        r#"
+        with u as (
+            insert into users (id, username, email, full_name) values ($1, $2, $3, $4) returning *
+        ), settings as (
+            insert into user_settings (user_id) select u.id from u
+        ), presence as (
+            insert into user_presence (user_id) select u.id from u
+        )
+        select u.id, u.email, u.username, u.full_name, u.bio, u.location, u.profile_image_url, u.banner_image_url,
+               u.joined_at, u.followers_count, u.following_count, u.posts_count, u.created_at, u.updated_at
+        from u"#,
+        id,
+        new.username,
+        new.email,
+        new.full_name
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Me {
+        email: row.email,
+        user: user!(row),
+    })
+}
+
+/// Me, inside a transaction.
+pub(super) async fn select_me(conn: &mut PgConnection, id: Uuid) -> Result<Option<Me>> {
+    let row = sqlx::query!(
+        "select u.id, u.email, u.username, u.full_name, u.bio, u.location, u.profile_image_url, u.banner_image_url,
+                u.joined_at, u.followers_count, u.following_count, u.posts_count, u.created_at, u.updated_at
+         from users u where u.id = $1",
+        id
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Me {
+        email: row.email,
+        user: user!(row),
+    }))
+}
+
+/// Me, with where `user:` and `profile:` stand.
+pub(super) async fn select_me_with_positions(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<(Me, Vec<Position>)>> {
+    let (private, public) = (Channel::User(id), Channel::Profile(id));
+    let row = sqlx::query!(
+        r#"
+        select u.id, u.email, u.username, u.full_name, u.bio, u.location, u.profile_image_url, u.banner_image_url,
+               u.joined_at, u.followers_count, u.following_count, u.posts_count, u.created_at, u.updated_at,
+               coalesce(private.head, 0) as "private_head!", coalesce(public.head, 0) as "public_head!",
+               p.epoch as "epoch!"
+        from users u
+        cross join log_epoch p
+        left join channel_heads private on private.channel = $2
+        left join channel_heads public on public.channel = $3
+        where u.id = $1"#,
+        id,
+        private.to_string(),
+        public.to_string()
+    )
+    .fetch_optional(db)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let positions = vec![
+        position(private, row.private_head, row.epoch.clone())?,
+        position(public, row.public_head, row.epoch)?,
+    ];
+    Ok(Some((
+        Me {
+            email: row.email,
+            user: user!(row),
+        },
+        positions,
+    )))
+}
+
+/// Anybody, with where their `profile:` stands.
+pub(super) async fn select_user(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<(User, Position)>> {
+    let channel = Channel::Profile(id);
+    let row = sqlx::query!(
+        r#"
+        select u.id, u.username, u.full_name, u.bio, u.location, u.profile_image_url, u.banner_image_url,
+               u.joined_at, u.followers_count, u.following_count, u.posts_count, u.created_at, u.updated_at,
+               coalesce(h.head, 0) as "head!", p.epoch as "epoch!"
+        from users u
+        cross join log_epoch p
+        left join channel_heads h on h.channel = $2
+        where u.id = $1"#,
+        id,
+        channel.to_string()
+    )
+    .fetch_optional(db)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let position = position(channel, row.head, row.epoch)?;
+    Ok(Some((user!(row), position)))
+}
+
+/// People whose username or full name begins with `prefix`, in any case, by username. `prefix` is a `like` pattern
+/// without its last `%`; `after` a username in lower case.
+pub(super) async fn search_users(
+    db: impl PgExecutor<'_>,
+    prefix: &str,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<(User, Position)>> {
+    // The order of the index, whatever the database's locale is.
+    let rows = sqlx::query!(
+        r#"
+        select u.id, u.username, u.full_name, u.bio, u.location, u.profile_image_url, u.banner_image_url,
+               u.joined_at, u.followers_count, u.following_count, u.posts_count, u.created_at, u.updated_at,
+               coalesce(h.head, 0) as "head!", p.epoch as "epoch!"
+        from users u
+        cross join log_epoch p
+        left join channel_heads h on h.channel = 'profile:' || u.id::text
+        where (lower(u.username) like lower($1) || '%' or lower(u.full_name) like lower($1) || '%')
+            and ($2::text is null or lower(u.username) ~>~ $2)
+        order by lower(u.username) using ~<~ limit $3"#,
+        prefix,
+        after,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let position = position(Channel::Profile(row.id), row.head, row.epoch)?;
+            Ok((user!(row), position))
+        })
+        .collect()
 }
 
 /// Columns that the patch does not name keep their value; `null` clears.
-pub(super) async fn update_user_row(conn: &mut PgConnection, me: Uuid, patch: &Value) -> Result<Option<Me>> {
-    let row = sqlx::query_as!(
-        UserRow,
-        r#"
-        update users u set (full_name, bio, location, profile_image_url, banner_image_url, email) = (
-            select p.full_name, p.bio, p.location, p.profile_image_url, p.banner_image_url, p.email
-            from jsonb_populate_record(u, $2) p
-        )
-        where u.id = $1
-        returning u.id, u.email, u.username, u.full_name, u.bio, u.location, u.profile_image_url,
-            u.banner_image_url, u.joined_at, u.followers_count, u.following_count, u.posts_count,
-            u.created_at, u.updated_at"#,
-        me,
+pub(super) async fn update_user_row(conn: &mut PgConnection, id: Uuid, patch: &Value) -> Result<Option<Me>> {
+    let row = sqlx::query!(
+        "update users u set (full_name, bio, location, profile_image_url, banner_image_url, email) = (
+             select p.full_name, p.bio, p.location, p.profile_image_url, p.banner_image_url, p.email
+             from jsonb_populate_record(u, $2) p
+         )
+         where u.id = $1
+         returning u.id, u.email, u.username, u.full_name, u.bio, u.location, u.profile_image_url,
+             u.banner_image_url, u.joined_at, u.followers_count, u.following_count, u.posts_count,
+             u.created_at, u.updated_at",
+        id,
         patch
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(Me::from))
+    Ok(row.map(|row| Me {
+        email: row.email,
+        user: user!(row),
+    }))
 }

@@ -1,14 +1,15 @@
 //! Every statement about task lists and tasks. Each is limited to the owner in itself: what belongs to somebody
 //! else is zero rows.
 
-use serde::Deserialize;
-use sqlx::PgConnection;
+use chrono::{DateTime, Utc};
 use sqlx::types::Json;
-use studyhall_protocol::rest::Position;
+use sqlx::{PgConnection, PgExecutor};
+use studyhall_protocol::Position;
 use studyhall_protocol::tasks::{NewTask, NewTaskList, Task, TaskList, TaskListPatch, TaskOrder, TaskPatch};
 use uuid::Uuid;
 
 use super::{GAP, LISTS_MAX, TASKS_MAX};
+use crate::domain::page::Rows;
 use crate::error::Result;
 
 /// Makes a list; `None` when the person has as many as allowed.
@@ -229,75 +230,46 @@ pub async fn renumber(
     Ok(changed.fetch_all(db).await?)
 }
 
-/// Where the next page begins: behind this row.
-#[derive(Debug, Clone, Copy, serde::Serialize, Deserialize)]
-pub struct ListCursor {
-    /// Of the last row of the page before.
-    pub created_at: chrono::DateTime<chrono::Utc>,
-    /// Of the last row of the page before.
-    pub id: Uuid,
-}
-
-/// Where the next page begins: behind this row.
-#[derive(Debug, Clone, Copy, serde::Serialize, Deserialize)]
-pub struct TaskCursor {
-    /// Of the last row of the page before.
-    pub order_index: i32,
-    /// Of the last row of the page before.
-    pub created_at: chrono::DateTime<chrono::Utc>,
-    /// Of the last row of the page before.
-    pub id: Uuid,
-}
-
-/// Rows of one page with the position of `user:<owner>` from the same snapshot.
-#[derive(Debug)]
-pub struct Rows<T> {
-    /// At most as many as asked for.
-    pub items: Json<Vec<T>>,
-    /// Of the owner's channel.
-    pub position: Json<Position>,
-}
-
-/// A person's lists, oldest first.
-pub async fn lists_page(
-    db: &mut PgConnection,
+/// A person's lists, oldest first; `after` are the columns of the last row of the page before.
+pub async fn task_lists_page(
+    db: impl PgExecutor<'_>,
     owner: Uuid,
-    after: Option<ListCursor>,
+    after: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Rows<TaskList>> {
     let rows = sqlx::query_as!(
         Rows::<TaskList>,
         r#"select
-             (select json_build_object('channel', 'user:' || $1::uuid, 'offset',
+             (select json_build_array(json_build_object('channel', 'user:' || $1::uuid, 'offset',
                  coalesce((select h.head from channel_heads h where h.channel = 'user:' || $1::uuid), 0),
-                 'epoch', e.epoch) from log_epoch e) as "position!: Json<Position>",
+                 'epoch', e.epoch)) from log_epoch e) as "positions!: Json<Vec<Position>>",
              (select coalesce(json_agg(l), '[]') from (
                  select * from task_lists
                  where user_id = $1 and ($2::timestamptz is null or (created_at, id) > ($2, $3))
                  order by created_at, id
                  limit $4) l) as "items!: Json<Vec<TaskList>>""#,
         owner,
-        after.map(|row| row.created_at) as _,
-        after.map(|row| row.id) as _,
+        after.map(|row| row.0) as _,
+        after.map(|row| row.1) as _,
         limit,
     );
     Ok(rows.fetch_one(db).await?)
 }
 
-/// The tasks of one list in their order; `None` when there is no such list.
+/// The tasks of one list in their order; `None` when there is no such list. `after` as in [`task_lists_page`].
 pub async fn tasks_page(
-    db: &mut PgConnection,
+    db: impl PgExecutor<'_>,
     owner: Uuid,
     list_id: Uuid,
-    after: Option<TaskCursor>,
+    after: Option<(i32, DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Option<Rows<Task>>> {
     let rows = sqlx::query_as!(
         Rows::<Task>,
         r#"select
-             (select json_build_object('channel', 'user:' || $1::uuid, 'offset',
+             (select json_build_array(json_build_object('channel', 'user:' || $1::uuid, 'offset',
                  coalesce((select h.head from channel_heads h where h.channel = 'user:' || $1::uuid), 0),
-                 'epoch', e.epoch) from log_epoch e) as "position!: Json<Position>",
+                 'epoch', e.epoch)) from log_epoch e) as "positions!: Json<Vec<Position>>",
              (select coalesce(json_agg(t), '[]') from (
                  select * from tasks
                  where list_id = l.id
@@ -308,9 +280,9 @@ pub async fn tasks_page(
          where l.id = $2 and l.user_id = $1"#,
         owner,
         list_id,
-        after.map(|row| row.order_index) as _,
-        after.map(|row| row.created_at) as _,
-        after.map(|row| row.id) as _,
+        after.map(|row| row.0) as _,
+        after.map(|row| row.1) as _,
+        after.map(|row| row.2) as _,
         limit,
     );
     Ok(rows.fetch_optional(db).await?)

@@ -13,9 +13,10 @@ mod widgets;
 
 use std::collections::BTreeSet;
 
+use sqlx::PgExecutor;
 use studyhall_protocol::check::FieldError;
 use studyhall_protocol::rest::Deleted;
-use studyhall_protocol::workspaces::{Member, MemberRef, NewWorkspace, Role, Workspace, WorkspacePatch};
+use studyhall_protocol::workspaces::{Member, MemberRef, NewWorkspace, Role, Room, Workspace, WorkspacePatch};
 use studyhall_protocol::{Channel, Event};
 use uuid::Uuid;
 
@@ -31,6 +32,19 @@ pub use widgets::{create_widget, delete_widget, move_widget, update_widget};
 pub const MEMBERS_MAX: i64 = 5_000;
 /// Rooms per person: what they own and what they were let into.
 pub const ROOMS_MAX: i64 = 500;
+
+/// A whole room, for its members, and for guests where it lets them.
+pub async fn room(db: impl PgExecutor<'_>, person: Uuid, id: Uuid) -> Result<Room> {
+    let row = sql::room(db, person, id).await?.ok_or_else(Error::not_found)?;
+    Ok(Room {
+        workspace: row.workspace.0,
+        role: row.role.map_or(Role::Guest, Role::from),
+        members: row.members.0,
+        widgets: row.widgets.0,
+        people: row.people.0,
+        positions: row.positions.0,
+    })
+}
 
 /// Makes a room that the actor owns.
 pub async fn create_workspace(tx: &mut Tx, new: &NewWorkspace) -> Result<Workspace> {

@@ -1,13 +1,17 @@
 //! Every statement about rooms and members. Whoever writes is checked in the statement that writes: not a member is
 //! zero rows.
 
-use sqlx::PgConnection;
+use chrono::{DateTime, Utc};
 use sqlx::types::Json;
-use studyhall_protocol::Channel;
-use studyhall_protocol::workspaces::{Member, NewWorkspace, Workspace, WorkspacePatch};
+use sqlx::{PgConnection, PgExecutor};
+use studyhall_protocol::workspaces::{
+    Member, MemberPerson, MyWorkspace, NewWorkspace, Person, Widget, Workspace, WorkspacePatch,
+};
+use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
 use super::{MEMBERS_MAX, ROOMS_MAX};
+use crate::domain::page::Rows;
 use crate::error::Result;
 
 /// Makes a room; `None` when the person is in as many as allowed.
@@ -206,4 +210,116 @@ pub async fn raise_acl(db: &mut PgConnection, channel: Channel) -> Result<()> {
     );
     raised.execute(db).await?;
     Ok(())
+}
+
+/// The rooms that a person is in, oldest first, one more than `limit`, with the positions of the person's channel and
+/// of each room but the one too many.
+pub async fn workspaces_page(
+    db: impl PgExecutor<'_>,
+    person: Uuid,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Rows<MyWorkspace>> {
+    let rows = sqlx::query_as!(
+        Rows::<MyWorkspace>,
+        r#"with page as (
+             select w.*, m.role
+             from workspace_members m
+             join immersive_workspaces w on w.id = m.workspace_id
+             where m.user_id = $1 and ($2::timestamptz is null or (w.created_at, w.id) > ($2, $3))
+             order by w.created_at, w.id
+             limit $4::bigint + 1
+         ), shown as (
+             select p.id from page p order by p.created_at, p.id limit $4
+         )
+         select
+             (select coalesce(json_agg(p order by p.created_at, p.id), '[]') from page p)
+                 as "items!: Json<Vec<MyWorkspace>>",
+             (select json_agg(json_build_object('channel', c.channel, 'offset', coalesce(h.head, 0), 'epoch', e.epoch)
+                 order by c.channel)
+              from (select 'user:' || $1::uuid as channel union all select 'workspace:' || s.id from shown s) c
+              cross join log_epoch e
+              left join channel_heads h on h.channel = c.channel) as "positions!: Json<Vec<Position>>""#,
+        person,
+        after.map(|row| row.0) as _,
+        after.map(|row| row.1) as _,
+        limit,
+    );
+    Ok(rows.fetch_one(db).await?)
+}
+
+/// A whole room as it is read.
+#[derive(Debug)]
+pub struct RoomRow {
+    /// `owner`, `member`, or nothing for a guest.
+    pub role: Option<String>,
+    /// The room.
+    pub workspace: Json<Workspace>,
+    /// Everybody in it.
+    pub members: Json<Vec<Member>>,
+    /// Who they are.
+    pub people: Json<Vec<Person>>,
+    /// Everything in it.
+    pub widgets: Json<Vec<Widget>>,
+    /// Of the room's channel.
+    pub positions: Json<Vec<Position>>,
+}
+
+/// A whole room, for its members, and for guests where it lets them; `None` for everybody else.
+pub async fn room(db: impl PgExecutor<'_>, person: Uuid, id: Uuid) -> Result<Option<RoomRow>> {
+    let room = sqlx::query_as!(
+        RoomRow,
+        r#"select me.role as "role?",
+             to_json(w) as "workspace!: Json<Workspace>",
+             (select coalesce(json_agg(m order by m.created_at, m.user_id), '[]')
+              from workspace_members m where m.workspace_id = w.id) as "members!: Json<Vec<Member>>",
+             (select coalesce(json_agg(json_build_object('id', u.id, 'username', u.username, 'full_name', u.full_name,
+                 'profile_image_url', u.profile_image_url) order by m.created_at, m.user_id), '[]')
+              from workspace_members m join users u on u.id = m.user_id
+              where m.workspace_id = w.id) as "people!: Json<Vec<Person>>",
+             (select coalesce(json_agg(g order by g.grid_y, g.grid_x, g.id), '[]')
+              from immersive_widgets g where g.workspace_id = w.id) as "widgets!: Json<Vec<Widget>>",
+             (select json_build_array(json_build_object('channel', 'workspace:' || w.id, 'offset',
+                 coalesce((select h.head from channel_heads h where h.channel = 'workspace:' || w.id), 0),
+                 'epoch', e.epoch)) from log_epoch e) as "positions!: Json<Vec<Position>>"
+         from immersive_workspaces w
+         left join workspace_members me on me.workspace_id = w.id and me.user_id = $2
+         where w.id = $1 and (me.user_id is not null or w.settings @> '{"guests": true}')"#,
+        id,
+        person,
+    );
+    Ok(room.fetch_optional(db).await?)
+}
+
+/// Who is in a room, the longest there first, for whoever may see the room; `None` for everybody else.
+pub async fn members_page(
+    db: impl PgExecutor<'_>,
+    person: Uuid,
+    id: Uuid,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Option<Rows<MemberPerson>>> {
+    let rows = sqlx::query_as!(
+        Rows::<MemberPerson>,
+        r#"select
+             (select coalesce(json_agg(p order by p.created_at, p.user_id), '[]') from (
+                 select m.*, json_build_object('id', u.id, 'username', u.username, 'full_name', u.full_name,
+                     'profile_image_url', u.profile_image_url) as "user"
+                 from workspace_members m join users u on u.id = m.user_id
+                 where m.workspace_id = w.id and ($3::timestamptz is null or (m.created_at, m.user_id) > ($3, $4))
+                 order by m.created_at, m.user_id
+                 limit $5) p) as "items!: Json<Vec<MemberPerson>>",
+             (select json_build_array(json_build_object('channel', 'workspace:' || w.id, 'offset',
+                 coalesce((select h.head from channel_heads h where h.channel = 'workspace:' || w.id), 0),
+                 'epoch', e.epoch)) from log_epoch e) as "positions!: Json<Vec<Position>>"
+         from immersive_workspaces w
+         left join workspace_members me on me.workspace_id = w.id and me.user_id = $2
+         where w.id = $1 and (me.user_id is not null or w.settings @> '{"guests": true}')"#,
+        id,
+        person,
+        after.map(|row| row.0) as _,
+        after.map(|row| row.1) as _,
+        limit,
+    );
+    Ok(rows.fetch_optional(db).await?)
 }

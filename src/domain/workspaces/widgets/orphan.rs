@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::policy::read_drag;
 use super::sql;
 use crate::db::{Tx, Writer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::live::backend::Orphan;
 
 /// How often, and how far apart, we try while the database cannot be reached.
@@ -20,30 +20,28 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Commits what a vanished author held. Does nothing when the drag is over already, the widget is gone, or the author
 /// is not a member any more. Safe to call again and on several nodes: the closed drags have a primary key.
-pub async fn adopt_orphan(writer: &Writer, orphan: Orphan) {
-    let Channel::Workspace(workspace_id) = orphan.channel else {
-        return;
-    };
-    let Ok(drag) = read_drag(&orphan.data) else {
-        // Only checked values get into a slot.
-        tracing::error!(channel = %orphan.channel, widget = %orphan.key.id, "an orphan that is not a drag");
-        return;
-    };
-    let (author, drag_id) = (orphan.author, orphan.gesture);
+///
+/// While the database cannot be reached it is tried again for some seconds; the error is the last one.
+pub async fn adopt_orphan(writer: &Writer, orphan: Orphan) -> Result<()> {
+    let Channel::Workspace(workspace_id) = orphan.channel else { return Ok(()) };
+    // Only checked values get into a slot.
+    let drag = read_drag(&orphan.data).map_err(Error::internal)?;
+    let drag_id = orphan.gesture;
     let drop = drop_of(orphan.key.id, drag_id, &drag);
-    for attempt in 1..=ATTEMPTS {
+    let mut attempt = 1;
+    loop {
         let drop = drop.clone();
-        let adopted = writer.run(author, move |tx| {
+        let adopted = writer.run(orphan.author, move |tx| {
             let drop = drop.clone();
             Box::pin(async move { adopt(tx, workspace_id, drag_id, &drop).await })
         });
         match adopted.await {
-            Ok(_) => return,
-            Err(error) if error.is_temporary() && attempt < ATTEMPTS => tokio::time::sleep(PAUSE).await,
-            Err(error) => {
-                tracing::warn!(channel = %orphan.channel, widget = %orphan.key.id, %error, "orphaned drag is lost");
-                return;
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_temporary() && attempt < ATTEMPTS => {
+                attempt += 1;
+                tokio::time::sleep(PAUSE).await;
             }
+            Err(error) => return Err(error),
         }
     }
 }

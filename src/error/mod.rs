@@ -3,6 +3,8 @@
 //! REST answers it as `application/problem+json`, `rpc` as a [`WireError`] with the same word. A cause that is ours
 //! is logged once, where the answer is made, and never shown.
 
+mod database;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +12,8 @@ use studyhall_protocol::check::FieldError;
 use studyhall_protocol::command::CommandError;
 use studyhall_protocol::error::WireError;
 use studyhall_protocol::rest::Problem;
+
+pub use database::CONSTRAINTS;
 
 /// What everything in the server returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -274,165 +278,6 @@ impl IntoResponse for Error {
         }
         response
     }
-}
-
-/// Constraints that a request can violate: name, status, code, field, what to tell people.
-///
-/// A name that is not in here is a mistake of ours: 500, and the log says which.
-pub const CONSTRAINTS: &[(&str, StatusCode, &str, Option<&str>, &str)] = &[
-    (
-        "users_username_key",
-        StatusCode::CONFLICT,
-        "username_taken",
-        Some("username"),
-        "this name is taken",
-    ),
-    (
-        "users_email_key",
-        StatusCode::CONFLICT,
-        "email_taken",
-        Some("email"),
-        "this address belongs to another account",
-    ),
-    (
-        "operations_user_id_fkey",
-        StatusCode::UNAUTHORIZED,
-        "unauthorized",
-        None,
-        "this account does not exist any more",
-    ),
-    (
-        "sign_ins_user_id_fkey",
-        StatusCode::UNAUTHORIZED,
-        "unauthorized",
-        None,
-        "this account does not exist any more",
-    ),
-    (
-        "task_lists_user_id_fkey",
-        StatusCode::UNAUTHORIZED,
-        "unauthorized",
-        None,
-        "this account does not exist any more",
-    ),
-    (
-        "immersive_workspaces_user_id_fkey",
-        StatusCode::UNAUTHORIZED,
-        "unauthorized",
-        None,
-        "this account does not exist any more",
-    ),
-    (
-        "tasks_list_owner_fkey",
-        StatusCode::NOT_FOUND,
-        "not_found",
-        Some("list_id"),
-        "there is no such list",
-    ),
-    (
-        "immersive_widgets_workspace_id_fkey",
-        StatusCode::NOT_FOUND,
-        "not_found",
-        None,
-        "there is no such room",
-    ),
-    (
-        "workspace_members_workspace_id_fkey",
-        StatusCode::NOT_FOUND,
-        "not_found",
-        None,
-        "there is no such room",
-    ),
-    (
-        "workspace_members_user_id_fkey",
-        StatusCode::NOT_FOUND,
-        "not_found",
-        Some("user_id"),
-        "there is no such person",
-    ),
-    (
-        "workspace_members_pkey",
-        StatusCode::CONFLICT,
-        "already_member",
-        Some("user_id"),
-        "they are in the room already",
-    ),
-    (
-        "widget_drags_pkey",
-        StatusCode::CONFLICT,
-        "drag_closed",
-        Some("drag_id"),
-        "this drag is over",
-    ),
-    (
-        "follows_no_self_check",
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "invalid_field",
-        None,
-        "nobody follows themselves",
-    ),
-    (
-        "follows_followee_id_fkey",
-        StatusCode::NOT_FOUND,
-        "not_found",
-        None,
-        "there is no such person",
-    ),
-];
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::RowNotFound => Self::not_found(),
-            sqlx::Error::Database(database) => match from_database(database.as_ref()) {
-                Some(this) => this.because(error),
-                None => Self::internal(error),
-            },
-            sqlx::Error::PoolTimedOut => {
-                Self::unavailable("busy", "the server is busy; try again shortly").because(error)
-            }
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => database_gone().because(error).retryable(Retry::Lost),
-            _ => Self::internal(error),
-        }
-    }
-}
-
-fn database_gone() -> Error {
-    Error::unavailable("unavailable", "the database cannot be reached; try again shortly")
-}
-
-/// What an error of PostgreSQL means to whoever asked; `None` when it is our mistake.
-fn from_database(error: &dyn sqlx::error::DatabaseError) -> Option<Error> {
-    if let Some(name) = error.constraint()
-        && let Some((_, status, code, field, detail)) = CONSTRAINTS.iter().find(|row| row.0 == name)
-    {
-        let mut this = Error::new(*status, code, Some((*detail).to_owned()));
-        this.0.field = field.map(str::to_owned);
-        return Some(this);
-    }
-    let busy = || Error::unavailable("busy", "the server is busy; try again shortly");
-    let code = error.code()?;
-    Some(match code.as_ref() {
-        "40001" | "40P01" => busy().retryable(Retry::Conflict),
-        // lock_not_available, query_canceled (statement_timeout), too many connections or out of memory.
-        "55P03" | "57014" | "53200" | "53300" => busy(),
-        // Disk full, read-only transaction: not for long, or somebody is called.
-        "53100" | "25006" => database_gone(),
-        // Shutdown, crash, start-up; idle_in_transaction_session_timeout.
-        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => database_gone().retryable(Retry::Lost),
-        // Text that is too long or has characters that no column takes, a number out of range.
-        "22001" | "22021" | "22P05" | "22003" | "22008" => Error::status(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid_field",
-            "a value does not fit its column",
-        ),
-        code if code.starts_with("08") => database_gone().retryable(Retry::Lost),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

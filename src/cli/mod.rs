@@ -1,0 +1,44 @@
+//! What the program can do, one file per command.
+
+mod dev;
+mod run;
+mod seed;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+
+/// The real-time backend of a study dashboard.
+#[derive(Parser)]
+#[command(name = "studyhall", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve, with the PostgreSQL of DATABASE_URL and, if given, the Redis of REDIS_URL
+    Serve,
+    /// Serve with a private PostgreSQL and Redis, and a demo world when the database is empty
+    Dev,
+    /// Bring the database's schema up to date
+    Migrate,
+    /// Fill the database with people, lists and rooms
+    Seed(seed::SeedArgs),
+}
+
+impl Cli {
+    /// Runs the command to its end.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let config = self.config;
+        match self.command {
+            Command::Serve => run::serve(config).await,
+            Command::Dev => dev::dev(config).await,
+            Command::Migrate => run::migrate(&config).await,
+            Command::Seed(args) => seed::seed(&config, args).await,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Every setting, with its name, unit and default. The environment is read here and nowhere else.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+/// What `studyhall` can be told. Flags win over the environment.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// Address to serve on.
+    #[arg(long, env = "STUDYHALL_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// Directory of the private servers, when there are any.
+    #[arg(long, env = "STUDYHALL_DATA", default_value = ".studyhall")]
+    pub data: PathBuf,
+
+    /// PostgreSQL; without it a private one is started.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+
+    /// Redis; without it a private one is started where possible.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+
+    /// Directory of `postgres` and `initdb`, when they are in an unusual place.
+    #[arg(long, env = "STUDYHALL_PG_BIN")]
+    pub pg_bin: Option<PathBuf>,
+
+    /// Web origins of front-ends on other hosts, such as `https://app.example.org`, separated by commas.
+    #[arg(long, env = "STUDYHALL_ORIGINS", value_delimiter = ',')]
+    pub origins: Vec<String>,
+
+    /// Whether people reach this server over HTTPS: the cookie is then marked so and bound to the host.
+    #[arg(long, env = "STUDYHALL_SECURE_COOKIE", default_value_t = false, action = clap::ArgAction::Set)]
+    pub secure_cookie: bool,
+
+    /// Connections to PostgreSQL.
+    #[arg(long, env = "STUDYHALL_DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..))]
+    pub database_connections: u32,
+
+    /// Commands that run or wait for a connection at once; more are answered with 503.
+    #[arg(long, env = "STUDYHALL_COMMANDS_MAX", default_value_t = 1_000)]
+    pub commands_max: usize,
+
+    /// Sockets at once; more are answered with 503.
+    #[arg(long, env = "STUDYHALL_CONNECTIONS_MAX", default_value_t = 18_000)]
+    pub connections_max: usize,
+
+    /// Commands a second and socket, on average; above it they are answered with error 111.
+    #[arg(long, env = "STUDYHALL_COMMANDS_PER_SECOND", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..))]
+    pub commands_per_second: u32,
+
+    /// Commands at once and socket. A reconnect sends all its subscribes in one go, so not below 600.
+    #[arg(long, env = "STUDYHALL_COMMANDS_BURST", default_value_t = 1_200, value_parser = clap::value_parser!(u32).range(600..))]
+    pub commands_burst: u32,
+
+    /// Bytes of recent events that a node keeps for all its channels together.
+    #[arg(long, env = "STUDYHALL_RING_BYTES_MAX", default_value_t = 64 * 1024 * 1024)]
+    pub ring_bytes_max: usize,
+
+    /// Bytes of log pages that slow readers share.
+    #[arg(long, env = "STUDYHALL_PAGE_BYTES_MAX", default_value_t = 2 * 1024 * 1024)]
+    pub page_bytes_max: usize,
+
+    /// Days of log before today.
+    #[arg(long, env = "STUDYHALL_LOG_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pub log_days: u32,
+
+    /// Hours for which an operation id is remembered; clients count on 24.
+    #[arg(long, env = "STUDYHALL_OPERATION_HOURS", default_value_t = 48, value_parser = clap::value_parser!(u32).range(24..))]
+    pub operation_hours: u32,
+
+    /// Days until a sign-in ends by itself.
+    #[arg(long, env = "STUDYHALL_SESSION_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
+    pub session_days: u32,
+
+    /// Seconds between two looks for what this node may have missed.
+    #[arg(long, env = "STUDYHALL_FOLLOW_SECONDS", default_value_t = 1.0)]
+    pub follow_seconds: f64,
+
+    /// Seconds over which a node that is told to end sends its sockets elsewhere.
+    #[arg(long, env = "STUDYHALL_DRAIN_SECONDS", default_value_t = 8.0)]
+    pub drain_seconds: f64,
+
+    /// How the log looks.
+    #[arg(long, env = "STUDYHALL_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// What is logged: levels, by module if wanted.
+    #[arg(long, env = "STUDYHALL_LOG", default_value = "info,sqlx=warn")]
+    pub log: String,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object per line, for programs.
+    Json,
+}
+
+impl Config {
+    /// Between two looks for missed events; at least 50 ms.
+    pub fn follow_interval(&self) -> Duration {
+        seconds(self.follow_seconds).max(Duration::from_millis(50))
+    }
+
+    /// Window in which sockets are told to go elsewhere.
+    pub fn drain_window(&self) -> Duration {
+        seconds(self.drain_seconds)
+    }
+}
+
+fn seconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{FromArgMatches, Parser};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    #[test]
+    fn defaults_and_lists() {
+        let command = <Cli as clap::CommandFactory>::command().no_binary_name(true);
+        command.clone().debug_assert();
+        let matches = command.get_matches_from(["--origins", "https://a.example,https://b.example"]);
+        let config = Cli::from_arg_matches(&matches).unwrap().config;
+        assert_eq!(config.origins, ["https://a.example", "https://b.example"]);
+        assert_eq!(config.follow_interval(), Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,56 @@
+//! The one statement of admission.
+
+use studyhall_protocol::Channel;
+use uuid::Uuid;
+
+use crate::db::Db;
+use crate::db::log::Head;
+use crate::error::Result;
+
+/// What decides about one channel.
+pub(super) struct AdmissionRow {
+    pub(super) head: Head,
+    /// `profile:` of somebody who exists.
+    pub(super) person: bool,
+    /// `workspace:` of a room that they are in.
+    pub(super) member: bool,
+    /// `workspace:` of a room that lets guests look on.
+    pub(super) guests: bool,
+}
+
+/// One row per channel, in the order of the argument.
+pub(super) async fn select_admissions(db: &Db, who: Uuid, channels: &[Channel]) -> Result<Vec<AdmissionRow>> {
+    let names: Vec<String> = channels.iter().map(Channel::to_string).collect();
+    let kinds: Vec<String> = channels.iter().map(|channel| channel.kind().to_owned()).collect();
+    let ids: Vec<Uuid> = channels.iter().map(Channel::id).collect();
+    let rows = sqlx::query!(
+        r#"
+        select coalesce(h.head, 0) as "head!", coalesce(h.floor, 1) as "floor!", p.epoch as "epoch!",
+               u.id is not null as "person!",
+               m.user_id is not null as "member!",
+               coalesce(w.settings -> 'guests' = 'true'::jsonb, false) as "guests!"
+        from unnest($2::text[], $3::text[], $4::uuid[]) with ordinality c (channel, kind, id, i)
+        cross join log_epoch p
+        left join channel_heads h on h.channel = c.channel
+        left join users u on c.kind = 'profile' and u.id = c.id
+        left join immersive_workspaces w on c.kind = 'workspace' and w.id = c.id
+        left join workspace_members m on m.workspace_id = w.id and m.user_id = $1
+        order by c.i"#,
+        who,
+        &names,
+        &kinds,
+        &ids
+    )
+    .fetch_all(db.pool())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(AdmissionRow {
+                head: Head::new(row.head, row.floor, db.saw_epoch(&row.epoch))?,
+                person: row.person,
+                member: row.member,
+                guests: row.guests,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,23 @@
+//! The home page: everything that a person sees first, in one snapshot.
+
+pub mod routes;
+mod sql;
+
+use sqlx::PgExecutor;
+use studyhall_protocol::dashboard::Dashboard;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+
+/// Everything that the home page of this person shows, with the position of every channel in it.
+pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Dashboard> {
+    let row = sql::dashboard(db, person).await?.ok_or_else(Error::unauthorized)?;
+    Ok(Dashboard {
+        me: row.me.0,
+        task_lists: row.task_lists.0,
+        tasks: row.tasks.0,
+        memberships: row.memberships.0,
+        workspaces: row.workspaces.0,
+        positions: row.positions.0,
+    })
+}

@@ -1,0 +1,63 @@
+//! The one statement of the home page.
+
+use sqlx::PgExecutor;
+use sqlx::types::Json;
+use studyhall_protocol::Position;
+use studyhall_protocol::accounts::Me;
+use studyhall_protocol::tasks::{Task, TaskList};
+use studyhall_protocol::workspaces::{Member, Workspace};
+use uuid::Uuid;
+
+use crate::error::Result;
+
+/// The home page as it is read: a column per part.
+#[derive(Debug)]
+pub struct Row {
+    /// The account.
+    pub me: Json<Me>,
+    /// Oldest first.
+    pub task_lists: Json<Vec<TaskList>>,
+    /// In the order of their lists.
+    pub tasks: Json<Vec<Task>>,
+    /// Oldest room first.
+    pub memberships: Json<Vec<Member>>,
+    /// In the same order.
+    pub workspaces: Json<Vec<Workspace>>,
+    /// Of every channel whose state is in here.
+    pub positions: Json<Vec<Position>>,
+}
+
+/// Everything that the home page shows, in one statement and so in one snapshot. A new part is one more column here
+/// and a line in [`Row`]. `None` when there is no such person.
+pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Option<Row>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"with rooms as (
+             select w.id, w.created_at from workspace_members m join immersive_workspaces w on w.id = m.workspace_id
+             where m.user_id = $1
+         ), channels as (
+             select 'user:' || $1::uuid as channel
+             union all select 'profile:' || $1::uuid
+             union all select 'workspace:' || r.id from rooms r
+         )
+         select
+             to_json(u) as "me!: Json<Me>",
+             (select coalesce(json_agg(l order by l.created_at, l.id), '[]')
+              from task_lists l where l.user_id = u.id) as "task_lists!: Json<Vec<TaskList>>",
+             (select coalesce(json_agg(t order by l.created_at, l.id, t.order_index, t.created_at, t.id), '[]')
+              from tasks t join task_lists l on l.id = t.list_id
+              where l.user_id = u.id) as "tasks!: Json<Vec<Task>>",
+             (select coalesce(json_agg(m order by r.created_at, r.id), '[]')
+              from rooms r join workspace_members m on m.workspace_id = r.id and m.user_id = u.id)
+                 as "memberships!: Json<Vec<Member>>",
+             (select coalesce(json_agg(w order by r.created_at, r.id), '[]')
+              from rooms r join immersive_workspaces w on w.id = r.id) as "workspaces!: Json<Vec<Workspace>>",
+             (select json_agg(json_build_object('channel', c.channel, 'offset', coalesce(h.head, 0), 'epoch', e.epoch))
+              from channels c cross join log_epoch e left join channel_heads h on h.channel = c.channel)
+                 as "positions!: Json<Vec<Position>>"
+         from users u
+         where u.id = $1"#,
+        person,
+    );
+    Ok(row.fetch_optional(db).await?)
+}

@@ -1,0 +1,69 @@
+//! Who asks.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+use uuid::Uuid;
+
+use super::{AppState, OriginVerdict};
+use crate::error::{Error, Result};
+use crate::live::backend::Identity;
+
+/// Somebody who is signed in: by `Authorization: Bearer shs_…`, or by the cookie.
+///
+/// The cookie comes along without anybody's will, so with a method that changes things it counts only from an allowed
+/// page: 403 `foreign_origin` otherwise.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who it is.
+    pub identity: Identity,
+}
+
+impl Caller {
+    /// The person.
+    pub fn id(&self) -> Uuid {
+        self.identity.user_id
+    }
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
+        let token = match parts.headers.get(AUTHORIZATION) {
+            Some(value) => bearer(value.to_str().unwrap_or_default()).ok_or_else(Error::unauthorized)?,
+            None => {
+                let token = state.cookies.read(&parts.headers).ok_or_else(Error::unauthorized)?;
+                let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+                let verdict = state.origins.allows(&parts.headers);
+                if verdict == OriginVerdict::Foreign || (!safe && verdict != OriginVerdict::Allowed) {
+                    return Err(foreign_origin());
+                }
+                token
+            }
+        };
+        let identity = state.sessions.authenticate(token).await?;
+        Ok(Self { identity })
+    }
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn foreign_origin() -> Error {
+    let detail = "this page may not act with the cookie; list its origin in STUDYHALL_ORIGINS, or send a Bearer token";
+    Error::forbidden("foreign_origin", detail)
+}
+
+impl AppState {
+    /// For the doors that hand out a cookie: 403 `foreign_origin` to pages of others.
+    pub fn refuse_foreign(&self, headers: &HeaderMap) -> Result<()> {
+        match self.origins.allows(headers) {
+            OriginVerdict::Foreign => Err(foreign_origin()),
+            OriginVerdict::Absent | OriginVerdict::Allowed => Ok(()),
+        }
+    }
+}
