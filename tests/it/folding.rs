@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use studyhall_protocol::dashboard::Dashboard;
 use studyhall_protocol::state::{ProfileState, UserState, WorkspaceState};
 use studyhall_protocol::workspaces::Room;
-use studyhall_protocol::{Event, EventRecord, Position};
+use studyhall_protocol::{Channel, Event, EventRecord, Position};
 use uuid::Uuid;
 
 use crate::harness::{self, Person};
@@ -238,7 +238,11 @@ async fn snapshot_and_events_make_the_next_snapshot() {
         for person in &world.people {
             let rooms: Vec<Uuid> = world.rooms.iter().map(|(_, id)| *id).collect();
             for (to, expected) in snapshots(person, &rooms).await {
-                if let Some((from, mut state)) = last.remove(&to.channel.to_string()) {
+                // A room's log begins with nothing; an account begins before its log.
+                let empty = Position { offset: 0, ..to.clone() };
+                let beginning = matches!(to.channel, Channel::Workspace(_))
+                    .then(|| (empty, State::Workspace(Box::default())));
+                if let Some((from, mut state)) = last.remove(&to.channel.to_string()).or(beginning) {
                     for record in events(person, &from, to.offset).await {
                         seen.insert(record.event.name());
                         state.apply(&record.event);
