@@ -10,6 +10,7 @@ mod folding;
 mod handover;
 mod harness;
 mod one_command;
+mod rights;
 mod rooms;
 mod schema;
 mod tasks;
