@@ -344,6 +344,13 @@ fn background(value: Option<&str>) -> Result<(), FieldError> {
     if value.contains(':') || value.starts_with("//") {
         return check::web_address("background_value", value);
     }
+    // Browsers take `\` for `/` and skip white space and controls: `/\host` and ` //host` are other hosts to them.
+    if value.chars().any(|c| c == '\\' || c.is_control()) || value.trim_start() != value {
+        return Err(FieldError::new(
+            "background_value",
+            "must be a web address, or an asset key without backslashes, control characters and white space in front",
+        ));
+    }
     check::text("background_value", value, 2_000)
 }
 
@@ -424,5 +431,20 @@ impl Check for WidgetMove {
     fn check(&self) -> Result<(), FieldError> {
         place(self.grid_x, self.grid_y)?;
         size(self.grid_w, self.grid_h)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backgrounds_are_asset_keys_or_web_addresses() {
+        for good in ["library-dusk", "assets/rooms/dusk 2.webp", "https://example.org/a.webp", ""] {
+            assert!(background(Some(good)).is_ok(), "{good}");
+        }
+        for bad in ["//host/a", "/\\host/a", "\\\\host/a", " //host", "/\t/host", "java\nscript:x", "javascript:x", "data:,x"] {
+            assert!(background(Some(bad)).is_err(), "{bad}");
+        }
     }
 }
