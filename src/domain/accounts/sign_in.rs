@@ -66,6 +66,9 @@ pub async fn sign_in(state: &AppState, given: Credentials) -> Result<(SignedIn, 
         let turn = this.passwords.turn().await?;
         this.throttle.check(&username).await?;
         let credential = rows::select_credential_by_name(this.db.pool(), &username).await?;
+        // Names are ASCII. Others can become one in lower case (`İ` an `i`, by some locales), and every such spelling
+        // would have failures of its own to spend.
+        let credential = credential.filter(|_| username.is_ascii());
         let credential = prove(&this, turn, &username, password, credential)
             .await?
             .map(|(_, found)| found);
