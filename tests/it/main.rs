@@ -2,6 +2,7 @@
 
 mod actors;
 mod architecture;
+mod bad_input;
 mod commands;
 mod demo;
 mod drags;

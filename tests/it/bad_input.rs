@@ -1,0 +1,136 @@
+//! P11: bad input gets a clear error and changes nothing, by both doors; whoever is not concerned notices nothing.
+//!
+//! [`CALLS`] has every call that changes something. The tests make what is wrong out of what is right.
+
+mod bodies;
+mod doors;
+mod guessing;
+mod http;
+mod manual;
+mod matrix;
+mod rates;
+mod stage;
+mod values;
+mod wire;
+
+use serde_json::Value;
+
+use stage::Stage;
+
+/// A call by both doors. `{list}`, `{task}`, … stand for ids of the [`Stage`].
+pub struct Call {
+    /// The command, or nothing where there is only REST.
+    pub command: &'static str,
+    pub method: &'static str,
+    pub path: &'static str,
+    /// What the address says, in the words of the command.
+    pub ids: &'static str,
+    /// A body that is fine, with every field; nothing where there is none.
+    pub body: &'static str,
+    /// Fields that have to be there.
+    pub required: &'static [&'static str],
+    /// Fields of free text, and how many characters they take.
+    pub texts: &'static [(&'static str, usize)],
+}
+
+impl Call {
+    pub fn path(&self, stage: &Stage) -> String {
+        stage.fill(self.path)
+    }
+
+    pub fn body(&self, stage: &Stage) -> Option<Value> {
+        (!self.body.is_empty()).then(|| serde_json::from_str(&stage.fill(self.body)).unwrap())
+    }
+
+    pub fn ids(&self, stage: &Stage) -> Value {
+        serde_json::from_str(&stage.fill(self.ids)).unwrap()
+    }
+
+    /// What `rpc` takes: the body and the ids.
+    pub fn data(&self, stage: &Stage, body: Option<Value>) -> Value {
+        let mut data = body.unwrap_or_else(|| Value::Object(Default::default()));
+        let fields = data.as_object_mut().unwrap();
+        for (name, id) in self.ids(stage).as_object().unwrap() {
+            fields.entry(name).or_insert(id.clone());
+        }
+        data
+    }
+}
+
+macro_rules! calls {
+    ($($command:literal $method:ident $path:literal $ids:literal $body:literal [$($required:literal),*] [$($text:literal: $max:literal),*];)*) => {
+        pub const CALLS: &[Call] = &[$(Call {
+            command: $command,
+            method: stringify!($method),
+            path: $path,
+            ids: $ids,
+            body: $body,
+            required: &[$($required),*],
+            texts: &[$(($text, $max)),*],
+        }),*];
+    };
+}
+
+calls! {
+    "profile.update" PATCH "/me" "{}"
+        r#"{"full_name":"A","bio":"B","location":"C","profile_image_url":"https://e.example/a",
+            "banner_image_url":"https://e.example/b","email":"a@e.example"}"#
+        [] ["full_name": 120, "bio": 10_000, "location": 120];
+    "task_list.create" POST "/task-lists" "{}" r#"{"name":"A","description":"B"}"#
+        ["name"] ["name": 50, "description": 10_000];
+    "task_list.update" PATCH "/task-lists/{list}" r#"{"id":"{list}"}"# r#"{"name":"A","description":"B"}"#
+        [] ["name": 50, "description": 10_000];
+    "task_list.delete" DELETE "/task-lists/{list}" r#"{"id":"{list}"}"# "" [] [];
+    "task.create" POST "/task-lists/{list}/tasks" r#"{"list_id":"{list}"}"#
+        r#"{"description":"A","due_at":"2026-12-01T08:00:00Z"}"# ["description"] ["description": 10_000];
+    "task.update" PATCH "/tasks/{task}" r#"{"id":"{task}"}"#
+        r#"{"description":"A","is_completed":true,"due_at":"2026-12-01T08:00:00Z"}"# [] ["description": 10_000];
+    "task.move" POST "/tasks/{task}/move" r#"{"id":"{task}"}"# r#"{"list_id":"{list}","after_id":"{task2}"}"# [] [];
+    "task.delete" DELETE "/tasks/{task}" r#"{"id":"{task}"}"# "" [] [];
+    "workspace.create" POST "/workspaces" "{}"
+        r##"{"name":"A","background_type":"image","background_value":"B","background_color":"#ffffff","settings":{}}"##
+        ["name"] ["name": 80, "background_value": 2_000];
+    "workspace.update" PATCH "/workspaces/{room}" r#"{"id":"{room}"}"#
+        r##"{"name":"A","background_type":"image","background_value":"B","background_color":"#ffffff","settings":{}}"##
+        [] ["name": 80, "background_value": 2_000];
+    "workspace.delete" DELETE "/workspaces/{room}" r#"{"id":"{room}"}"# "" [] [];
+    "member.add" PUT "/workspaces/{room}/members/{eve}" r#"{"workspace_id":"{room}","user_id":"{eve}"}"# "" [] [];
+    "member.remove" DELETE "/workspaces/{room}/members/{bob}" r#"{"workspace_id":"{room}","user_id":"{bob}"}"# "" [] [];
+    "widget.create" POST "/workspaces/{room}/widgets" r#"{"workspace_id":"{room}"}"#
+        r#"{"type":"A","title_key":"B","title":"C","grid_x":1,"grid_y":1,"grid_w":1,"grid_h":1,"settings":{}}"#
+        ["type", "grid_x", "grid_y", "grid_w", "grid_h"] ["type": 32, "title_key": 120, "title": 120];
+    "widget.update" PATCH "/widgets/{widget}" r#"{"id":"{widget}"}"#
+        r#"{"title_key":"B","title":"C","settings":{"a":1}}"# [] ["title_key": 120, "title": 120];
+    "widget.move" POST "/widgets/{widget}/move" r#"{"id":"{widget}"}"#
+        r#"{"drag_id":"{drag}","grid_x":1,"grid_y":1,"grid_w":1,"grid_h":1}"# ["grid_x", "grid_y"] [];
+    "widget.delete" DELETE "/widgets/{widget}" r#"{"id":"{widget}"}"# "" [] [];
+    "" POST "/accounts" "{}" r#"{"username":"zoe","password":"12345678","email":"z@e.example","full_name":"A"}"#
+        ["username", "password"] ["full_name": 120];
+    "" POST "/sessions" "{}" r#"{"username":"zoe","password":"12345678"}"# ["username", "password"] [];
+    "" POST "/me/password" "{}" r#"{"current_password":"12345678","new_password":"123456789"}"#
+        ["current_password", "new_password"] [];
+    "" DELETE "/sessions/current" "{}" "" [] [];
+    "" DELETE "/sessions/{session}" "{}" "" [] [];
+}
+
+/// Every address that is read, and whether it is a list with pages.
+pub const READS: &[(&str, bool)] = &[
+    ("/me", false),
+    ("/users", true),
+    ("/users/{bob}", false),
+    ("/sessions", true),
+    ("/dashboard", false),
+    ("/task-lists", true),
+    ("/task-lists/{list}/tasks", true),
+    ("/workspaces", true),
+    ("/workspaces/{room}", false),
+    ("/workspaces/{room}/members", true),
+    ("/channels/workspace:{room}/events", true),
+];
+
+#[test]
+fn the_table_has_every_command() {
+    for name in studyhall_protocol::Command::NAMES {
+        assert!(CALLS.iter().any(|call| call.command == *name), "{name}");
+    }
+}
