@@ -4,6 +4,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use uuid::Uuid;
 
 use crate::harness::{self, Live, Person, TestApp};
@@ -140,6 +141,27 @@ impl Stage {
         let text = answer.text().await.unwrap();
         assert!(status < 500 || status == 503, "{method} {path}: {status} {text}");
         Reply { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    }
+
+    /// Sends bytes over TCP as they are and returns all that comes until the end, which must come soon.
+    pub async fn raw(&self, request: &[u8]) -> String {
+        let mut stream = tokio::net::TcpStream::connect(self.app.address).await.unwrap();
+        // A server that answers early may close before it has read everything.
+        let _ = stream.write_all(request).await;
+        let mut answer = Vec::new();
+        let mut part = [0_u8; 4_096];
+        loop {
+            match tokio::time::timeout(harness::PATIENCE, stream.read(&mut part)).await.expect("an end") {
+                Ok(0) | Err(_) => break,
+                Ok(bytes) => answer.extend_from_slice(&part[..bytes]),
+            }
+            if answer.starts_with(b"HTTP/1.1 101") {
+                break;
+            }
+        }
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(!answer.starts_with("HTTP/1.1 5"), "{answer}");
+        answer
     }
 
     /// Every row of every table, as one sum for each.
