@@ -15,6 +15,7 @@ use studyhall::app::App;
 use studyhall::config::Config;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -215,8 +216,7 @@ impl Person {
     /// An open connection, before its connect command.
     pub async fn socket(&self) -> Live {
         let url = self.url.replace("http://", "ws://") + "/connection/websocket";
-        let (stream, _) = tokio_tungstenite::connect_async(url).await.unwrap();
-        Live { stream, lines: VecDeque::new(), pushes: VecDeque::new(), next_id: 1, closed: None }
+        Live::open(url).await
     }
 
     /// An open connection, connected as this person.
@@ -247,6 +247,12 @@ pub struct Live {
 }
 
 impl Live {
+    /// Opens a connection with any request.
+    pub async fn open(request: impl IntoClientRequest + Unpin) -> Live {
+        let (stream, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+        Live { stream, lines: VecDeque::new(), pushes: VecDeque::new(), next_id: 1, closed: None }
+    }
+
     /// Sends a frame as it is.
     pub async fn send_raw(&mut self, frame: &str) {
         self.stream.send(Message::text(frame)).await.unwrap();

@@ -51,12 +51,15 @@ async fn methods_and_routes_that_do_not_exist() {
     for (_, path) in &known {
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"] {
             let as_get = if method == "HEAD" { "GET" } else { method };
-            if known.contains(&(as_get, path)) {
+            // The same route with somebody else in it.
+            let same = |other: &str| other.replace("{eve}", "{bob}") == path.replace("{eve}", "{bob}");
+            if known.iter().any(|(method, other)| *method == as_get && same(other)) {
                 continue;
             }
             let overrides = [("x-http-method-override", "DELETE"), ("x-method-override", "PATCH")];
             let reply = stage.send(method, &stage.fill(path), &overrides, "{}").await;
-            let allowed = reply.headers["allow"].to_str().unwrap().to_owned();
+            let allowed = reply.headers.get("allow").unwrap_or_else(|| panic!("{method} {path}: {} {}", reply.status, reply.body));
+            let allowed = allowed.to_str().unwrap().to_owned();
             assert!(known.iter().filter(|(_, other)| other == path).all(|(method, _)| allowed.contains(method)), "{path} {allowed}");
             assert!(!allowed.contains("TRACE"));
             if method == "HEAD" {

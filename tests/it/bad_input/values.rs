@@ -7,7 +7,7 @@ use super::stage::stage;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn texts_count_characters_and_come_back_as_they_were() {
-    let mut stage = stage().await;
+    let stage = stage().await;
     for (turn, call) in CALLS.iter().filter(|call| !call.texts.is_empty() && call.path != "/accounts").enumerate() {
         for (field, max) in call.texts {
             for letter in ["a", "日", "🦀", "e\u{301}", "\u{202e}b", "\u{1}\u{7f}", "\u{200b}x", "İ"] {
