@@ -255,7 +255,12 @@ impl Live {
 
     /// Sends a frame as it is.
     pub async fn send_raw(&mut self, frame: &str) {
-        self.stream.send(Message::text(frame)).await.unwrap();
+        self.send_message(Message::text(frame)).await;
+    }
+
+    /// Sends any message.
+    pub async fn send_message(&mut self, message: Message) {
+        self.stream.send(message).await.unwrap();
     }
 
     /// Sends a command and returns its id.

@@ -8,8 +8,25 @@ use super::{CALLS, Call};
 
 /// Fields that nobody may set, and some that would be somebody else's.
 const FOREIGN: &[&str] = &[
-    "id", "user_id", "owner_id", "role", "created_at", "updated_at", "is_admin", "list_id", "workspace_id", "completed_at",
-    "order_index", "acl", "followers_count", "joined_at", "token", "__proto__", "constructor", "Name", "",
+    "id",
+    "user_id",
+    "owner_id",
+    "role",
+    "created_at",
+    "updated_at",
+    "is_admin",
+    "list_id",
+    "workspace_id",
+    "completed_at",
+    "order_index",
+    "acl",
+    "followers_count",
+    "joined_at",
+    "token",
+    "__proto__",
+    "constructor",
+    "Name",
+    "",
 ];
 
 /// Sends `body` by both doors; both must refuse it with the same word. Returns the problem.
@@ -76,7 +93,9 @@ async fn what_is_not_json_or_no_object() {
     }
     for call in CALLS.iter().filter(|call| !call.command.is_empty()) {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
-        for data in ["[]", "1", "\"x\"", "true", "[[]]", "{\"a\":1e400}", "{\"a\":\"\\ud800\"}", "{\"\\ud800\":1}", &deep] {
+        for data in
+            ["[]", "1", "\"x\"", "true", "[[]]", "{\"a\":1e400}", "{\"a\":\"\\ud800\"}", "{\"\\ud800\":1}", &deep]
+        {
             let frame = format!("{{\"id\":900,\"rpc\":{{\"method\":\"{}\",\"data\":{data}}}}}", call.command);
             stage.live.send_raw(&frame).await;
             assert_eq!(stage.live.reply(900).await.unwrap_err()["code"], 1_400, "{frame:.200}");
@@ -123,7 +142,8 @@ async fn fields_that_are_missing_or_not_ours() {
                 by_rpc(&mut stage, call.command, data, 400, "bad_request").await;
             }
             for field in ids.as_object().unwrap().keys() {
-                for value in [Value::Null, json!(5), json!(""), json!("x"), json!([]), json!("00000000-0000-0000-0000")] {
+                for value in [Value::Null, json!(5), json!(""), json!("x"), json!([]), json!("00000000-0000-0000-0000")]
+                {
                     let mut data = good.clone();
                     data[field] = value;
                     by_rpc(&mut stage, call.command, data, 400, "bad_request").await;
@@ -155,7 +175,12 @@ async fn values_of_another_type() {
                 _ => wrong.extend([json!("x"), json!(true), json!(7)]),
             }
             if value.is_number() {
-                wrong.extend([json!(i64::from(i32::MAX) + 1), json!(i64::from(i32::MIN) - 1), json!(-1e308), json!(-0.0)]);
+                wrong.extend([
+                    json!(i64::from(i32::MAX) + 1),
+                    json!(i64::from(i32::MIN) - 1),
+                    json!(-1e308),
+                    json!(-0.0),
+                ]);
                 wrong.extend([json!(100_001), json!({}), json!(true), json!(i64::MIN), json!(i32::MIN)]);
             }
             if ["list_id", "after_id", "drag_id", "due_at", "background_type", "background_color"].contains(&&**field) {

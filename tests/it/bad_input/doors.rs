@@ -48,7 +48,13 @@ async fn only_a_right_handshake_opens_a_socket() {
         assert!(answer.contains("sec-websocket-version: 13"), "{answer}");
     }
     let twice = format!("{KEY}{KEY}");
-    for key in ["", "Sec-WebSocket-Key: \r\n", "Sec-WebSocket-Key: c2hvcnQ=\r\n", "Sec-WebSocket-Key: !!!!IHNhbXBsZSBub25jZQ==\r\n", &twice] {
+    for key in [
+        "",
+        "Sec-WebSocket-Key: \r\n",
+        "Sec-WebSocket-Key: c2hvcnQ=\r\n",
+        "Sec-WebSocket-Key: !!!!IHNhbXBsZSBub25jZQ==\r\n",
+        &twice,
+    ] {
         assert_eq!(shake(&stage, GET, &[("Sec-WebSocket-Key", key)], "").await.0, 400, "{key}");
     }
     for (name, line) in [
@@ -67,7 +73,9 @@ async fn only_a_right_handshake_opens_a_socket() {
     }
     let (status, answer) = shake(&stage, "GET /connection/websocket HTTP/1.0", &[], "").await;
     assert_eq!(status, 400, "{answer}");
-    for line in ["GET /connection/websocket/ HTTP/1.1", "GET /connection HTTP/1.1", "GET /connection/http_stream HTTP/1.1"] {
+    for line in
+        ["GET /connection/websocket/ HTTP/1.1", "GET /connection HTTP/1.1", "GET /connection/http_stream HTTP/1.1"]
+    {
         assert_eq!(shake(&stage, line, &[], "").await.0, 404, "{line}");
     }
     let (status, answer) = shake(&stage, GET, &[], "Sec-WebSocket-Extensions: permessage-deflate\r\n").await;
@@ -182,7 +190,9 @@ async fn the_cookie_changes_nothing_for_foreign_pages() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_has_its_headers() {
     let stage = stage().await;
-    for (method, path) in [("GET", "/me"), ("GET", "/nothing"), ("POST", "/me"), ("POST", "/task-lists"), ("GET", "/users/x")] {
+    for (method, path) in
+        [("GET", "/me"), ("GET", "/nothing"), ("POST", "/me"), ("POST", "/task-lists"), ("GET", "/users/x")]
+    {
         let reply = stage.send(method, path, &[("origin", "http://evil.example")], "<script>").await;
         for (name, value) in [
             ("x-content-type-options", "nosniff"),

@@ -14,7 +14,14 @@ async fn content_types_and_sizes() {
     let before = stage.dump().await;
     for call in CALLS.iter().filter(|call| !call.body.is_empty()) {
         let (path, good) = (call.path(&stage), call.body(&stage).unwrap().to_string());
-        for kind in ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json", "json"] {
+        for kind in [
+            "",
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=x",
+            "text/json",
+            "json",
+        ] {
             let reply = stage.send(call.method, &path, &[("content-type", kind)], good.clone()).await;
             reply.problem(415, "unsupported_media_type");
         }
@@ -38,7 +45,10 @@ async fn content_types_and_sizes() {
     let body = format!(r#"{{"name":"large"{}}}"#, " ".repeat(255 * 1024));
     assert_eq!(stage.send("POST", "/task-lists", &[], body).await.status, 201);
     for kind in ["application/json; charset=utf-8", "APPLICATION/JSON", "application/merge-patch+json"] {
-        assert_eq!(stage.send("POST", "/task-lists", &[("content-type", kind)], r#"{"name":"typed"}"#).await.status, 201);
+        assert_eq!(
+            stage.send("POST", "/task-lists", &[("content-type", kind)], r#"{"name":"typed"}"#).await.status,
+            201
+        );
     }
 }
 
@@ -58,9 +68,15 @@ async fn methods_and_routes_that_do_not_exist() {
             }
             let overrides = [("x-http-method-override", "DELETE"), ("x-method-override", "PATCH")];
             let reply = stage.send(method, &stage.fill(path), &overrides, "{}").await;
-            let allowed = reply.headers.get("allow").unwrap_or_else(|| panic!("{method} {path}: {} {}", reply.status, reply.body));
+            let allowed = reply
+                .headers
+                .get("allow")
+                .unwrap_or_else(|| panic!("{method} {path}: {} {}", reply.status, reply.body));
             let allowed = allowed.to_str().unwrap().to_owned();
-            assert!(known.iter().filter(|(_, other)| other == path).all(|(method, _)| allowed.contains(method)), "{path} {allowed}");
+            assert!(
+                known.iter().filter(|(_, other)| other == path).all(|(method, _)| allowed.contains(method)),
+                "{path} {allowed}"
+            );
             assert!(!allowed.contains("TRACE"));
             if method == "HEAD" {
                 assert_eq!(reply.status, 405);
@@ -71,8 +87,24 @@ async fn methods_and_routes_that_do_not_exist() {
     }
     let long = format!("/{}", "a".repeat(4_000));
     let unknown = [
-        "", "/", "/nothing", "/me/", "/ME", "//me", "/task-lists/{list}/", "/task-lists/{list}/x", "/admin", "/users/{bob}/x", "/metrics",
-        "/..%2f..%2fetc%2fpasswd", "/%00", "/%ff", "/%", "/me%00", "/sessions/current/x", &long,
+        "",
+        "/",
+        "/nothing",
+        "/me/",
+        "/ME",
+        "//me",
+        "/task-lists/{list}/",
+        "/task-lists/{list}/x",
+        "/admin",
+        "/users/{bob}/x",
+        "/metrics",
+        "/..%2f..%2fetc%2fpasswd",
+        "/%00",
+        "/%ff",
+        "/%",
+        "/me%00",
+        "/sessions/current/x",
+        &long,
     ];
     for path in unknown {
         for method in ["GET", "POST", "DELETE"] {
@@ -80,7 +112,14 @@ async fn methods_and_routes_that_do_not_exist() {
             reply.problem(404, "not_found");
         }
     }
-    for line in ["CONNECT x:1", "TRACE /api/v1/me", "OPTIONS *", "GET http://other.example/api/v1/me", "get /api/v1/me", "GET /\u{1}"] {
+    for line in [
+        "CONNECT x:1",
+        "TRACE /api/v1/me",
+        "OPTIONS *",
+        "GET http://other.example/api/v1/me",
+        "get /api/v1/me",
+        "GET /\u{1}",
+    ] {
         let answer = stage.raw(format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 4") || line.starts_with("OPTIONS"), "{line}: {answer}");
     }
@@ -100,15 +139,33 @@ async fn ids_have_one_thing_they_name() {
         let spell = |id: &str| stage.fill(&format!("{}{id}{}", &path[..at], &path[end + 1..]));
         let call = CALLS.iter().find(|call| (call.method, call.path) == (*method, *path));
         let body = call.and_then(|call| call.body(&stage)).map_or(String::new(), |body| body.to_string());
-        for id in ["x", "%00", "%ff", "0", "-1", "..", "%2e%2e", "1%20or%201=1", "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5", &"f".repeat(33), &"9".repeat(2_000)] {
+        for id in [
+            "x",
+            "%00",
+            "%ff",
+            "0",
+            "-1",
+            "..",
+            "%2e%2e",
+            "1%20or%201=1",
+            "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5",
+            &"f".repeat(33),
+            &"9".repeat(2_000),
+        ] {
             let reply = stage.send(method, &spell(id), &[], body.clone()).await;
-            let fine = matches!((reply.status, reply.code()), (400, "bad_request") | (404, "not_found") | (405, "method_not_allowed"));
+            let fine = matches!(
+                (reply.status, reply.code()),
+                (400, "bad_request") | (404, "not_found") | (405, "method_not_allowed")
+            );
             assert!(fine, "{method} {path} {id}: {} {}", reply.status, reply.body);
         }
         let missing = [nil.clone(), Uuid::new_v4().to_string(), Uuid::max().simple().to_string()];
         for id in &missing {
             let reply = stage.send(method, &spell(id), &[], body.clone()).await;
-            assert_eq!(reply.problem(404, "not_found"), json!({"status": 404, "code": "not_found", "title": "Not found"}));
+            assert_eq!(
+                reply.problem(404, "not_found"),
+                json!({"status": 404, "code": "not_found", "title": "Not found"})
+            );
         }
     }
     stage.unchanged(&before, "ids").await;
@@ -118,7 +175,11 @@ async fn ids_have_one_thing_they_name() {
         let (simple, plain) = (id.simple().to_string(), id.to_string());
         for spelling in [simple, format!("%7B{id}%7D"), format!("urn:uuid:{id}"), plain.to_uppercase()] {
             let reply = stage.send("GET", &stage.fill(path).replace(&plain, &spelling), &[], "").await;
-            assert!(reply.status == 404 || (reply.status == 200 && reply.body == good), "{path} {spelling} {}", reply.status);
+            assert!(
+                reply.status == 404 || (reply.status == 200 && reply.body == good),
+                "{path} {spelling} {}",
+                reply.status
+            );
         }
     }
     let upper = format!("/channels/WORKSPACE:{}/events", stage.id("room").to_uppercase());
@@ -144,13 +205,25 @@ async fn pages_have_bounds() {
         }
         stage.send("GET", &format!("{path}?limit=1&limit=2"), &[], "").await.problem(400, "bad_request");
         let garbage = ["", "x", "%00", "AAAA", "e30", "bnVsbA", "W10", "%ff"].map(str::to_owned);
-        let forged = [json!([]), json!({}), json!("\0"), json!(["\0"]), json!([1e308]), json!([u64::MAX, "e", 1, 2]), json!([[[]]])];
+        let forged = [
+            json!([]),
+            json!({}),
+            json!("\0"),
+            json!(["\0"]),
+            json!([1e308]),
+            json!([u64::MAX, "e", 1, 2]),
+            json!([[[]]]),
+        ];
         for cursor in garbage.into_iter().chain(forged.map(cursor)).chain(["x".repeat(3_000)]) {
             let reply = stage.send("GET", &format!("{path}?cursor={cursor}"), &[], "").await;
             reply.problem(400, "bad_cursor");
         }
         // Keys that could be ours and name no row: a page, or a refusal.
-        for key in [&far, &json!([i32::MAX, "+262142-12-31T23:59:59Z", Uuid::nil()]), &json!(["-262143-01-01T00:00:00Z", Uuid::nil()])] {
+        for key in [
+            &far,
+            &json!([i32::MAX, "+262142-12-31T23:59:59Z", Uuid::nil()]),
+            &json!(["-262143-01-01T00:00:00Z", Uuid::nil()]),
+        ] {
             let reply = stage.send("GET", &format!("{path}?cursor={}", cursor(key.clone())), &[], "").await;
             assert!(matches!(reply.status, 200 | 400 | 422), "{path} {key}: {} {}", reply.status, reply.body);
         }
@@ -161,7 +234,13 @@ async fn pages_have_bounds() {
         let reply = stage.send("GET", &format!("{log}?since={since}"), &[], "").await;
         assert_eq!(reply.problem(400, "bad_request")["field"], "since");
     }
-    for query in ["since=18446744073709551615", "since=9223372036854775807", "since=1000", "since=0&epoch=x", "since=0&epoch=%00"] {
+    for query in [
+        "since=18446744073709551615",
+        "since=9223372036854775807",
+        "since=1000",
+        "since=0&epoch=x",
+        "since=0&epoch=%00",
+    ] {
         stage.send("GET", &format!("{log}?{query}"), &[], "").await.problem(410, "unrecoverable_position");
     }
     for query in ["%00", &"a".repeat(121), &"%F0%9F%A6%80".repeat(121)] {
@@ -181,7 +260,17 @@ async fn operation_ids_are_uuids() {
     let good = Uuid::new_v4().to_string();
     for call in CALLS.iter().filter(|call| !call.command.is_empty()) {
         let body = call.body(&stage).map_or(String::new(), |body| body.to_string());
-        for key in ["x", "1", "\"\"", "0190a1b2-c3d4-7e5f-8a9b", "{}", "null", "\u{e9}", &format!("{good},{good}"), &"a".repeat(5_000)] {
+        for key in [
+            "x",
+            "1",
+            "\"\"",
+            "0190a1b2-c3d4-7e5f-8a9b",
+            "{}",
+            "null",
+            "\u{e9}",
+            &format!("{good},{good}"),
+            &"a".repeat(5_000),
+        ] {
             let reply = stage.send(call.method, &call.path(&stage), &[("idempotency-key", key)], body.clone()).await;
             assert_eq!(reply.problem(400, "bad_op")["field"], "op", "{key}");
         }

@@ -121,7 +121,13 @@ impl Stage {
     }
 
     /// Sends bytes as Ada, as JSON unless told otherwise.
-    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Reply {
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Reply {
         let token = format!("Bearer {}", self.ada.token);
         let mut all = vec![("authorization", token.as_str()), ("content-type", "application/json")];
         all.retain(|(name, _)| headers.iter().all(|(other, _)| other != name));
@@ -130,7 +136,13 @@ impl Stage {
     }
 
     /// Sends bytes with these headers only.
-    pub async fn bare(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Reply {
+    pub async fn bare(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Reply {
         let url = format!("{}/api/v1{path}", self.app.url());
         let mut request = self.http.request(method.parse().unwrap(), url).body(body);
         for (name, value) in headers {

@@ -41,10 +41,29 @@ async fn addresses_are_web_addresses() {
     let before = stage.dump().await;
     let long = format!("https://e.example/{}", "a".repeat(8_192));
     let bad = [
-        "javascript:alert(1)", "JaVa\tScript:alert(1)", "java\nscript:alert(1)", "data:text/html,<b>", "vbscript:x", "file:///etc",
-        "//evil.example/x", "/\\evil.example/x", "\\\\evil.example", "http:\\\\evil.example", "https://", "https:///x",
-        "https://user:secret@e.example", "https://user@e.example/", "https://a b.example/", " https://e.example", "ftp://e.example",
-        "https:e.example", "https://e.example/\u{1}", "https://e.example/\u{a0}", "https://?x", "https://#x", &long,
+        "javascript:alert(1)",
+        "JaVa\tScript:alert(1)",
+        "java\nscript:alert(1)",
+        "data:text/html,<b>",
+        "vbscript:x",
+        "file:///etc",
+        "//evil.example/x",
+        "/\\evil.example/x",
+        "\\\\evil.example",
+        "http:\\\\evil.example",
+        "https://",
+        "https:///x",
+        "https://user:secret@e.example",
+        "https://user@e.example/",
+        "https://a b.example/",
+        " https://e.example",
+        "ftp://e.example",
+        "https:e.example",
+        "https://e.example/\u{1}",
+        "https://e.example/\u{a0}",
+        "https://?x",
+        "https://#x",
+        &long,
     ];
     let room = stage.fill("/workspaces/{room}");
     for address in bad {
@@ -83,18 +102,22 @@ async fn settings_and_places_have_bounds() {
             reply.problem(422, "invalid_field");
         }
     }
-    for (field, value) in [("grid_x", 100_001), ("grid_y", -100_001), ("grid_w", 0), ("grid_h", 1_001), ("grid_w", -1)] {
+    for (field, value) in [("grid_x", 100_001), ("grid_y", -100_001), ("grid_w", 0), ("grid_h", 1_001), ("grid_w", -1)]
+    {
         let mut to = json!({"grid_x": 0, "grid_y": 0});
         to[field] = json!(value);
         let reply = stage.send("POST", &format!("{widget}/move"), &[], to.to_string()).await;
         assert_eq!(reply.problem(422, "invalid_field")["field"], field);
     }
-    for due_at in ["0000-12-31T23:59:59Z", "+10000-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "-262143-01-01T00:00:00Z"] {
+    for due_at in
+        ["0000-12-31T23:59:59Z", "+10000-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "-262143-01-01T00:00:00Z"]
+    {
         let reply = stage.send("PATCH", &stage.fill("/tasks/{task}"), &[], json!({"due_at": due_at}).to_string()).await;
         assert_eq!(reply.problem(422, "invalid_field")["field"], "due_at", "{due_at}");
     }
     stage.unchanged(&before, "bounds").await;
-    let numbers: Value = serde_json::from_str(r#"{"a":[1e308,-0.0,1e-320,9007199254740993,18446744073709551615,1.5]}"#).unwrap();
+    let numbers: Value =
+        serde_json::from_str(r#"{"a":[1e308,-0.0,1e-320,9007199254740993,18446744073709551615,1.5]}"#).unwrap();
     for settings in [nested(32), fat(16 * 1024), numbers] {
         let reply = stage.send("PATCH", &widget, &[], json!({"settings": settings}).to_string()).await;
         assert_eq!((reply.status, &reply.body["data"]["settings"]), (200, &settings));
@@ -111,7 +134,9 @@ async fn new_accounts_are_checked() {
     let before = stage.dump().await;
     let good = json!({"username": "zoe", "password": "12345678"});
     let long = "x".repeat(51);
-    for username in ["", "ab", &long, "a b c", "zoé", "zoe\n", "ａｂｃ", "<b>", "zoe@x", "../..", "zoe%00", "\u{212a}im"] {
+    for username in
+        ["", "ab", &long, "a b c", "zoé", "zoe\n", "ａｂｃ", "<b>", "zoe@x", "../..", "zoe%00", "\u{212a}im"]
+    {
         let mut body = good.clone();
         body["username"] = json!(username);
         let reply = stage.bare("POST", "/accounts", &[("content-type", "application/json")], body.to_string()).await;
@@ -129,10 +154,9 @@ async fn new_accounts_are_checked() {
             assert_eq!(reply.problem(422, "invalid_field")["field"], field);
         }
     }
-    for (username, email, code, field) in [
-        ("ADA", None, "username_taken", "username"),
-        ("zoe", Some("A@E.example"), "email_taken", "email"),
-    ] {
+    for (username, email, code, field) in
+        [("ADA", None, "username_taken", "username"), ("zoe", Some("A@E.example"), "email_taken", "email")]
+    {
         let profile = json!({"email": "a@e.example"});
         stage.ada.patch("/me", profile).await.expect(200);
         let body = json!({"username": username, "password": "12345678", "email": email});
