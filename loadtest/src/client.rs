@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use studyhall_protocol::client::{self, PONG, ServerLine};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
@@ -19,6 +20,9 @@ use tokio::net::{TcpSocket, TcpStream};
 const READ_BYTES: usize = 64 * 1024;
 /// A server that takes nothing for this long is stuck.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a network would allow a segment to hold.
+const NETWORK_MSS: u32 = 1_400;
 
 const TEXT: u8 = 0x1;
 const CLOSE: u8 = 0x8;
@@ -155,6 +159,9 @@ pub async fn open(host: &str, options: Options) -> Result<(Sender, Receiver)> {
     };
     if let Some(bytes) = options.receive_buffer {
         socket.set_recv_buffer_size(bytes)?;
+        // On loopback a segment holds 64 KiB, more than such a window ever opens: the kernel would send by its probe
+        // timer alone. Over a network it does not.
+        SockRef::from(&socket).set_tcp_mss(NETWORK_MSS)?;
     }
     let mut stream = socket
         .connect(address)

@@ -8,10 +8,12 @@ mod reader;
 mod writer;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde_json::json;
 use studyhall_protocol::Channel;
 
 use self::reader::Reader;
@@ -80,7 +82,8 @@ struct Shared {
     promised: Cell<u64>,
     refused: Cell<u64>,
     broken: Cell<u64>,
-    resumed: Cell<u64>,
+    /// Why connections ended that were taken up again.
+    resumed: RefCell<BTreeMap<String, u64>>,
     first_error: RefCell<Option<String>>,
 }
 
@@ -163,7 +166,7 @@ async fn once(common: &Common, args: &SlowArgs, api: &Api, accounts: &[Account])
         promised: Cell::default(),
         refused: Cell::default(),
         broken: Cell::default(),
-        resumed: Cell::default(),
+        resumed: RefCell::default(),
         first_error: RefCell::default(),
     });
     let readers = (0..args.ordinary + args.slow).map(|index| {
@@ -279,7 +282,7 @@ async fn catch_up(args: &SlowArgs, shared: &Shared, readers: &[Rc<Reader>], writ
         .number("catch_up_seconds", started.elapsed().as_secs_f64());
     report
         .set("throttled", shared.refused.get())
-        .set("resumed", shared.resumed.get());
+        .set("resumed", json!(*shared.resumed.borrow()));
     report
         .set("holes", shared.broken.get())
         .set("incomplete_readers", incomplete);

@@ -69,8 +69,7 @@ impl Reader {
                     running.shared.broken.set(running.shared.broken.get() + 1);
                     return running.shared.complain(format!("{error:#}"));
                 }
-                eprintln!("a reader resumes: {error}");
-                running.shared.resumed.set(running.shared.resumed.get() + 1);
+                *running.shared.resumed.borrow_mut().entry(error.to_string()).or_default() += 1;
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         });
