@@ -1,8 +1,18 @@
 //! The one integration-test binary: what the server promises, seen from outside.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod actors;
 mod architecture;
+mod commands;
+mod demo;
+mod drags;
 mod echo;
 mod folding;
-#[allow(dead_code)] mod harness;
+mod handover;
+mod harness;
 mod one_command;
+mod rights;
+mod rooms;
 mod schema;
+mod tasks;
