@@ -176,6 +176,9 @@ impl Tail {
                 self.push(channel, &push)?;
             }
         }
+        if self.screen.is_gone() {
+            return Err(anyhow!("nobody reads the output any more").into());
+        }
         Ok(None)
     }
 
