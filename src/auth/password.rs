@@ -38,10 +38,7 @@ impl Passwords {
     /// Ready to hash.
     pub fn new() -> anyhow::Result<Self> {
         let nobody = hash(uuid::Uuid::new_v4().as_bytes()).map_err(|error| anyhow::anyhow!("argon2: {error}"))?;
-        Ok(Self {
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
-            nobody: nobody.into(),
-        })
+        Ok(Self { turns: Arc::new(Semaphore::new(AT_ONCE)), nobody: nobody.into() })
     }
 
     /// Waits for a turn; 503 `busy` after 2 s.
@@ -82,10 +79,7 @@ impl Passwords {
 /// Refuses what would only cost time. Before anything is hashed.
 pub(super) fn check_length(field: &str, password: &str) -> Result<()> {
     if password.len() > PASSWORD_BYTES_MAX {
-        return Err(Error::invalid(FieldError::new(
-            field,
-            format!("must have at most {PASSWORD_BYTES_MAX} bytes"),
-        )));
+        return Err(Error::invalid(FieldError::new(field, format!("must have at most {PASSWORD_BYTES_MAX} bytes"))));
     }
     Ok(())
 }
@@ -103,9 +97,7 @@ async fn in_thread<T: Send + 'static>(
 
 fn hash(password: &[u8]) -> argon2::password_hash::Result<String> {
     let params = Params::new(MEMORY_KIB, ROUNDS, LANES, None)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password(password)?
-        .to_string())
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password(password)?.to_string())
 }
 
 #[cfg(test)]
@@ -119,10 +111,7 @@ mod tests {
         let stored = passwords.hash(turn, "correct horse".into()).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
         let turn = passwords.turn().await.unwrap();
-        let (turn, right) = passwords
-            .verify(turn, "correct horse".into(), Some(stored.clone()))
-            .await
-            .unwrap();
+        let (turn, right) = passwords.verify(turn, "correct horse".into(), Some(stored.clone())).await.unwrap();
         assert!(right);
         let (turn, right) = passwords.verify(turn, "wrong".into(), Some(stored)).await.unwrap();
         assert!(!right);
