@@ -360,10 +360,7 @@ fn settings(value: Option<&Value>) -> Result<(), FieldError> {
     }
     let Some(value) = value else { return Ok(()) };
     if depth(value) > SETTINGS_DEPTH_MAX {
-        return Err(FieldError::new(
-            "settings",
-            format!("is nested deeper than {SETTINGS_DEPTH_MAX} levels"),
-        ));
+        return Err(FieldError::new("settings", format!("is nested deeper than {SETTINGS_DEPTH_MAX} levels")));
     }
     check::object("settings", value)
 }
@@ -389,14 +386,9 @@ impl Check for NewWorkspace {
 
 impl Check for WorkspacePatch {
     fn check(&self) -> Result<(), FieldError> {
-        self.name
-            .as_deref()
-            .map_or(Ok(()), |name| check::name("name", name, 80))?;
+        self.name.as_deref().map_or(Ok(()), |name| check::name("name", name, 80))?;
         background(self.background_value.as_ref().and_then(Option::as_deref))?;
-        color(
-            "background_color",
-            self.background_color.as_ref().and_then(Option::as_deref),
-        )?;
+        color("background_color", self.background_color.as_ref().and_then(Option::as_deref))?;
         settings(self.settings.as_ref())
     }
 }

@@ -16,7 +16,9 @@ use uuid::Uuid;
 use super::backend::{Effect, Grant, Identity, LogEvent};
 use super::conn::{Conn, ConnId};
 use super::flush::Flusher;
-use super::limits::{LEFT_HOLD, LOST_HOLD, MOVES_BYTES_PER_CHANNEL, PEOPLE_LISTED_MAX, REVOKED_MAX, RING_BYTES_PER_CHANNEL};
+use super::limits::{
+    LEFT_HOLD, LOST_HOLD, MOVES_BYTES_PER_CHANNEL, PEOPLE_LISTED_MAX, REVOKED_MAX, RING_BYTES_PER_CHANNEL,
+};
 use super::people::People;
 use super::ring::Ring;
 use super::slots::Slots;
