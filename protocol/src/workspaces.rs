@@ -344,6 +344,13 @@ fn background(value: Option<&str>) -> Result<(), FieldError> {
     if value.contains(':') || value.starts_with("//") {
         return check::web_address("background_value", value);
     }
+    // Browsers take `\` for `/` and skip white space and controls: `/\host` and ` //host` are other hosts to them.
+    if value.chars().any(|c| c == '\\' || c.is_control()) || value.trim_start() != value {
+        return Err(FieldError::new(
+            "background_value",
+            "must be a web address, or an asset key without backslashes, control characters and white space in front",
+        ));
+    }
     check::text("background_value", value, 2_000)
 }
 

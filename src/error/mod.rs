@@ -18,6 +18,9 @@ pub use database::CONSTRAINTS;
 /// What everything in the server returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Characters of a detail that quotes what was sent.
+const DETAIL_CHARS_MAX: usize = 300;
+
 /// Why something was not done. Small, because it is in every `Result`.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
@@ -83,9 +86,14 @@ impl Error {
         this
     }
 
-    /// 400: the request does not have the shape that it should have.
+    /// 400: the request does not have the shape that it should have. The detail may quote it, so it is kept short.
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, Some(detail.into()))
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(DETAIL_CHARS_MAX) {
+            detail.truncate(end);
+            detail.push('…');
+        }
+        Self::new(StatusCode::BAD_REQUEST, code, Some(detail))
     }
 
     /// Any other refusal of a request.

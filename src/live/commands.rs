@@ -162,7 +162,7 @@ impl Session {
             (None, false) => backend.read_log(channel, admission.floor.saturating_sub(1), limit).await?,
         };
         if let Some(since) = &request.since {
-            let reachable = request.reverse || (since.offset + 1 >= page.floor && since.offset <= page.head);
+            let reachable = request.reverse || (since.offset <= page.head && since.offset + 1 >= page.floor);
             if since.epoch != *page.epoch || !reachable {
                 return Err(WireError::unrecoverable_position());
             }
@@ -245,10 +245,11 @@ impl Session {
         topic: &Arc<super::topic::Topic>,
         admission: &Admission,
     ) -> Result<Result<(), NoSeat>, WireError> {
+        // The upper bound first: a number out of nowhere must not overflow.
         let recovered = request.recover
             && request.epoch == *admission.epoch
-            && request.offset + 1 >= admission.floor
-            && request.offset <= admission.head;
+            && request.offset <= admission.head
+            && request.offset + 1 >= admission.floor;
         if request.recover && !recovered && request.reject_unrecovered() {
             return Err(WireError::unrecoverable_position());
         }

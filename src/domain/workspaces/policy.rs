@@ -2,6 +2,7 @@
 //!
 //! Asked for every frame of every drag, so nothing here waits, and what is fine allocates nothing.
 
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use studyhall_protocol::Channel;
 use studyhall_protocol::check::{GRID_MAX, GRID_SIZE_MAX};
@@ -99,8 +100,8 @@ fn broadcast(publication: &Publication<'_>) -> Result<Action, WireError> {
 }
 
 /// Whether free JSON can be handed on: small, and readable for everybody else. It was scanned, not read: a lone
-/// surrogate (`"\ud800"`) gets through a scan and breaks the frame for whoever decodes it strictly, as does nesting
-/// without end.
+/// surrogate (`"\ud800"`) or a number beyond all bounds (`1e400`) gets through a scan and breaks the frame for whoever
+/// decodes it strictly, as does nesting without end.
 fn sound(data: &RawValue, bytes_max: usize) -> Result<(), WireError> {
     let text = data.get();
     if text.len() > bytes_max {
@@ -109,22 +110,75 @@ fn sound(data: &RawValue, bytes_max: usize) -> Result<(), WireError> {
             text.len()
         )));
     }
-    let brackets = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
-    if brackets <= BRACKETS_MAX && !text.contains("\\u") {
-        return Ok(());
-    }
-    match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(value) if depth(&value) <= BRACKETS_MAX => Ok(()),
-        Ok(_) => Err(WireError::bad_request("data is nested too deeply")),
-        Err(error) => Err(WireError::bad_request(format_args!("data: {error}"))),
+    Walk(0)
+        .deserialize(&mut serde_json::Deserializer::from_str(text))
+        .map_err(|error| WireError::bad_request(format_args!("data: {error}")))
+}
+
+/// Reads a JSON value to its end and keeps nothing of it. The number says how deep it is.
+#[derive(Clone, Copy)]
+struct Walk(usize);
+
+impl Walk {
+    fn inside<E: serde::de::Error>(self) -> Result<Self, E> {
+        if self.0 >= BRACKETS_MAX {
+            return Err(E::custom("nested too deeply"));
+        }
+        Ok(Self(self.0 + 1))
     }
 }
 
-fn depth(value: &serde_json::Value) -> usize {
-    match value {
-        serde_json::Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        serde_json::Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
-        _ => 0,
+impl<'de> DeserializeSeed<'de> for Walk {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let inside = self.inside()?;
+        while items.next_element_seed(inside)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        let inside = self.inside()?;
+        while fields.next_key_seed(inside)?.is_some() {
+            fields.next_value_seed(inside)?;
+        }
+        Ok(())
     }
 }
 
@@ -239,6 +293,12 @@ mod tests {
         assert_eq!(code(ask(Grant::Member, &raw(r#"{"\udc00":1}"#))), 107);
         assert_eq!(ask(Grant::Member, &raw(r#""\ud83d\ude00""#)), Ok(Action::Broadcast));
         assert_eq!(ask(Grant::Member, &raw(r#""\\ud83d""#)), Ok(Action::Broadcast));
+        for beyond in ["1e400", "[-1e309]", &"9".repeat(400)] {
+            assert_eq!(code(ask(Grant::Member, &raw(beyond))), 107, "{beyond}");
+        }
+        for within in ["1e308", "-0.0", "1e-400", "18446744073709551616", "[true,null]"] {
+            assert_eq!(ask(Grant::Member, &raw(within)), Ok(Action::Broadcast), "{within}");
+        }
         let deep = |levels: usize| raw(&format!("{}{}", "[".repeat(levels), "]".repeat(levels)));
         assert_eq!(ask(Grant::Member, &deep(64)), Ok(Action::Broadcast));
         assert_eq!(code(ask(Grant::Member, &deep(65))), 107);
