@@ -6,3 +6,4 @@ mod folding;
 #[allow(dead_code)] mod harness;
 mod one_command;
 mod schema;
+mod sdk;
