@@ -1,1 +1,76 @@
-fn main() {}
+//! The load tester of Studyhall. It speaks the public protocol only, as any stranger would.
+//!
+//! One JSON line per run goes to stdout, the same as a table to stderr. Exit code 1 says that a promise
+//! of the server was broken, 2 that the run could not be made.
+
+mod client;
+mod process;
+mod report;
+mod scenario;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::scenario::{rooms, slow, tasks};
+
+/// Load for a running Studyhall.
+#[derive(Debug, Parser)]
+#[command(name = "studyhall-loadtest", version)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+/// What every scenario takes.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Where the server is; plain http only.
+    #[arg(long, global = true, default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// Keeps accounts and their tokens from run to run: signing up costs the server tens of milliseconds each.
+    #[arg(long, global = true)]
+    pub accounts: Option<std::path::PathBuf>,
+    /// How many people there are; connections share them.
+    #[arg(long, global = true, default_value_t = 16)]
+    pub pool: usize,
+    /// The server's process, for its CPU time and memory.
+    #[arg(long, global = true)]
+    pub server_pid: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// Drags in many rooms, on a schedule; latency counts from the scheduled time.
+    Rooms(rooms::RoomsArgs),
+    /// Durable commands, each sent when the one before is acknowledged.
+    Tasks(tasks::TasksArgs),
+    /// Readers that stop and then crawl, beside ordinary ones.
+    Slow(slow::SlowArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // One thread: wake-ups between threads would be measured as the server's latency.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            match cli.scenario {
+                Scenario::Rooms(args) => rooms::run(&cli.common, &args).await,
+                Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
+                Scenario::Slow(args) => slow::run(&cli.common, &args).await,
+            }
+        })
+    });
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("studyhall-loadtest: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

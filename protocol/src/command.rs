@@ -66,6 +66,9 @@ impl Command {
         let Some(name) = Self::NAMES.iter().find(|name| **name == method) else {
             return Err(CommandError::UnknownMethod);
         };
+        if !data.is_object() {
+            return Err(CommandError::Malformed("the data of a command is a JSON object".into()));
+        }
         check::no_nul(&data).map_err(CommandError::Field)?;
         let tagged = Value::Object([("type".into(), Value::from(*name)), ("data".into(), data)].into_iter().collect());
         let command: Command =

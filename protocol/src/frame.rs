@@ -190,9 +190,12 @@ impl<'a> ClientCommand<'a> {
         struct IdOnly {
             id: u32,
         }
+        // Arrays deserialize into structs too; a command is an object.
+        if !line.trim_ascii_start().starts_with('{') {
+            return Err(Unreadable::Malformed);
+        }
         serde_json::from_str(line).map_err(|_| match serde_json::from_str::<IdOnly>(line) {
-            // Arrays deserialize into structs too; a command is an object.
-            Ok(IdOnly { id }) if id > 0 && line.trim_start().starts_with('{') => Unreadable::Bad(id),
+            Ok(IdOnly { id }) if id > 0 => Unreadable::Bad(id),
             _ => Unreadable::Malformed,
         })
     }

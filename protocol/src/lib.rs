@@ -2,6 +2,7 @@
 //!
 //! - [`frame`]: commands, replies and pushes of the Centrifuge client protocol, in JSON.
 //! - [`channel`]: the names of the channels.
+//! - [`client`]: the same wire from the other end: command lines, and the reading of replies and pushes.
 //! - [`command`] and [`event`]: the two tables. One line per command, one line per event.
 //! - [`state`]: what a channel's events add up to; `state(p) + events(p, q] = state(q)`.
 //! - [`accounts`], [`tasks`], [`workspaces`]: the payloads, in the words of the schema.
@@ -13,6 +14,7 @@
 pub mod accounts;
 pub mod channel;
 pub mod check;
+pub mod client;
 pub mod command;
 pub mod dashboard;
 pub mod encode;

@@ -3,6 +3,7 @@
 mod dev;
 mod run;
 mod seed;
+mod tail;
 
 use clap::{Parser, Subcommand};
 
@@ -28,6 +29,8 @@ enum Command {
     Migrate,
     /// Fill the database with people, lists and rooms
     Seed(seed::SeedArgs),
+    /// Print what somebody's open tab is told
+    Tail(tail::TailArgs),
 }
 
 impl Cli {
@@ -39,6 +42,7 @@ impl Cli {
             Command::Dev => dev::dev(config).await,
             Command::Migrate => run::migrate(&config).await,
             Command::Seed(args) => seed::seed(&config, args).await,
+            Command::Tail(args) => tail::tail(args).await,
         }
     }
 }

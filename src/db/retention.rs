@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 
 use super::Db;
@@ -122,11 +122,13 @@ async fn raise_floors(db: &Db, partition: &str) -> Result<u64> {
     let mut trimmed = 0;
     let mut after = String::new();
     loop {
+        let mut tx = patient(db).await?;
         let tops: Vec<(String, i64)> = sqlx::query_as(AssertSqlSafe(tops.clone()))
             .bind(&after)
             .bind(CHANNELS)
-            .fetch_all(db.pool())
+            .fetch_all(&mut *tx)
             .await?;
+        tx.rollback().await?;
         let Some((last, _)) = tops.last() else {
             return Ok(trimmed);
         };
@@ -151,7 +153,7 @@ async fn raise_floors(db: &Db, partition: &str) -> Result<u64> {
 
 /// Drops the partition unless an event in it can still be read. False when it has to wait for the next run.
 async fn drop_partition(db: &Db, partition: &str) -> Result<bool> {
-    let mut tx = db.pool().begin().await?;
+    let mut tx = patient(db).await?;
     let dropped = try_drop(&mut tx, partition).await;
     match dropped {
         Ok(true) => tx.commit().await.map(|()| true).map_err(Error::from),
@@ -162,6 +164,15 @@ async fn drop_partition(db: &Db, partition: &str) -> Result<bool> {
             if error.code() == "busy" { Ok(false) } else { Err(error) }
         }
     }
+}
+
+/// A transaction that may read a whole day of events; the usual limit of a statement is for people who wait.
+async fn patient(db: &Db) -> Result<Transaction<'static, Postgres>> {
+    let mut tx = db.pool().begin().await?;
+    sqlx::query!("set local statement_timeout = '5min'")
+        .execute(&mut *tx)
+        .await?;
+    Ok(tx)
 }
 
 async fn try_drop(conn: &mut PgConnection, partition: &str) -> Result<bool> {

@@ -159,13 +159,15 @@ impl Tx {
         Ok(())
     }
 
-    /// Where the command's events are; where the locked channels stand when there is none.
+    /// Where the command's events are; where the locked channels stand when there is none. Where another person's
+    /// private channel stands is nobody else's business.
     pub(super) fn positions(&self) -> Vec<Position> {
         let emitted = |channel: &Channel| self.events.iter().any(|event| event.channel == *channel);
         let any = !self.events.is_empty();
         self.heads
             .iter()
             .filter(|(channel, _)| !any || emitted(channel))
+            .filter(|(channel, _)| !matches!(channel, Channel::User(id) if *id != self.actor))
             .map(|(channel, head)| Position {
                 channel: *channel,
                 offset: *head,

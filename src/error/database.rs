@@ -122,6 +122,8 @@ impl From<sqlx::Error> for Error {
         match &error {
             sqlx::Error::RowNotFound => Self::not_found(),
             sqlx::Error::Database(database) => match from_database(database.as_ref()) {
+                // What people can do something about is no news for us.
+                Some(this) if this.0.status.is_client_error() => this,
                 Some(this) => this.because(error),
                 None => Self::internal(error),
             },

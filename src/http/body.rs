@@ -23,6 +23,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, _state: &S) -> Result<Self> {
         let bytes = read(request).await?;
         let value = parse(&bytes)?;
+        // An array would be read as the fields in their order.
+        if !value.is_object() {
+            return Err(not_an_object());
+        }
         no_nul(&value)?;
         serde_json::from_value(value)
             .map(Body)
@@ -61,6 +65,11 @@ async fn read(request: Request) -> Result<Vec<u8>> {
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+/// 400: every body and every command is an object.
+pub(super) fn not_an_object() -> Error {
+    Error::bad_request("bad_request", "expected a JSON object")
 }
 
 fn too_large() -> Error {
@@ -103,6 +112,7 @@ mod tests {
         assert_eq!((status, code), (400, "malformed_json"));
         assert!(text.contains("line 2 column"), "{text}");
         assert_eq!(answer("application/json", r#"{"a":"b"}"#).await.0, 400);
+        assert_eq!(answer("application/json", "[]").await.0, 400);
         assert_eq!(answer("application/json", r#"{"a\u0000":1}"#).await.0, 422);
         assert_eq!(answer("application/json", "[".repeat(10_000)).await.0, 400);
         assert_eq!(answer("application/json", r#"{"a":"\ud800"}"#).await.0, 400);

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use studyhall_protocol::Command;
 use uuid::Uuid;
 
+use super::body::not_an_object;
 use super::{AppState, Caller};
 use crate::db::Writer;
 use crate::error::{Error, Result};
@@ -23,7 +24,7 @@ pub async fn door(
     body: Value,
 ) -> Result<Response> {
     let op = idempotency_key(headers)?;
-    let command = Command::read(method, body)?;
+    let command = read(method, body)?;
     let answer = state.writer.execute(caller.id(), op, command).await?;
     let made = method.ends_with(".create") || method == "member.add";
     let status = if made { StatusCode::CREATED } else { StatusCode::OK };
@@ -42,8 +43,16 @@ pub async fn rpc(writer: &Writer, actor: Uuid, method: &str, data: Option<&RawVa
         Some(Value::String(op)) => Some(parse_op(&op)?),
         Some(_) => return Err(bad_op()),
     };
-    let command = Command::read(method, data)?;
+    let command = read(method, data)?;
     writer.execute(actor, op, command).await
+}
+
+fn read(method: &str, data: Value) -> Result<Command> {
+    // An array would be read as the fields in their order.
+    if !data.is_object() {
+        return Err(not_an_object());
+    }
+    Ok(Command::read(method, data)?)
 }
 
 /// Puts an id from the path into the body under its field name; 400 when the body names another one.
@@ -51,7 +60,7 @@ pub fn with_id(body: Value, field: &str, id: Uuid) -> Result<Value> {
     let mut body = match body {
         Value::Object(body) => body,
         Value::Null => Map::new(),
-        _ => return Err(Error::bad_request("bad_request", "the body must be a JSON object")),
+        _ => return Err(not_an_object()),
     };
     let id = Value::from(id.to_string());
     match body.insert(field.to_owned(), id.clone()) {

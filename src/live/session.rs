@@ -272,7 +272,8 @@ impl Session {
 
     /// Notes that the sign-in behind the connection ends by itself then.
     pub(super) fn set_expiry(&self, expires_at: chrono::DateTime<chrono::Utc>) {
-        let seconds = u64::try_from(expires_at.timestamp()).unwrap_or(1);
+        // The second after, so that whoever comes back at once is told that the sign-in is over.
+        let seconds = u64::try_from(expires_at.timestamp() + 1).unwrap_or(1);
         self.conn.times.expires_at.store(seconds, Ordering::Relaxed);
     }
 }

@@ -225,6 +225,12 @@ impl Person {
         live
     }
 
+    /// The same person with another sign-in.
+    pub fn again(&self, token: &str) -> Person {
+        let (url, http) = (self.url.clone(), self.http.clone());
+        Person { id: self.id, username: self.username.clone(), token: token.into(), url, http }
+    }
+
     pub fn channel(&self) -> String {
         format!("user:{}", self.id)
     }

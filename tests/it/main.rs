@@ -1,9 +1,17 @@
 //! The one integration-test binary: what the server promises, seen from outside.
 
+mod actors;
 mod architecture;
+mod commands;
+mod demo;
+mod drags;
 mod echo;
 mod folding;
-#[allow(dead_code)] mod harness;
+mod handover;
+mod harness;
 mod one_command;
+mod rights;
+mod rooms;
 mod schema;
 mod sdk;
+mod tasks;

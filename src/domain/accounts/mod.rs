@@ -14,7 +14,7 @@ use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::live::backend::{Effect, LogEvent};
 
-pub use sign_in::{change_password, end_session, sign_in, sign_up};
+pub use sign_in::{change_password, end_session, make_account, sign_in, sign_up};
 
 /// Changes my profile: `profile.updated` for everybody, `user.updated` for myself.
 pub async fn update_profile(tx: &mut Tx, patch: &ProfilePatch) -> Result<Me> {

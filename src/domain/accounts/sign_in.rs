@@ -39,12 +39,17 @@ pub async fn sign_up(state: &AppState, new: NewAccount) -> Result<(SignedIn, Tok
     ))
 }
 
-async fn create_account(tx: &mut Tx, new: &NewAccount, hash: &str, sign_in: &NewSignIn) -> Result<(Me, DateTime<Utc>)> {
-    let id = sign_in.user_id;
+/// The account alone, without a sign-in.
+pub async fn make_account(tx: &mut Tx, id: Uuid, new: &NewAccount, hash: &str) -> Result<Me> {
     // Their logs begin with them.
     tx.lock(&[Channel::User(id), Channel::Profile(id)]).await?;
     let me = sql::insert_user(tx.conn(), id, new).await?;
     rows::insert_credentials(tx.conn(), id, hash).await?;
+    Ok(me)
+}
+
+async fn create_account(tx: &mut Tx, new: &NewAccount, hash: &str, sign_in: &NewSignIn) -> Result<(Me, DateTime<Utc>)> {
+    let me = make_account(tx, sign_in.user_id, new, hash).await?;
     let expires_at = rows::insert_sign_in(tx.conn(), sign_in, hash)
         .await?
         .ok_or_else(wrong_credentials)?;
@@ -162,8 +167,8 @@ pub async fn change_password(state: &AppState, who: &Identity, change: PasswordC
         let proved = prove(&this, turn, &username, change.current_password, credential).await?;
         let (turn, credential) = proved.ok_or_else(wrong_password)?;
         let new_hash = this.passwords.hash(turn, change.new_password).await?;
-        let input = Arc::new((who, credential.password_hash, new_hash));
-        let done = this.writer.run(credential.user_id, move |tx| {
+        let input = Arc::new((who, credential, new_hash));
+        let done = this.writer.run(input.0.user_id, move |tx| {
             let input = Arc::clone(&input);
             Box::pin(async move { replace_password(tx, &input.0, &input.1, &input.2).await })
         });
@@ -174,12 +179,13 @@ pub async fn change_password(state: &AppState, who: &Identity, change: PasswordC
     state.writer.tracked(work).await
 }
 
-async fn replace_password(tx: &mut Tx, who: &Identity, checked: &str, new: &str) -> Result<SessionsEnded> {
+async fn replace_password(tx: &mut Tx, who: &Identity, checked: &Credential, new: &str) -> Result<SessionsEnded> {
     let user_id = who.user_id;
     tx.lock(&[Channel::User(user_id)]).await?;
-    if !rows::update_password(tx.conn(), user_id, checked, new).await? {
+    if !rows::update_password(tx.conn(), user_id, &checked.password_hash, new).await? {
         return Err(wrong_password());
     }
+    rows::forget_failures(tx.conn(), &checked.username).await?;
     let reason = EndReason::PasswordChanged;
     let session_ids = rows::end_other_sign_ins(tx.conn(), user_id, Some(who.session_id), reason.as_str()).await?;
     let ended = SessionsEnded { session_ids, reason };

@@ -15,12 +15,14 @@ use anyhow::Context;
 use chrono::{DateTime, Days, NaiveTime, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use studyhall_protocol::{Channel, Command};
+use studyhall_protocol::Command;
+use studyhall_protocol::accounts::NewAccount;
+use studyhall_protocol::check::Check;
 use uuid::{Builder, Uuid};
 
 use files::World;
 
-use crate::auth::rows;
+use super::accounts;
 use crate::db::{Db, Writer};
 use crate::error::Result;
 use crate::http::AppState;
@@ -54,7 +56,9 @@ pub async fn demo(state: &AppState) -> anyhow::Result<Report> {
 /// Name and password of the first person of the demo world, if that person is here and has not changed the password.
 pub async fn demo_sign_in(db: &Db) -> anyhow::Result<Option<(String, String)>> {
     let people = World::read(None)?.people;
-    let Some(first) = people.people.into_iter().next() else { return Ok(None) };
+    let Some(first) = people.people.into_iter().next() else {
+        return Ok(None);
+    };
     let holder = sql::holder(db.pool(), &first.username).await?;
     let ours = holder.is_some_and(|holder| holder.id == person_id(&first.username) && holder.first_password);
     Ok(ours.then_some((first.username, people.password)))
@@ -63,12 +67,19 @@ pub async fn demo_sign_in(db: &Db) -> anyhow::Result<Option<(String, String)>> {
 /// Makes a demo world where it is not there yet: the one in the binary, or the one whose files are in `from`.
 pub async fn seed(state: &AppState, from: Option<&Path>) -> anyhow::Result<Report> {
     let world = World::read(from)?;
-    let mut seeder = Seeder { writer: &state.writer, people: HashMap::new(), report: Report::default() };
+    let mut seeder = Seeder {
+        writer: &state.writer,
+        people: HashMap::new(),
+        report: Report::default(),
+    };
     let turn = state.passwords.turn().await?;
-    let hash = state.passwords.hash(turn, world.people.password).await?;
+    let hash = state.passwords.hash(turn, world.people.password.clone()).await?;
     for person in world.people.people {
         let name = person.username.clone();
-        seeder.person(&state.db, &hash, person).await.with_context(|| name)?;
+        seeder
+            .person(&state.db, &world.people.password, &hash, person)
+            .await
+            .with_context(|| name)?;
     }
     for list in world.lists {
         let name = list.owner.clone();
@@ -98,10 +109,10 @@ struct Known {
 }
 
 impl Seeder<'_> {
-    async fn person(&mut self, db: &Db, hash: &str, person: files::Person) -> anyhow::Result<()> {
+    async fn person(&mut self, db: &Db, password: &str, hash: &str, person: files::Person) -> anyhow::Result<()> {
         let id = person_id(&person.username);
         if sql::holder(db.pool(), &person.username).await?.is_none() {
-            self.make(id, &person.username, hash).await?;
+            self.make(id, &person.username, password, hash).await?;
         }
         let holder = sql::holder(db.pool(), &person.username)
             .await?
@@ -123,20 +134,26 @@ impl Seeder<'_> {
         Ok(())
     }
 
-    async fn make(&mut self, id: Uuid, username: &str, hash: &str) -> Result<()> {
-        let (username, hash) = (username.to_owned(), hash.to_owned());
+    async fn make(&mut self, id: Uuid, username: &str, password: &str, hash: &str) -> Result<()> {
+        let (username, password) = (username.to_owned(), password.to_owned());
+        let new = NewAccount {
+            username,
+            password,
+            email: None,
+            full_name: None,
+        };
+        new.check()?;
+        let hash = hash.to_owned();
         let made = self.writer.run(id, move |tx| {
-            let (username, hash) = (username.clone(), hash.clone());
-            Box::pin(async move {
-                tx.lock(&[Channel::User(id), Channel::Profile(id)]).await?;
-                let made = sql::insert_person(tx.conn(), id, &username).await?;
-                if made {
-                    rows::insert_credentials(tx.conn(), id, &hash).await?;
-                }
-                Ok(made)
-            })
+            let (new, hash) = (new.clone(), hash.clone());
+            Box::pin(async move { accounts::make_account(tx, id, &new, &hash).await })
         });
-        self.report.people += usize::from(made.await?.data);
+        match made.await {
+            Ok(_) => self.report.people += 1,
+            // At the same moment, by somebody else or by another run of this.
+            Err(error) if error.code() == "username_taken" => {}
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 

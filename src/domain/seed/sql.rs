@@ -1,7 +1,7 @@
 //! The statements of the demo world that no other domain has.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::error::Result;
@@ -20,7 +20,11 @@ pub struct Holder {
 
 /// Whether nobody has an account.
 pub async fn is_empty(db: impl PgExecutor<'_>) -> Result<bool> {
-    Ok(sqlx::query_scalar!(r#"select not exists (select from users) as "empty!""#).fetch_one(db).await?)
+    Ok(
+        sqlx::query_scalar!(r#"select not exists (select from users) as "empty!""#)
+            .fetch_one(db)
+            .await?,
+    )
 }
 
 /// Who has this username, in any case.
@@ -34,14 +38,4 @@ pub async fn holder(db: impl PgExecutor<'_>, username: &str) -> Result<Option<Ho
         username,
     );
     Ok(holder.fetch_optional(db).await?)
-}
-
-/// Makes an account under a given id, without a password; whether the name was free.
-pub async fn insert_person(db: &mut PgConnection, id: Uuid, username: &str) -> Result<bool> {
-    let made = sqlx::query!(
-        "insert into users (id, username) values ($1, $2) on conflict do nothing",
-        id,
-        username,
-    );
-    Ok(made.execute(db).await?.rows_affected() == 1)
 }

@@ -194,44 +194,41 @@ export async function subscribe(client, channel, options) {
   return sub;
 }
 
-/// Everything that an emitter says, in order; `next` hands out each of a name once.
+/// Everything that an emitter says, in order; `next` hands out each once, the oldest that is acceptable first.
 export function watch(emitter, ...names) {
   const seen = [];
-  const handed = {};
+  const handed = new Set();
   const waiting = new Set();
   for (const name of names) {
-    handed[name] = 0;
     emitter.on(name, context => {
       seen.push({ name, ...context });
       waiting.forEach(look => look());
     });
   }
   const all = name => seen.filter(event => event.name === name);
-  const next = (name, accept = () => true) => {
-    const find = () => {
-      const events = all(name);
-      const at = events.findIndex((event, index) => index >= handed[name] && accept(event));
-      if (at >= 0) handed[name] = at + 1;
-      return events[at];
-    };
-    const heard = () => JSON.stringify(seen.slice(-12));
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        waiting.delete(look);
-        reject(new Error(`no ${name} after ${heard()}`));
-      }, PATIENCE);
-      const look = () => {
-        const found = find();
-        if (!found) return;
-        clearTimeout(timer);
-        waiting.delete(look);
-        resolve(found);
-      };
-      waiting.add(look);
-      look();
-    });
-  };
+  const next = (name, accept = () => true) =>
+    waitFor(waiting, () => all(name).find(event => !handed.has(event) && accept(event)), () => `${name} after ${JSON.stringify(seen.slice(-8))}`)
+      .then(event => (handed.add(event), event));
   return { seen, all, next, count: name => all(name).length };
+}
+
+/// Looks again whenever `waiting` is told to, until something is found.
+function waitFor(waiting, find, what) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      waiting.delete(look);
+      reject(new Error(`no ${what()}`));
+    }, PATIENCE);
+    const look = () => {
+      const found = find();
+      if (!found) return;
+      clearTimeout(timer);
+      waiting.delete(look);
+      resolve(found);
+    };
+    waiting.add(look);
+    look();
+  });
 }
 
 /// Numbered publications.
@@ -273,19 +270,7 @@ export async function bare(t, { url = node.url, headers } = {}) {
   });
   t.after(() => socket.terminate());
   await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
-  const reply = id =>
-    new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no reply ${id}`)), PATIENCE);
-      const look = () => {
-        const found = lines.find(line => line.id === id);
-        if (!found) return;
-        clearTimeout(timer);
-        waiting.delete(look);
-        resolve(found);
-      };
-      waiting.add(look);
-      look();
-    });
+  const reply = id => waitFor(waiting, () => lines.find(line => line.id === id), () => `reply ${id}`);
   const send = frame => socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
   const ask = command => (send(command), reply(command.id));
   return { socket, lines, send, reply, ask, closed };

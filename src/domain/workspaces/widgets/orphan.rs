@@ -23,7 +23,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 ///
 /// While the database cannot be reached it is tried again for some seconds; the error is the last one.
 pub async fn adopt_orphan(writer: &Writer, orphan: Orphan) -> Result<()> {
-    let Channel::Workspace(workspace_id) = orphan.channel else { return Ok(()) };
+    let Channel::Workspace(workspace_id) = orphan.channel else {
+        return Ok(());
+    };
     // Only checked values get into a slot.
     let drag = read_drag(&orphan.data).map_err(Error::internal)?;
     let drag_id = orphan.gesture;
