@@ -127,13 +127,13 @@ test('200 subscriptions on one connection, each gets its own and recovers its ow
 
 test('512 channels per connection, and not one more', async t => {
   const person = await signUp();
-  await node.execute(`insert into users (id, username) select gen_random_uuid(), 'crowd-' || i from generate_series(1, 513) i`);
-  const crowd = await node.sql(`select id from users where username like 'crowd-%' limit 513`);
+  await node.execute(`insert into users (id, username) select gen_random_uuid(), '${person.username}-' || i from generate_series(1, 513) i`);
+  const crowd = await node.sql(`select id from users where username like '${person.username}-%'`);
   const client = newClient(t, person);
   const subs = crowd.map(({ id }) => newSub(client, `profile:${id}`));
   subs.forEach(sub => sub.subscribe());
   client.connect();
-  const [last, ...others] = subs.toReversed ? subs.toReversed() : [...subs].reverse();
+  const [last, ...others] = [...subs].reverse();
   await Promise.all(others.map(sub => sub.log.next('subscribed')));
   const { code, reason } = await last.log.next('unsubscribed');
   assert.deepEqual([code, reason], [106, 'limit_exceeded']);

@@ -206,9 +206,13 @@ export function watch(emitter, ...names) {
     });
   }
   const all = name => seen.filter(event => event.name === name);
-  const next = (name, accept = () => true) =>
-    waitFor(waiting, () => all(name).find(event => !handed.has(event) && accept(event)), () => `${name} after ${JSON.stringify(seen.slice(-8))}`)
-      .then(event => (handed.add(event), event));
+  const next = (name, accept = () => true) => {
+    const take = () => {
+      const found = all(name).find(event => !handed.has(event) && accept(event));
+      return found && handed.add(found) && found;
+    };
+    return waitFor(waiting, take, () => `${name} after ${JSON.stringify(seen.slice(-8))}`);
+  };
   return { seen, all, next, count: name => all(name).length };
 }
 
