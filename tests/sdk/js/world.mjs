@@ -156,8 +156,8 @@ export function tap(headers = {}) {
 }
 
 /// A client of the SDK that is ended with the test. Not connected yet.
-export function newClient(t, person, { url = person?.url ?? node.url, headers, ...options } = {}) {
-  const tapped = tap(headers);
+export function newClient(t, person, { url = person?.url ?? node.url, upgradeHeaders, ...options } = {}) {
+  const tapped = tap(upgradeHeaders);
   const client = new Centrifuge(endpoint(url), {
     websocket: tapped.Tapped,
     minReconnectDelay: 20,
@@ -167,9 +167,29 @@ export function newClient(t, person, { url = person?.url ?? node.url, headers, .
   });
   client.tap = tapped;
   client.log = watch(client, 'connecting', 'connected', 'disconnected', 'error');
-  t.after(() => client.disconnect());
+  t.after(() => {
+    client.disconnect();
+    // A socket whose other side does not answer any more would be waited for.
+    setTimeout(() => tapped.sockets.forEach(socket => socket.terminate()), 200);
+  });
   return client;
 }
+
+/// What an upgrade is answered with, and nothing is left of it.
+export const upgrade = (url, headers) =>
+  new Promise(resolve => {
+    const socket = new WebSocket(endpoint(url), { headers });
+    socket.on('open', () => resolve((socket.terminate(), { status: 101 })));
+    socket.on('error', () => {});
+    socket.on('unexpected-response', (_, answer) => {
+      const road = answer.socket;
+      let body = '';
+      answer.on('data', some => (body += some)).on('end', () => {
+        resolve({ status: answer.statusCode, headers: answer.headers, body });
+        road.destroy();
+      });
+    });
+  });
 
 /// A client that is connected.
 export async function connect(t, person, options) {
