@@ -57,16 +57,12 @@ pub async fn sign_in(state: &AppState, given: Credentials) -> Result<(SignedIn, 
         let turn = this.passwords.turn().await?;
         this.throttle.check(&username).await?;
         let credential = rows::select_credential_by_name(this.db.pool(), &username).await?;
-<<<<<<< HEAD
-        let credential = prove(&this, turn, &username, password, credential).await?.map(|(_, found)| found);
-=======
         // Names are ASCII. Others can become one in lower case (`İ` an `i`, by some locales), and every such spelling
         // would have failures of its own to spend.
         let credential = credential.filter(|_| username.is_ascii());
         let credential = prove(&this, turn, &username, password, credential)
             .await?
             .map(|(_, found)| found);
->>>>>>> e591c65a74cb3d1ba098e9e08225024087aa4950
         let credential = credential.ok_or_else(wrong_credentials)?;
         if credential.disabled {
             return Err(Error::forbidden("account_disabled", "this account is disabled"));
