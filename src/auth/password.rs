@@ -45,8 +45,8 @@ impl Passwords {
     /// Ready to hash.
     pub fn new() -> anyhow::Result<Self> {
         let memory = Memory::default();
-        let nobody = hash(&memory, uuid::Uuid::new_v4().as_bytes())
-            .map_err(|error| anyhow::anyhow!("argon2: {error}"))?;
+        let nobody =
+            hash(&memory, uuid::Uuid::new_v4().as_bytes()).map_err(|error| anyhow::anyhow!("argon2: {error}"))?;
         Ok(Self { turns: Arc::new(Semaphore::new(AT_ONCE)), memory, nobody: nobody.into() })
     }
 
@@ -83,10 +83,7 @@ impl Passwords {
 /// Refuses what would only cost time. Before anything is hashed.
 pub(super) fn check_length(field: &str, password: &str) -> Result<()> {
     if password.len() > PASSWORD_BYTES_MAX {
-        return Err(Error::invalid(FieldError::new(
-            field,
-            format!("must have at most {PASSWORD_BYTES_MAX} bytes"),
-        )));
+        return Err(Error::invalid(FieldError::new(field, format!("must have at most {PASSWORD_BYTES_MAX} bytes"))));
     }
     Ok(())
 }
@@ -152,10 +149,7 @@ mod tests {
         let stored = passwords.hash(turn, "correct horse".into()).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
         let turn = passwords.turn().await.unwrap();
-        let (turn, right) = passwords
-            .verify(turn, "correct horse".into(), Some(stored.clone()))
-            .await
-            .unwrap();
+        let (turn, right) = passwords.verify(turn, "correct horse".into(), Some(stored.clone())).await.unwrap();
         assert!(right);
         let (turn, right) = passwords.verify(turn, "wrong".into(), Some(stored)).await.unwrap();
         assert!(!right);

@@ -47,7 +47,8 @@ impl RateLimits {
     /// As the settings say.
     pub fn new(config: &Config) -> Self {
         let burst = NonZeroU32::new(config.requests_burst).unwrap_or(NonZeroU32::MIN);
-        let requests = NonZeroU32::new(config.requests_per_second).map(|rate| Quota::per_second(rate).allow_burst(burst));
+        let requests =
+            NonZeroU32::new(config.requests_per_second).map(|rate| Quota::per_second(rate).allow_burst(burst));
         let sign_ups = NonZeroU32::new(config.sign_ups_per_hour).map(Quota::per_hour);
         let limiter = |quota| Arc::new(RateLimiter::keyed(quota));
         Self {
@@ -174,12 +175,8 @@ mod tests {
     fn whoever_has_everything_again_is_forgotten() {
         let quota = Quota::per_second(NonZeroU32::new(1_000).unwrap());
         let limiter = Arc::new(RateLimiter::keyed(quota));
-        let rates = RateLimits {
-            requests: Some(limiter.clone()),
-            sign_ups: None,
-            trusted_proxies: 0,
-            limit_loopback: true,
-        };
+        let rates =
+            RateLimits { requests: Some(limiter.clone()), sign_ups: None, trusted_proxies: 0, limit_loopback: true };
         for number in 0..100_000_u32 {
             let key = Key::Address(IpAddr::V4(number.into()));
             assert!(RateLimits::spend(rates.requests.as_deref(), key, "requests").is_ok());
@@ -195,6 +192,9 @@ mod tests {
         let key = Key::Person(Uuid::nil());
         assert!(RateLimits::spend(Some(&limiter), key, "requests").is_ok());
         let response = RateLimits::spend(Some(&limiter), key, "requests").unwrap_err().into_response();
-        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (429, &HeaderValue::from_static("1")));
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["retry-after"]),
+            (429, &HeaderValue::from_static("1"))
+        );
     }
 }

@@ -60,9 +60,7 @@ pub async fn sign_in(state: &AppState, given: Credentials) -> Result<(SignedIn, 
         // Names are ASCII. Others can become one in lower case (`İ` an `i`, by some locales), and every such spelling
         // would have failures of its own to spend.
         let credential = credential.filter(|_| username.is_ascii());
-        let credential = prove(&this, turn, &username, password, credential)
-            .await?
-            .map(|(_, found)| found);
+        let credential = prove(&this, turn, &username, password, credential).await?.map(|(_, found)| found);
         let credential = credential.ok_or_else(wrong_credentials)?;
         if credential.disabled {
             return Err(Error::forbidden("account_disabled", "this account is disabled"));
