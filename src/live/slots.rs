@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::backend::{SlotKey, SlotWrite};
 use super::conn::ConnId;
-use super::limits::{ENDED_GESTURES_MAX, GESTURE_HOLD, GESTURES_MAX, ORPHAN_AFTER, SILENT_AFTER, SLOTS_MAX, TOMBSTONES_MAX};
+use super::limits::{
+    ENDED_GESTURES_MAX, GESTURE_HOLD, GESTURES_MAX, ORPHAN_AFTER, SILENT_AFTER, SLOTS_MAX, TOMBSTONES_MAX,
+};
 use super::time::Ticks;
 
 /// The values of one channel, in the order in which they changed.

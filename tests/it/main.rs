@@ -15,4 +15,5 @@ mod one_command;
 mod rights;
 mod rooms;
 mod schema;
+mod sdk;
 mod tasks;
