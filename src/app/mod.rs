@@ -85,7 +85,12 @@ impl App {
 
     fn start_tasks(&self, config: &Config, db: Db) {
         let hub = self.hub.clone();
-        let follow = db::follow::follow(db.clone(), config.follow_interval(), move |events| hub.apply(events), self.stop.clone());
+        let follow = db::follow::follow(
+            db.clone(),
+            config.follow_interval(),
+            move |events| hub.apply(events),
+            self.stop.clone(),
+        );
         self.tasks.spawn(follow);
         self.tasks.spawn(self.state.rates.clone().forget(self.stop.clone()));
         self.tasks.spawn(db::retention::run(db, retention(config), RETENTION_EVERY, self.stop.clone()));
@@ -93,9 +98,7 @@ impl App {
 
     /// Everything that is served over HTTP.
     pub fn router(&self) -> Router {
-        let live = Router::new()
-            .route("/connection/websocket", get(connect))
-            .with_state(self.clone());
+        let live = Router::new().route("/connection/websocket", get(connect)).with_state(self.clone());
         let health = Router::new()
             .route("/livez", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz))

@@ -36,10 +36,7 @@ struct Known {
 impl Sessions {
     /// Recognises people by `db`.
     pub fn new(db: Db) -> Self {
-        Self {
-            db,
-            known: Arc::default(),
-        }
+        Self { db, known: Arc::default() }
     }
 
     /// Whose token is it? At most one query; none when the same was asked within 5 s.
@@ -51,11 +48,7 @@ impl Sessions {
                 && asked.elapsed() < FRESH
             {
                 let expired = identity.expires_at <= Utc::now();
-                return if expired {
-                    Err(Refusal::Expired)
-                } else {
-                    Ok(identity.clone())
-                };
+                return if expired { Err(Refusal::Expired) } else { Ok(identity.clone()) };
             }
             known.generation
         };
@@ -103,9 +96,7 @@ impl Sessions {
     pub fn forget(&self, session_ids: &[Uuid]) {
         let mut known = self.lock();
         known.generation += 1;
-        known
-            .by_hash
-            .retain(|_, (_, identity)| !session_ids.contains(&identity.session_id));
+        known.by_hash.retain(|_, (_, identity)| !session_ids.contains(&identity.session_id));
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

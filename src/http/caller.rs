@@ -6,8 +6,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use uuid::Uuid;
 
-use crate::auth::Cookies;
 use super::{AppState, OriginVerdict};
+use crate::auth::Cookies;
 use crate::error::{Error, Result};
 use crate::live::backend::Identity;
 

@@ -34,7 +34,9 @@ impl Session {
             if let Some(first) = command.subscribe.filter(|_| self.connected && command.id > 0) {
                 let mut batch = vec![(command.id, first)];
                 while let Some(next) = lines.peek().and_then(|line| ClientCommand::parse(line).ok()) {
-                    let Some(subscribe) = next.subscribe.filter(|_| next.id > 0 && next.connect.is_none()) else { break };
+                    let Some(subscribe) = next.subscribe.filter(|_| next.id > 0 && next.connect.is_none()) else {
+                        break;
+                    };
                     batch.push((next.id, subscribe));
                     lines.next();
                 }
@@ -194,7 +196,8 @@ impl Session {
             };
             let mut again = Vec::new();
             for (((id, request, channel), topic), admission) in wanted.into_iter().zip(topics).zip(admissions) {
-                let seated = admission.and_then(|admission| self.take_seat(id, &request, &identity, &topic, &admission));
+                let seated =
+                    admission.and_then(|admission| self.take_seat(id, &request, &identity, &topic, &admission));
                 match seated {
                     Ok(Ok(())) => {}
                     Ok(Err(NoSeat::Retired)) => {

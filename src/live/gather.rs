@@ -125,11 +125,7 @@ impl Topic {
     fn gather(&self, conn: &Conn, subscription: &mut Subscription, batch: &mut Vec<u8>) -> Outcome {
         let mut state = self.state.lock();
         if !state.seats.holds(subscription.place, conn.id) {
-            let note = state.expelled.iter().position(|(expelled, _)| *expelled == conn.id);
-            return match note {
-                Some(note) => Outcome::Ended(state.expelled.swap_remove(note).1),
-                None => Outcome::Done,
-            };
+            return state.gather_last(conn, subscription, batch);
         }
         if !matches!(state.phase, Phase::Live { .. }) {
             return Outcome::Void;
@@ -147,6 +143,23 @@ impl Topic {
 }
 
 impl TopicState {
+    /// For a subscription that was ended here: what came up to the event that ended it, as far as the ring has it, and
+    /// then the end.
+    fn gather_last(&mut self, conn: &Conn, subscription: &mut Subscription, batch: &mut Vec<u8>) -> Outcome {
+        let Some(note) = self.expelled.iter().position(|expelled| expelled.conn == conn.id) else {
+            return Outcome::Done;
+        };
+        let end = (self.expelled[note].offset + 1).min(self.events.next());
+        if subscription.next_event >= self.events.first() && subscription.next_event < end {
+            let next = self.events.copy(subscription.next_event, end, room(batch), is_empty(batch), batch);
+            subscription.next_event = next;
+            if next < end {
+                return Outcome::Full;
+            }
+        }
+        Outcome::Ended(self.expelled.swap_remove(note).why)
+    }
+
     /// `false` when the batch is full.
     fn gather_unnumbered(&self, topic: &Topic, subscription: &mut Subscription, batch: &mut Vec<u8>) -> bool {
         // Behind the ring of broadcasts: what is gone is skipped.

@@ -103,7 +103,11 @@ impl Session {
         if !self.connected {
             return Step::Close(Disconnect::BAD_REQUEST);
         }
-        if command.subscribe.is_some() || command.history.is_some() || command.rpc.is_some() || command.refresh.is_some() {
+        if command.subscribe.is_some()
+            || command.history.is_some()
+            || command.rpc.is_some()
+            || command.refresh.is_some()
+        {
             return Step::Later;
         }
         if !self.spend(1.0) {

@@ -16,7 +16,9 @@ use uuid::Uuid;
 use super::backend::{Effect, Grant, Identity, LogEvent};
 use super::conn::{Conn, ConnId};
 use super::flush::Flusher;
-use super::limits::{LEFT_HOLD, LOST_HOLD, MOVES_BYTES_PER_CHANNEL, REVOKED_MAX, RING_BYTES_PER_CHANNEL};
+use super::limits::{
+    LEFT_HOLD, LOST_HOLD, MOVES_BYTES_PER_CHANNEL, PEOPLE_LISTED_MAX, REVOKED_MAX, RING_BYTES_PER_CHANNEL,
+};
 use super::people::People;
 use super::ring::Ring;
 use super::slots::Slots;
@@ -43,7 +45,7 @@ pub(super) struct TopicState {
     pub people: Option<Box<People>>,
     pub seats: Seats,
     /// Connections whose subscription was ended here and who have not been told yet.
-    pub expelled: Vec<(ConnId, Unsubscribed)>,
+    pub expelled: Vec<Expelled>,
     /// Who lost the right to be here, and with which event: an admission older than that is void.
     pub revoked: Vec<Revoked>,
     /// Revocations up to this event are forgotten: an older admission has to be checked again.
@@ -65,6 +67,14 @@ pub(super) enum Phase {
     Void,
     /// Out of the hub's map; look it up again.
     Retired,
+}
+
+#[derive(Debug)]
+pub(super) struct Expelled {
+    pub conn: ConnId,
+    pub why: Unsubscribed,
+    /// The event that ended it; it and those before it were still meant for them.
+    pub offset: u64,
 }
 
 #[derive(Debug)]
@@ -161,7 +171,7 @@ pub struct Seated {
     pub next_move: u64,
     /// The version of the slots in `data`.
     pub slots_seen: u64,
-    /// `{"people":[…],"slots":[…]}`
+    /// `{"num_users":…,"people":[…],"slots":[…]}`
     pub data: Vec<u8>,
     /// Somebody came into the place and has to be watched.
     pub timed: bool,
@@ -257,7 +267,7 @@ impl Topic {
     pub fn leave(&self, place: u32, conn: ConnId, clean: bool, flusher: &Flusher) {
         let now = Ticks::now();
         let mut state = self.state.lock();
-        state.expelled.retain(|(expelled, _)| *expelled != conn);
+        state.expelled.retain(|expelled| expelled.conn != conn);
         let Some(seat) = state.seats.leave(place, conn) else { return };
         state.last_used = now;
         let leaves_at = now.after(if clean { LEFT_HOLD } else { LOST_HOLD });
@@ -422,13 +432,13 @@ impl TopicState {
             }
             Effect::Remove(user_id, why) => {
                 self.revoked.push(Revoked { user_id: Some(user_id), offset });
-                self.expel(channel, why, |seat| seat.user_id == user_id, flusher);
+                self.expel(channel, offset, why, |seat| seat.user_id == user_id, flusher);
             }
             Effect::RemoveGuests(why) => {
                 self.revoked.push(Revoked { user_id: None, offset });
-                self.expel(channel, why, |seat| seat.grant == Grant::Guest, flusher);
+                self.expel(channel, offset, why, |seat| seat.grant == Grant::Guest, flusher);
             }
-            Effect::RemoveAll(why) => self.expel(channel, why, |_| true, flusher),
+            Effect::RemoveAll(why) => self.expel(channel, offset, why, |_| true, flusher),
             // About the person's sockets, not about this channel: the hub has seen to it.
             Effect::EndSessions { .. } => {}
         }
@@ -438,11 +448,18 @@ impl TopicState {
         }
     }
 
-    fn expel(&mut self, channel: Channel, why: Unsubscribed, test: impl Fn(&Seat) -> bool, flusher: &Flusher) {
+    fn expel(
+        &mut self,
+        channel: Channel,
+        offset: u64,
+        why: Unsubscribed,
+        test: impl Fn(&Seat) -> bool,
+        flusher: &Flusher,
+    ) {
         for place in self.seats.matching(test) {
             let Some(seat) = self.seats.seats[place as usize].take() else { continue };
             self.seats.free.push(place);
-            self.expelled.push((seat.conn.id, why));
+            self.expelled.push(Expelled { conn: seat.conn.id, why, offset });
             flusher.mark(&seat.conn, seat.index);
             let slots = self.slots.as_ref().map(|slots| slots.of_author(seat.user_id)).unwrap_or_default();
             for key in slots {
@@ -455,10 +472,12 @@ impl TopicState {
         }
     }
 
-    /// `{"people":[…],"slots":[…]}`: what a newcomer has to know besides the log.
+    /// `{"num_users":…,"people":[…],"slots":[…]}`: what a newcomer has to know besides the log. A crowd is
+    /// counted and not listed: in a lecture of thousands the lists alone would be gigabytes.
     pub fn snapshot(&self, channel: Channel) -> Vec<u8> {
-        let mut data = Vec::from(br#"{"people":["#.as_slice());
-        let people = self.people.iter().flat_map(|people| people.all());
+        let users = self.people.as_ref().map_or(0, |people| people.counts().1);
+        let mut data = format!(r#"{{"num_users":{users},"people":["#).into_bytes();
+        let people = self.people.iter().flat_map(|people| people.all()).take(PEOPLE_LISTED_MAX);
         for (index, info) in people.enumerate() {
             if index > 0 {
                 data.push(b',');

@@ -1,5 +1,7 @@
 //! The one integration-test binary: what the server promises, seen from outside.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 mod actors;
 mod architecture;
 mod bad_input;
@@ -14,4 +16,5 @@ mod one_command;
 mod rights;
 mod rooms;
 mod schema;
+mod sdk;
 mod tasks;

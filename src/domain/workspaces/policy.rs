@@ -35,19 +35,14 @@ pub fn publication(
         "typing" => own_slot("typing", user_id, publication),
         "reaction" | "nudge" => broadcast(publication),
         "custom" => member(grant).and_then(|()| broadcast(publication)),
-        _ => Err(WireError::bad_request(
-            "type must be drag, pointer, typing, reaction, nudge or custom",
-        )),
+        _ => Err(WireError::bad_request("type must be drag, pointer, typing, reaction, nudge or custom")),
     }
 }
 
 fn member(grant: Grant) -> Result<(), WireError> {
     match grant {
         Grant::Member => Ok(()),
-        Grant::Guest => Err(WireError::new(
-            1_403,
-            "guests_look_on: only members can do that; guests look on",
-        )),
+        Grant::Guest => Err(WireError::new(1_403, "guests_look_on: only members can do that; guests look on")),
     }
 }
 
@@ -58,18 +53,10 @@ fn drag(publication: &Publication<'_>) -> Result<Action, WireError> {
     };
     let key = SlotKey { kind: "drag", id };
     let Some(data) = publication.data else {
-        return Ok(Action::Slot(SlotWrite {
-            key,
-            clear: true,
-            gesture: None,
-        }));
+        return Ok(Action::Slot(SlotWrite { key, clear: true, gesture: None }));
     };
     let drag = read_drag(data)?;
-    Ok(Action::Slot(SlotWrite {
-        key,
-        clear: false,
-        gesture: Some(drag.drag_id),
-    }))
+    Ok(Action::Slot(SlotWrite { key, clear: false, gesture: Some(drag.drag_id) }))
 }
 
 /// Reads and checks the value of a drag.
@@ -92,22 +79,14 @@ pub(super) fn read_drag(data: &RawValue) -> Result<Drag, WireError> {
 
 /// A slot that everybody has one of: where their pointer is, whether they type.
 fn own_slot(kind: &'static str, user_id: Uuid, publication: &Publication<'_>) -> Result<Action, WireError> {
-    if publication
-        .key
-        .as_deref()
-        .is_some_and(|key| canonical(key) != Some(user_id))
-    {
+    if publication.key.as_deref().is_some_and(|key| canonical(key) != Some(user_id)) {
         return Err(WireError::bad_request("key must be absent, or your own id"));
     }
     if let Some(data) = publication.data {
         sound(data, SLOT_BYTES_MAX)?;
     }
     let key = SlotKey { kind, id: user_id };
-    Ok(Action::Slot(SlotWrite {
-        key,
-        clear: publication.data.is_none(),
-        gesture: None,
-    }))
+    Ok(Action::Slot(SlotWrite { key, clear: publication.data.is_none(), gesture: None }))
 }
 
 fn broadcast(publication: &Publication<'_>) -> Result<Action, WireError> {
@@ -227,18 +206,11 @@ mod tests {
     }
 
     fn drag_with(fields: &str) -> Result<Action, WireError> {
-        ask(
-            Grant::Member,
-            &format!(r#"{{"type":"drag","key":"{WIDGET}","data":{{"drag_id":"{DRAG}",{fields}}}}}"#),
-        )
+        ask(Grant::Member, &format!(r#"{{"type":"drag","key":"{WIDGET}","data":{{"drag_id":"{DRAG}",{fields}}}}}"#))
     }
 
     fn slot(kind: &'static str, id: Uuid, clear: bool, gesture: Option<Uuid>) -> Result<Action, WireError> {
-        Ok(Action::Slot(SlotWrite {
-            key: SlotKey { kind, id },
-            clear,
-            gesture,
-        }))
+        Ok(Action::Slot(SlotWrite { key: SlotKey { kind, id }, clear, gesture }))
     }
 
     fn code(answer: Result<Action, WireError>) -> u32 {
@@ -247,10 +219,7 @@ mod tests {
 
     #[test]
     fn drags_are_for_members() {
-        assert_eq!(
-            drag_with(r#""grid_x":1.5,"grid_y":-2"#),
-            slot("drag", WIDGET, false, Some(DRAG))
-        );
+        assert_eq!(drag_with(r#""grid_x":1.5,"grid_y":-2"#), slot("drag", WIDGET, false, Some(DRAG)));
         let cancel = format!(r#"{{"type":"drag","key":"{WIDGET}","data":null}}"#);
         assert_eq!(ask(Grant::Member, &cancel), slot("drag", WIDGET, true, None));
         let refused = ask(Grant::Guest, &cancel).unwrap_err();
@@ -286,14 +255,8 @@ mod tests {
     #[test]
     fn pointers_belong_to_their_author() {
         for grant in [Grant::Guest, Grant::Member] {
-            assert_eq!(
-                ask(grant, r#"{"type":"pointer","data":{"x":1}}"#),
-                slot("pointer", ME, false, None)
-            );
-            assert_eq!(
-                ask(grant, r#"{"type":"typing","data":null}"#),
-                slot("typing", ME, true, None)
-            );
+            assert_eq!(ask(grant, r#"{"type":"pointer","data":{"x":1}}"#), slot("pointer", ME, false, None));
+            assert_eq!(ask(grant, r#"{"type":"typing","data":null}"#), slot("typing", ME, true, None));
             let own = format!(r#"{{"type":"typing","key":"{ME}","data":true}}"#);
             assert_eq!(ask(grant, &own), slot("typing", ME, false, None));
             let other = format!(r#"{{"type":"typing","key":"{WIDGET}","data":true}}"#);
@@ -309,10 +272,7 @@ mod tests {
             assert_eq!(ask(grant, r#"{"type":"reaction","data":"👏"}"#), Ok(Action::Broadcast));
             assert_eq!(ask(grant, r#"{"type":"nudge"}"#), Ok(Action::Broadcast));
         }
-        assert_eq!(
-            ask(Grant::Member, r#"{"type":"custom","data":{"any":1}}"#),
-            Ok(Action::Broadcast)
-        );
+        assert_eq!(ask(Grant::Member, r#"{"type":"custom","data":{"any":1}}"#), Ok(Action::Broadcast));
         assert_eq!(code(ask(Grant::Guest, r#"{"type":"custom","data":1}"#)), 1_403);
         assert_eq!(code(ask(Grant::Member, r#"{"type":"shout","data":1}"#)), 107);
         let large = format!(r#"{{"type":"custom","data":"{}"}}"#, "a".repeat(8_191));
@@ -322,10 +282,7 @@ mod tests {
     #[test]
     fn only_rooms_take_publications() {
         for channel in [Channel::User(ME), Channel::Profile(ME)] {
-            assert_eq!(
-                code(ask_in(channel, Grant::Member, r#"{"type":"pointer","data":1}"#)),
-                103
-            );
+            assert_eq!(code(ask_in(channel, Grant::Member, r#"{"type":"pointer","data":1}"#)), 103);
         }
     }
 
