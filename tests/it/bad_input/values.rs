@@ -129,6 +129,29 @@ async fn settings_and_places_have_bounds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn there_may_be_so_many_and_no_more() {
+    let mut stage = stage().await;
+    let lists = "insert into task_lists (user_id, name) select $1, n::text from generate_series(2, $2) n";
+    let tasks = "insert into tasks (list_id, user_id, description, order_index)
+        select l.id, l.user_id, n::text, n * 1024 from task_lists l, generate_series(3, $2) n where l.user_id = $1 and l.name = 'list'";
+    let widgets = "insert into immersive_widgets (workspace_id, type, grid_x, grid_y, grid_w, grid_h)
+        select w.id, 'clock', 0, n, 1, 1 from immersive_workspaces w, generate_series(2, $2) n where w.user_id = $1";
+    for (fill, most) in [(lists, 200), (tasks, 2_000), (widgets, 500)] {
+        let pool = &stage.app.database.pool;
+        sqlx::query(fill).bind(stage.ada.id).bind(most).execute(pool).await.unwrap();
+    }
+    let before = stage.dump().await;
+    for command in ["task_list.create", "task.create", "widget.create"] {
+        let call = CALLS.iter().find(|call| call.command == command).unwrap();
+        let (path, body) = (call.path(&stage), call.body(&stage));
+        stage.send("POST", &path, &[], body.as_ref().unwrap().to_string()).await.problem(409, "limit_reached");
+        let error = stage.live.rpc(command, call.data(&stage, body)).await.unwrap_err();
+        assert_eq!(error["code"], 1_409, "{error}");
+    }
+    stage.unchanged(&before, "one more").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn new_accounts_are_checked() {
     let mut stage = stage().await;
     let before = stage.dump().await;

@@ -1,6 +1,8 @@
 //! What live connections get wrong: B6, B10, B11, S2, S20. What can be answered is answered and the connection goes on;
 //! what cannot be ends that connection alone, with its code.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
@@ -108,6 +110,49 @@ async fn publications_that_are_refused() {
     stage.goes_on().await;
 }
 
+/// Requests that can be read and not be done, and the code of each.
+fn odd_requests(stage: &Stage) -> Vec<(String, u64)> {
+    let mine = stage.ada.channel();
+    let profile = format!("profile:{}", stage.bob.id);
+    let max = u64::MAX;
+    vec![
+        (format!(r#""subscribe":{{"channel":"{profile}","type":1}}"#), 108),
+        (format!(r#""subscribe":{{"channel":"{profile}","tf":{{}}}}"#), 107),
+        (format!(r#""subscribe":{{"channel":"{profile}","recover":true,"flag":3,"offset":{max},"epoch":"x"}}"#), 112),
+        (format!(r#""subscribe":{{"channel":"{profile}","recover":true,"flag":3,"offset":{max}}}"#), 112),
+        (format!(r#""subscribe":{{"channel":"{profile}","recover":true,"offset":-1}}"#), 107),
+        (format!(r#""subscribe":{{"channel":"{profile}","recover":true,"offset":18446744073709551616}}"#), 107),
+        (format!(r#""subscribe":{{"channel":"{profile}","offset":1e400}}"#), 107),
+        (format!(r#""subscribe":{{"channel":"{profile}","recover":"yes"}}"#), 107),
+        (r#""subscribe":{"channel":5}"#.into(), 107),
+        (r#""subscribe":["x"]"#.into(), 107),
+        (r#""subscribe":"x""#.into(), 107),
+        (r#""subscribe":{"channel":"\ud800"}"#.into(), 107),
+        (r#""subscribe":{"channel":"a","channel":"b"}"#.into(), 107),
+        (format!(r#""history":{{"channel":"{mine}","since":{{"offset":{max},"epoch":"x"}}}}"#), 112),
+        (format!(r#""history":{{"channel":"{mine}","since":{{"offset":1,"epoch":"x"}},"reverse":true}}"#), 112),
+        (format!(r#""history":{{"channel":"{mine}","since":[1,"x"]}}"#), 107),
+        (format!(r#""history":{{"channel":"{mine}","limit":"x"}}"#), 107),
+        (format!(r#""presence":{{"channel":"{mine}"}}"#), 108),
+        (format!(r#""presence_stats":{{"channel":"{mine}"}}"#), 108),
+        (r#""sub_refresh":{}"#.into(), 108),
+        (r#""nothing":{}"#.into(), 107),
+        (r#""ping":null,"rpc":null"#.into(), 107),
+        (r#""refresh":{}"#.into(), 101),
+        (r#""refresh":{"token":"shs_x"}"#.into(), 101),
+        (format!(r#""refresh":{{"token":"{}"}}"#, stage.bob.token), 101),
+        (r#""rpc":{}"#.into(), 104),
+        (r#""rpc":{"method":"task.fly","data":{}}"#.into(), 104),
+        (r#""rpc":{"method":"Task.create","data":{}}"#.into(), 104),
+        (r#""rpc":{"method":"\u0000","data":{}}"#.into(), 104),
+        (r#""rpc":{"method":5}"#.into(), 107),
+        (r#""rpc":["task_list.create",{"name":"x"}]"#.into(), 107),
+        (r#""rpc":{"method":"task_list.create"}"#.into(), 1_400),
+        (r#""rpc":{"method":"task_list.create","data":null}"#.into(), 1_400),
+        (r#""rpc":{"method":"task_list.create","data":["x"]}"#.into(), 1_400),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_that_are_refused() {
     let mut stage = stage().await;
@@ -144,44 +189,7 @@ async fn requests_that_are_refused() {
             }
         }
     }
-    let profile = format!("profile:{}", stage.bob.id);
-    let max = u64::MAX;
-    for (request, code) in [
-        (format!(r#""subscribe":{{"channel":"{profile}","type":1}}"#), 108),
-        (format!(r#""subscribe":{{"channel":"{profile}","tf":{{}}}}"#), 107),
-        (format!(r#""subscribe":{{"channel":"{profile}","recover":true,"flag":3,"offset":{max},"epoch":"x"}}"#), 112),
-        (format!(r#""subscribe":{{"channel":"{profile}","recover":true,"flag":3,"offset":{max}}}"#), 112),
-        (format!(r#""subscribe":{{"channel":"{profile}","recover":true,"offset":-1}}"#), 107),
-        (format!(r#""subscribe":{{"channel":"{profile}","recover":true,"offset":18446744073709551616}}"#), 107),
-        (format!(r#""subscribe":{{"channel":"{profile}","offset":1e400}}"#), 107),
-        (format!(r#""subscribe":{{"channel":"{profile}","recover":"yes"}}"#), 107),
-        (r#""subscribe":{"channel":5}"#.into(), 107),
-        (r#""subscribe":["x"]"#.into(), 107),
-        (r#""subscribe":"x""#.into(), 107),
-        (r#""subscribe":{"channel":"\ud800"}"#.into(), 107),
-        (r#""subscribe":{"channel":"a","channel":"b"}"#.into(), 107),
-        (format!(r#""history":{{"channel":"{mine}","since":{{"offset":{max},"epoch":"x"}}}}"#), 112),
-        (format!(r#""history":{{"channel":"{mine}","since":{{"offset":1,"epoch":"x"}},"reverse":true}}"#), 112),
-        (format!(r#""history":{{"channel":"{mine}","since":[1,"x"]}}"#), 107),
-        (format!(r#""history":{{"channel":"{mine}","limit":"x"}}"#), 107),
-        (format!(r#""presence":{{"channel":"{mine}"}}"#), 108),
-        (format!(r#""presence_stats":{{"channel":"{mine}"}}"#), 108),
-        (r#""sub_refresh":{}"#.into(), 108),
-        (r#""nothing":{}"#.into(), 107),
-        (r#""ping":null,"rpc":null"#.into(), 107),
-        (r#""refresh":{}"#.into(), 101),
-        (r#""refresh":{"token":"shs_x"}"#.into(), 101),
-        (format!(r#""refresh":{{"token":"{}"}}"#, stage.bob.token), 101),
-        (r#""rpc":{}"#.into(), 104),
-        (r#""rpc":{"method":"task.fly","data":{}}"#.into(), 104),
-        (r#""rpc":{"method":"Task.create","data":{}}"#.into(), 104),
-        (r#""rpc":{"method":"\u0000","data":{}}"#.into(), 104),
-        (r#""rpc":{"method":5}"#.into(), 107),
-        (r#""rpc":["task_list.create",{"name":"x"}]"#.into(), 107),
-        (r#""rpc":{"method":"task_list.create"}"#.into(), 1_400),
-        (r#""rpc":{"method":"task_list.create","data":null}"#.into(), 1_400),
-        (r#""rpc":{"method":"task_list.create","data":["x"]}"#.into(), 1_400),
-    ] {
+    for (request, code) in odd_requests(&stage) {
         assert_eq!(refused(&mut stage, &request).await, code, "{request}");
     }
     // Limits that are too high or too low are brought within bounds.
@@ -208,6 +216,7 @@ async fn channels_have_a_limit() {
 async fn frames_that_cannot_be_answered_end_their_connection_alone() {
     let mut stage = stage().await;
     let before = stage.dump().await;
+    let open = stage.app.app.hub.counts().0;
     let good = r#"{"id":900,"rpc":{"method":"task_list.create","data":{"name":"never"}}}"#;
     let deep = "[".repeat(60 * 1024);
     let frames = [
@@ -264,6 +273,22 @@ async fn frames_that_cannot_be_answered_end_their_connection_alone() {
     let mut socket = stage.ada.socket().await;
     socket.send_raw(&format!("{{\"id\":1,\"connect\":{{\"token\":\"x\"}}}}\n{good}")).await;
     assert_eq!(code(&socket.reply(1).await.unwrap_err()), 101);
+    socket.bye().await;
+    // None of them is stuck.
+    let deadline = Instant::now() + harness::PATIENCE;
+    while stage.app.app.hub.counts().0 != open {
+        assert!(Instant::now() < deadline, "{:?} {open}", stage.app.app.hub.counts());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stage.unchanged(&before, "frames").await;
+    stage.goes_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_are_text_of_bounded_size() {
+    let mut stage = stage().await;
+    let before = stage.dump().await;
+    let good = r#"{"id":900,"rpc":{"method":"task_list.create","data":{"name":"never"}}}"#;
     let mut live = stage.ada.live().await;
     live.send_message(Message::binary(good.as_bytes().to_vec())).await;
     assert_eq!(live.close_code().await.0, 1003);
@@ -274,7 +299,7 @@ async fn frames_that_cannot_be_answered_end_their_connection_alone() {
     live.reply(900).await.unwrap();
     live.send_raw(&sized(256 * 1024 + 1)).await;
     assert_eq!(live.close_code().await, (1009, "message too big".to_owned()));
-    stage.unchanged(&before, "frames").await;
+    stage.unchanged(&before, "messages").await;
     stage.goes_on().await;
 }
 
