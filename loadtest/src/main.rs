@@ -28,7 +28,8 @@ struct Cli {
 /// What every scenario takes.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// Where the server is; plain http only.
+    /// Where the server is; plain http only. One that limits requests by address (`serve` does) needs
+    /// STUDYHALL_LIMIT_LOOPBACK=false, or hours for the sign-ups.
     #[arg(long, global = true, default_value = "http://127.0.0.1:8080")]
     pub url: String,
     /// Keeps accounts and their tokens from run to run: signing up costs the server tens of milliseconds each.
