@@ -67,7 +67,6 @@ impl Control {
             .route("/nodes/{node}/drain", post(drain))
             .route("/nodes/{node}/counts", get(counts))
             .route("/proxies", post(new_proxy))
-            .route("/proxies/{proxy}", get(count_proxy))
             .route("/proxies/{proxy}/lead/{node}", post(lead))
             .route("/proxies/{proxy}/{action}", post(act))
             .with_state(control);
@@ -92,7 +91,12 @@ impl Control {
         let stop = CancellationToken::new();
         tokio::spawn(app.clone().serve(listener, stop.clone()));
         let mut nodes = self.nodes.write().await;
-        nodes.push(Arc::new(Node { app, database, address, stop }));
+        nodes.push(Arc::new(Node {
+            app,
+            database,
+            address,
+            stop,
+        }));
         Ok((nodes.len() - 1, address))
     }
 
@@ -120,14 +124,20 @@ async fn new_node(State(control): Shared, Json(new): Json<NewNode>) -> Answer {
 async fn read_sql(State(control): Shared, Path(node): Path<usize>, query: String) -> Answer {
     let node = control.node(node).await?;
     let rows = format!("select coalesce(json_agg(r), '[]') from ({query}) r");
-    let rows: Value = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_one(&node.database.pool).await.map_err(failed)?;
+    let rows: Value = sqlx::query_scalar(AssertSqlSafe(rows))
+        .fetch_one(&node.database.pool)
+        .await
+        .map_err(failed)?;
     Ok(Json(rows))
 }
 
 /// How many rows a statement changed.
 async fn execute_sql(State(control): Shared, Path(node): Path<usize>, statement: String) -> Answer {
     let node = control.node(node).await?;
-    let done = sqlx::query(AssertSqlSafe(statement)).execute(&node.database.pool).await.map_err(failed)?;
+    let done = sqlx::query(AssertSqlSafe(statement))
+        .execute(&node.database.pool)
+        .await
+        .map_err(failed)?;
     Ok(Json(json!({"rows": done.rows_affected()})))
 }
 
@@ -152,10 +162,6 @@ async fn new_proxy(State(control): Shared, Json(to): Json<Value>) -> Answer {
     Ok(Json(json!({"proxy": proxies.len() - 1, "url": url})))
 }
 
-async fn count_proxy(State(control): Shared, Path(proxy): Path<usize>) -> Answer {
-    Ok(Json(json!({"connections": control.proxy(proxy).await?.count()})))
-}
-
 async fn lead(State(control): Shared, Path((proxy, node)): Path<(usize, usize)>) -> Answer {
     control.proxy(proxy).await?.lead_to(control.node(node).await?.address);
     Ok(Json(json!({})))
@@ -163,5 +169,6 @@ async fn lead(State(control): Shared, Path((proxy, node)): Path<(usize, usize)>)
 
 async fn act(State(control): Shared, Path((proxy, action)): Path<(usize, String)>) -> Answer {
     let done = control.proxy(proxy).await?.act(&action);
-    done.then(|| Json(json!({}))).ok_or_else(|| (StatusCode::NOT_FOUND, format!("cannot {action}")))
+    done.then(|| Json(json!({})))
+        .ok_or_else(|| (StatusCode::NOT_FOUND, format!("cannot {action}")))
 }
