@@ -57,6 +57,26 @@ pub struct Config {
     #[arg(long, env = "STUDYHALL_COMMANDS_BURST", default_value_t = 1_200, value_parser = clap::value_parser!(u32).range(600..))]
     pub commands_burst: u32,
 
+    /// REST requests a second on average, by person, or by address for whoever is not known yet; 0: no limit.
+    #[arg(long, env = "STUDYHALL_REQUESTS_PER_SECOND", default_value_t = 50)]
+    pub requests_per_second: u32,
+
+    /// REST requests at once, by person or address.
+    #[arg(long, env = "STUDYHALL_REQUESTS_BURST", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub requests_burst: u32,
+
+    /// New accounts an hour and address, as many of them at once; 0: no limit.
+    #[arg(long, env = "STUDYHALL_SIGN_UPS_PER_HOUR", default_value_t = 20)]
+    pub sign_ups_per_hour: u32,
+
+    /// Whether requests from this very machine (127.0.0.1, ::1) are limited too; `dev` does not.
+    #[arg(long, env = "STUDYHALL_LIMIT_LOOPBACK", default_value_t = true, action = clap::ArgAction::Set)]
+    pub limit_loopback: bool,
+
+    /// Proxies in front that append to `X-Forwarded-For`: as many entries, from the right, are believed.
+    #[arg(long, env = "STUDYHALL_TRUSTED_PROXIES", default_value_t = 0)]
+    pub trusted_proxies: usize,
+
     /// Bytes of recent events that a node keeps for all its channels together.
     #[arg(long, env = "STUDYHALL_RING_BYTES_MAX", default_value_t = 64 * 1024 * 1024)]
     pub ring_bytes_max: usize,

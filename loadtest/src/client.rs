@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use socket2::SockRef;
 use studyhall_protocol::client::{self, PONG, ServerLine};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -19,6 +20,9 @@ use tokio::net::{TcpSocket, TcpStream};
 const READ_BYTES: usize = 64 * 1024;
 /// A server that takes nothing for this long is stuck.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a network would allow a segment to hold.
+const NETWORK_MSS: u32 = 1_400;
 
 const TEXT: u8 = 0x1;
 const CLOSE: u8 = 0x8;
@@ -60,10 +64,7 @@ impl Closed {
     }
 
     fn lost() -> Self {
-        Self {
-            code: 1006,
-            reason: "connection lost".into(),
-        }
+        Self { code: 1006, reason: "connection lost".into() }
     }
 }
 
@@ -144,22 +145,15 @@ pub struct Options {
 
 /// Opens a WebSocket. `host` is `name:port`.
 pub async fn open(host: &str, options: Options) -> Result<(Sender, Receiver)> {
-    let address = tokio::net::lookup_host(host)
-        .await?
-        .next()
-        .context("the host has no address")?;
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let address = tokio::net::lookup_host(host).await?.next().context("the host has no address")?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(bytes) = options.receive_buffer {
         socket.set_recv_buffer_size(bytes)?;
+        // On loopback a segment holds 64 KiB, more than such a window ever opens: the kernel would send by its probe
+        // timer alone. Over a network it does not.
+        SockRef::from(&socket).set_tcp_mss(NETWORK_MSS)?;
     }
-    let mut stream = socket
-        .connect(address)
-        .await
-        .with_context(|| format!("connecting to {host}"))?;
+    let mut stream = socket.connect(address).await.with_context(|| format!("connecting to {host}"))?;
     stream.set_nodelay(true)?;
     let request = format!(
         "GET /connection/websocket HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -173,16 +167,7 @@ pub async fn open(host: &str, options: Options) -> Result<(Sender, Receiver)> {
     let sender = Sender(Arc::new(Mutex::new(write)));
     let now = Instant::now();
     let (pace, half) = (options.pace, read);
-    let receiver = Receiver {
-        half,
-        sender: sender.clone(),
-        buffer,
-        start,
-        end,
-        read_at: now,
-        pace,
-        may_read_at: now,
-    };
+    let receiver = Receiver { half, sender: sender.clone(), buffer, start, end, read_at: now, pace, may_read_at: now };
     Ok((sender, receiver))
 }
 
@@ -192,10 +177,7 @@ async fn handshake(stream: &mut TcpStream) -> Result<(Vec<u8>, usize)> {
     loop {
         if let Some(head) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             if !buffer.starts_with(b"HTTP/1.1 101") {
-                bail!(
-                    "refused to upgrade: {}",
-                    String::from_utf8_lossy(&buffer).lines().next().unwrap_or_default()
-                );
+                bail!("refused to upgrade: {}", String::from_utf8_lossy(&buffer).lines().next().unwrap_or_default());
             }
             return Ok((buffer, head + 4));
         }
@@ -265,9 +247,7 @@ impl Receiver {
         let (head, length) = match second {
             126 if bytes.len() >= 4 => (4, usize::from(u16::from_be_bytes([bytes[2], bytes[3]]))),
             127 if bytes.len() >= 10 => {
-                let length = bytes[2..10]
-                    .iter()
-                    .fold(0, |length, byte| (length << 8) | u64::from(*byte));
+                let length = bytes[2..10].iter().fold(0, |length, byte| (length << 8) | u64::from(*byte));
                 (10, usize::try_from(length)?)
             }
             126 | 127 => return Ok(None),
@@ -281,13 +261,7 @@ impl Receiver {
             return Ok(None);
         }
         let payload = self.start + head..next;
-        Ok(Some((
-            Frame {
-                opcode: first & 0x0F,
-                payload,
-            },
-            next,
-        )))
+        Ok(Some((Frame { opcode: first & 0x0F, payload }, next)))
     }
 
     fn make_room(&mut self) {
@@ -336,13 +310,9 @@ impl Receiver {
 
 fn closed(payload: &[u8]) -> Closed {
     match payload {
-        [high, low, reason @ ..] => Closed {
-            code: u16::from_be_bytes([*high, *low]),
-            reason: String::from_utf8_lossy(reason).into_owned(),
-        },
-        _ => Closed {
-            code: 1005,
-            reason: String::new(),
-        },
+        [high, low, reason @ ..] => {
+            Closed { code: u16::from_be_bytes([*high, *low]), reason: String::from_utf8_lossy(reason).into_owned() }
+        }
+        _ => Closed { code: 1005, reason: String::new() },
     }
 }

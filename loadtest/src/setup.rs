@@ -61,21 +61,10 @@ pub struct Api {
 impl Api {
     /// Nothing is asked yet.
     pub fn new(url: &str) -> Result<Self> {
-        let host = url
-            .trim_end_matches('/')
-            .strip_prefix("http://")
-            .context("the address must begin with http://")?;
-        let with_port = if host.contains(':') {
-            host.to_owned()
-        } else {
-            format!("{host}:80")
-        };
+        let host = url.trim_end_matches('/').strip_prefix("http://").context("the address must begin with http://")?;
+        let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
-        Ok(Self {
-            http,
-            base: format!("http://{host}/api/v1"),
-            host: with_port,
-        })
+        Ok(Self { http, base: format!("http://{host}/api/v1"), host: with_port })
     }
 
     /// One request; waits and repeats when the server is too busy.
@@ -91,10 +80,7 @@ impl Api {
             let response = request.send().await.with_context(|| format!("{method} {path}"))?;
             let status = response.status();
             if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-                let after = response
-                    .headers()
-                    .get("retry-after")
-                    .and_then(|value| value.to_str().ok()?.parse().ok());
+                let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
                 tokio::time::sleep(Duration::from_secs(after.unwrap_or(1))).await;
                 continue;
             }
@@ -119,10 +105,7 @@ impl Api {
             .try_collect::<Vec<_>>()
             .await?;
         if let Some(path) = &common.accounts {
-            let kept = accounts
-                .iter()
-                .chain(known.iter().skip(accounts.len()))
-                .collect::<Vec<_>>();
+            let kept = accounts.iter().chain(known.iter().skip(accounts.len())).collect::<Vec<_>>();
             fs::write(path, serde_json::to_vec_pretty(&kept)?)
                 .with_context(|| format!("writing {}", path.display()))?;
         }
@@ -131,32 +114,20 @@ impl Api {
 
     async fn account(&self, known: Option<Account>, username: String) -> Result<Account> {
         if let Some(known) = known {
-            if self
-                .call(Method::GET, "/me", Some(&known.token), Value::Null)
-                .await
-                .is_ok()
-            {
+            if self.call(Method::GET, "/me", Some(&known.token), Value::Null).await.is_ok() {
                 return Ok(known);
             }
             let body = json!({"username": known.username, "password": known.password});
             if let Ok(answer) = self.call(Method::POST, "/sessions", None, body).await {
                 let signed_in: SignedIn = serde_json::from_value(answer)?;
-                return Ok(Account {
-                    token: signed_in.token,
-                    ..known
-                });
+                return Ok(Account { token: signed_in.token, ..known });
             }
         }
         let password = Uuid::new_v4().to_string();
         let body = json!({"username": username, "password": password});
         let answer = self.call(Method::POST, "/accounts", None, body).await?;
         let signed_in: SignedIn = serde_json::from_value(answer)?;
-        Ok(Account {
-            id: signed_in.user.user.id,
-            username,
-            password,
-            token: signed_in.token,
-        })
+        Ok(Account { id: signed_in.user.user.id, username, password, token: signed_in.token })
     }
 
     /// Rooms of `people` distinct members each, with a widget for each of the first `widgets`.
@@ -164,9 +135,7 @@ impl Api {
         let people = people.clamp(1, accounts.len());
         stream::iter(0..rooms)
             .map(|room| {
-                let members = (0..people)
-                    .map(|person| (room * people + person) % accounts.len())
-                    .collect();
+                let members = (0..people).map(|person| (room * people + person) % accounts.len()).collect();
                 self.room(accounts, room, members, widgets)
             })
             .buffered(AT_ONCE)
@@ -189,11 +158,7 @@ impl Api {
             let path = format!("/workspaces/{id}/widgets");
             made.push(id_of(&self.call(Method::POST, &path, Some(&owner.token), body).await?)?);
         }
-        Ok(Room {
-            channel: Channel::Workspace(id),
-            members,
-            widgets: made,
-        })
+        Ok(Room { channel: Channel::Workspace(id), members, widgets: made })
     }
 
     /// One list with one task for each client; client `n` is account `n` modulo their number.
@@ -201,13 +166,9 @@ impl Api {
         stream::iter(0..clients)
             .map(|client| async move {
                 let token = Some(accounts[client % accounts.len()].token.as_str());
-                let list = self
-                    .call(Method::POST, "/task-lists", token, json!({"name": "Load"}))
-                    .await?;
+                let list = self.call(Method::POST, "/task-lists", token, json!({"name": "Load"})).await?;
                 let path = format!("/task-lists/{}/tasks", id_of(&list)?);
-                let task = self
-                    .call(Method::POST, &path, token, json!({"description": "Tick me"}))
-                    .await?;
+                let task = self.call(Method::POST, &path, token, json!({"description": "Tick me"})).await?;
                 Ok(OneTask { id: id_of(&task)? })
             })
             .buffered(AT_ONCE)
@@ -223,10 +184,6 @@ fn read_accounts(path: &Path) -> Vec<Account> {
 
 /// The id of what a command made.
 fn id_of(answer: &Value) -> Result<Uuid> {
-    let id = answer
-        .pointer("/data/id")
-        .or_else(|| answer.get("id"))
-        .and_then(Value::as_str);
-    id.and_then(|id| id.parse().ok())
-        .with_context(|| format!("no id in {answer}"))
+    let id = answer.pointer("/data/id").or_else(|| answer.get("id")).and_then(Value::as_str);
+    id.and_then(|id| id.parse().ok()).with_context(|| format!("no id in {answer}"))
 }

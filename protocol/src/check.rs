@@ -131,7 +131,17 @@ mod tests {
         for good in ["https://example.org/a?b#c", "http://localhost:8080", "HTTPS://EXAMPLE.org"] {
             assert!(web_address("url", good).is_ok(), "{good}");
         }
-        for bad in ["javascript:alert(1)", "JaVa\tScript:x", "data:text/html,x", "//host/x", "http:\\\\host", "https://u:p@host", "https://", "https://a b", ""] {
+        for bad in [
+            "javascript:alert(1)",
+            "JaVa\tScript:x",
+            "data:text/html,x",
+            "//host/x",
+            "http:\\\\host",
+            "https://u:p@host",
+            "https://",
+            "https://a b",
+            "",
+        ] {
             assert!(web_address("url", bad).is_err(), "{bad}");
         }
     }

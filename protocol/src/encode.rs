@@ -138,10 +138,8 @@ pub fn push_info(buffer: &mut Vec<u8>, channel: Channel, kind: &str, info: &Clie
 /// The server ended a subscription.
 pub fn push_unsubscribe(buffer: &mut Vec<u8>, channel: Channel, why: Unsubscribed) {
     let Unsubscribed { code, reason } = why;
-    let _ = write!(
-        buffer,
-        r#"{{"push":{{"channel":"{channel}","unsubscribe":{{"code":{code},"reason":"{reason}"}}}}}}"#
-    );
+    let _ =
+        write!(buffer, r#"{{"push":{{"channel":"{channel}","unsubscribe":{{"code":{code},"reason":"{reason}"}}}}}}"#);
 }
 
 fn json(buffer: &mut Vec<u8>, value: &impl Serialize) {

@@ -4,8 +4,12 @@
 //! are ignored. Everything borrows from the frame; nothing is copied to read a command.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// One command. The first request that is present, in the order of the fields, is the command.
@@ -15,40 +19,40 @@ pub struct ClientCommand<'a> {
     #[serde(default)]
     pub id: u32,
     /// Opens the session.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub connect: Option<Connect<'a>>,
     /// Not used by SDKs of this generation; answered all the same.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub ping: Option<Empty>,
     /// Starts a subscription.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub subscribe: Option<Subscribe<'a>>,
     /// Ends a subscription.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub unsubscribe: Option<ChannelOnly<'a>>,
     /// A slot value or a broadcast.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub publish: Option<Publish<'a>>,
     /// Who is in the channel.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub presence: Option<ChannelOnly<'a>>,
     /// How many are in the channel.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub presence_stats: Option<ChannelOnly<'a>>,
     /// The log of a channel.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub history: Option<History<'a>>,
     /// A command of the table in [`crate::command`].
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub rpc: Option<Rpc<'a>>,
     /// Like publish, without a reply.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub send: Option<Send<'a>>,
     /// A new token for this connection.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub refresh: Option<Refresh<'a>>,
     /// Not available here.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub sub_refresh: Option<Empty>,
 }
 
@@ -129,7 +133,7 @@ pub struct History<'a> {
     #[serde(default)]
     pub limit: i64,
     /// Exclusive start.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub since: Option<Since<'a>>,
     /// Newest first.
     #[serde(default)]
@@ -172,6 +176,33 @@ pub struct Refresh<'a> {
     /// The new token.
     #[serde(borrow, default)]
     pub token: Cow<'a, str>,
+}
+
+/// Reads an object or `null`. What serde derives would also take an array, as the fields in their order: a second
+/// spelling of everything that nobody has thought about.
+pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+    deserializer.deserialize_any(Object(PhantomData))
 }
 
 /// Why a line could not be read as a command.
@@ -230,6 +261,20 @@ mod tests {
         assert_eq!((command.id, subscribe.offset, &*subscribe.epoch), (5, 40, "k3v9"));
         assert!(subscribe.reject_unrecovered() && subscribe.recover);
         assert!(ClientCommand::parse("{}").unwrap().is_pong());
+    }
+
+    #[test]
+    fn requests_are_objects() {
+        for line in [
+            r#"{"id":1,"rpc":["task_list.create",{"name":"x"}]}"#,
+            r#"{"id":1,"publish":["workspace:1",{}]}"#,
+            r#"{"id":1,"ping":[]}"#,
+            r#"{"id":1,"history":{"channel":"user:1","since":[1,"e"]}}"#,
+            r#"{"id":1,"subscribe":"user:1"}"#,
+        ] {
+            assert_eq!(ClientCommand::parse(line).unwrap_err(), Unreadable::Bad(1), "{line}");
+        }
+        assert!(ClientCommand::parse(r#"{"id":1,"rpc":null,"ping":{}}"#).unwrap().rpc.is_none());
     }
 
     #[test]

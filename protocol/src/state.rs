@@ -53,11 +53,7 @@ impl From<Dashboard> for UserState {
             me: Some(page.me),
             task_lists: page.task_lists.into_iter().map(|list| (list.id, list)).collect(),
             tasks: page.tasks.into_iter().map(|task| (task.id, task)).collect(),
-            memberships: page
-                .memberships
-                .into_iter()
-                .map(|member| (member.workspace_id, member))
-                .collect(),
+            memberships: page.memberships.into_iter().map(|member| (member.workspace_id, member)).collect(),
         }
     }
 }
@@ -67,11 +63,7 @@ impl From<Room> for WorkspaceState {
     fn from(room: Room) -> Self {
         Self {
             workspace: Some(room.workspace),
-            members: room
-                .members
-                .into_iter()
-                .map(|member| (member.user_id, member))
-                .collect(),
+            members: room.members.into_iter().map(|member| (member.user_id, member)).collect(),
             widgets: room.widgets.into_iter().map(|widget| (widget.id, widget)).collect(),
         }
     }

@@ -157,14 +157,8 @@ impl Check for NewTaskList {
 
 impl Check for TaskListPatch {
     fn check(&self) -> Result<(), FieldError> {
-        self.name
-            .as_deref()
-            .map_or(Ok(()), |name| check::name("name", name, 50))?;
-        check::optional_text(
-            "description",
-            self.description.as_ref().and_then(Option::as_deref),
-            LONG_TEXT_MAX,
-        )
+        self.name.as_deref().map_or(Ok(()), |name| check::name("name", name, 50))?;
+        check::optional_text("description", self.description.as_ref().and_then(Option::as_deref), LONG_TEXT_MAX)
     }
 }
 
@@ -177,9 +171,7 @@ impl Check for NewTask {
 
 impl Check for TaskPatch {
     fn check(&self) -> Result<(), FieldError> {
-        self.description
-            .as_deref()
-            .map_or(Ok(()), |text| check::name("description", text, LONG_TEXT_MAX))?;
+        self.description.as_deref().map_or(Ok(()), |text| check::name("description", text, LONG_TEXT_MAX))?;
         due_at(self.due_at.flatten())
     }
 }

@@ -344,6 +344,13 @@ fn background(value: Option<&str>) -> Result<(), FieldError> {
     if value.contains(':') || value.starts_with("//") {
         return check::web_address("background_value", value);
     }
+    // Browsers take `\` for `/` and skip white space and controls: `/\host` and ` //host` are other hosts to them.
+    if value.chars().any(|c| c == '\\' || c.is_control()) || value.trim_start() != value {
+        return Err(FieldError::new(
+            "background_value",
+            "must be a web address, or an asset key without backslashes, control characters and white space in front",
+        ));
+    }
     check::text("background_value", value, 2_000)
 }
 
@@ -360,10 +367,7 @@ fn settings(value: Option<&Value>) -> Result<(), FieldError> {
     }
     let Some(value) = value else { return Ok(()) };
     if depth(value) > SETTINGS_DEPTH_MAX {
-        return Err(FieldError::new(
-            "settings",
-            format!("is nested deeper than {SETTINGS_DEPTH_MAX} levels"),
-        ));
+        return Err(FieldError::new("settings", format!("is nested deeper than {SETTINGS_DEPTH_MAX} levels")));
     }
     check::object("settings", value)
 }
@@ -389,14 +393,9 @@ impl Check for NewWorkspace {
 
 impl Check for WorkspacePatch {
     fn check(&self) -> Result<(), FieldError> {
-        self.name
-            .as_deref()
-            .map_or(Ok(()), |name| check::name("name", name, 80))?;
+        self.name.as_deref().map_or(Ok(()), |name| check::name("name", name, 80))?;
         background(self.background_value.as_ref().and_then(Option::as_deref))?;
-        color(
-            "background_color",
-            self.background_color.as_ref().and_then(Option::as_deref),
-        )?;
+        color("background_color", self.background_color.as_ref().and_then(Option::as_deref))?;
         settings(self.settings.as_ref())
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -84,21 +85,26 @@ impl App {
 
     fn start_tasks(&self, config: &Config, db: Db) {
         let hub = self.hub.clone();
-        let follow = db::follow::follow(db.clone(), config.follow_interval(), move |events| hub.apply(events), self.stop.clone());
+        let follow = db::follow::follow(
+            db.clone(),
+            config.follow_interval(),
+            move |events| hub.apply(events),
+            self.stop.clone(),
+        );
         self.tasks.spawn(follow);
+        self.tasks.spawn(self.state.rates.clone().forget(self.stop.clone()));
         self.tasks.spawn(db::retention::run(db, retention(config), RETENTION_EVERY, self.stop.clone()));
     }
 
     /// Everything that is served over HTTP.
     pub fn router(&self) -> Router {
-        let live = Router::new()
-            .route("/connection/websocket", get(connect))
-            .with_state(self.clone());
+        let live = Router::new().route("/connection/websocket", get(connect)).with_state(self.clone());
         let health = Router::new()
             .route("/livez", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz))
             .with_state(self.clone());
-        let api = Router::new().nest("/api/v1", domain::router()).with_state(self.state.clone());
+        let rates = middleware::from_fn_with_state(self.state.clone(), http::hold_off);
+        let api = Router::new().nest("/api/v1", domain::router()).layer(rates).with_state(self.state.clone());
         http::shield(api.merge(live).merge(health), &self.state.origins)
     }
 

@@ -26,7 +26,9 @@ const HTTP_CONNECTIONS_MAX: usize = 4_096;
 /// Listens on `address`; port 0 takes a free one.
 pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let explain = |error: std::io::Error| {
-        anyhow::anyhow!("cannot listen on {address}: {error}; set STUDYHALL_LISTEN to another address, such as 127.0.0.1:8090")
+        anyhow::anyhow!(
+            "cannot listen on {address}: {error}; set STUDYHALL_LISTEN to another address, such as 127.0.0.1:8090"
+        )
     };
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(explain)?;
     socket.set_reuseaddr(true).map_err(explain)?;

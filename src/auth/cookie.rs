@@ -61,20 +61,12 @@ mod tests {
     #[test]
     fn marked_as_it_should_be() {
         let token = Token::generate().unwrap();
-        let plain = Cookies::new(false)
-            .set(&token, Utc::now() + chrono::TimeDelta::days(30))
-            .unwrap();
+        let plain = Cookies::new(false).set(&token, Utc::now() + chrono::TimeDelta::days(30)).unwrap();
         let plain = plain.to_str().unwrap();
-        assert!(
-            plain.starts_with(&format!("studyhall={}; Path=/; Max-Age=25", token.secret())),
-            "{plain}"
-        );
+        assert!(plain.starts_with(&format!("studyhall={}; Path=/; Max-Age=25", token.secret())), "{plain}");
         assert!(plain.ends_with("HttpOnly; SameSite=Strict"), "{plain}");
         let secure = Cookies::new(true).clear().unwrap();
-        assert_eq!(
-            secure,
-            "__Host-studyhall=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict; Secure"
-        );
+        assert_eq!(secure, "__Host-studyhall=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict; Secure");
     }
 
     #[test]
@@ -82,10 +74,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(header::COOKIE, HeaderValue::from_static("a=b; xstudyhall=no"));
         assert_eq!(Cookies::new(false).read(&headers), None);
-        headers.append(
-            header::COOKIE,
-            HeaderValue::from_static("theme=dark; studyhall=shs_x; c"),
-        );
+        headers.append(header::COOKIE, HeaderValue::from_static("theme=dark; studyhall=shs_x; c"));
         assert_eq!(Cookies::new(false).read(&headers), Some("shs_x"));
         assert_eq!(Cookies::new(true).read(&headers), None);
     }

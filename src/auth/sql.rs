@@ -108,13 +108,9 @@ pub async fn select_credential_by_id(db: impl PgExecutor<'_>, user_id: Uuid) -> 
 
 /// Stores a new account's password.
 pub async fn insert_credentials(conn: &mut PgConnection, user_id: Uuid, password_hash: &str) -> Result<()> {
-    sqlx::query!(
-        "insert into credentials (user_id, password_hash) values ($1, $2)",
-        user_id,
-        password_hash
-    )
-    .execute(conn)
-    .await?;
+    sqlx::query!("insert into credentials (user_id, password_hash) values ($1, $2)", user_id, password_hash)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -227,12 +223,7 @@ pub async fn select_sign_ins(
             positions.push(position(channel, row.head, row.epoch)?);
         }
         if let (Some(id), Some(created_at), Some(expires_at)) = (row.id, row.created_at, row.expires_at) {
-            found.push(SignIn {
-                id,
-                created_at,
-                expires_at,
-                current: id == current,
-            });
+            found.push(SignIn { id, created_at, expires_at, current: id == current });
         }
     }
     Ok((found, positions))
@@ -272,8 +263,6 @@ pub(super) async fn count_failure(db: impl PgExecutor<'_>, account: &str, window
 
 /// The right password: what failed before does not matter any more.
 pub(super) async fn delete_failures(conn: &mut PgConnection, account: &str) -> Result<()> {
-    sqlx::query!("delete from sign_in_attempts where account = $1", account)
-        .execute(conn)
-        .await?;
+    sqlx::query!("delete from sign_in_attempts where account = $1", account).execute(conn).await?;
     Ok(())
 }

@@ -49,13 +49,7 @@ mod tests {
         let token = Token::generate().unwrap();
         assert_eq!(token.secret().len(), 4 + 43);
         assert_eq!(Token::parse(token.secret()).unwrap().hash(), token.hash());
-        for other in [
-            "",
-            "shs_",
-            "shs_abc",
-            &token.secret()[4..],
-            &format!("{}A", token.secret()),
-        ] {
+        for other in ["", "shs_", "shs_abc", &token.secret()[4..], &format!("{}A", token.secret())] {
             assert!(Token::parse(other).is_none(), "{other}");
         }
     }

@@ -12,6 +12,8 @@ use super::run;
 /// Serves with private stores for those that no URL is given for.
 pub async fn dev(mut config: Config) -> anyhow::Result<()> {
     let stop = run::stop_on_signal()?;
+    // Whoever builds a front-end here, or tests it, is no crowd to be held off.
+    config.limit_loopback = false;
     let (want_postgres, want_redis) = (config.database_url.is_none(), config.redis_url.is_none());
     let starting = Private::start(&config.data, want_postgres, want_redis, config.pg_bin.as_deref());
     let mut private = tokio::select! {

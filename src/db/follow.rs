@@ -68,10 +68,7 @@ impl Follower {
             let page = committed_since(db, &last, &after).await?;
             let full = page.events.len() >= PAGE;
             if let Some(newest) = page.events.last() {
-                after = (
-                    newest.channel.to_string(),
-                    i64::try_from(newest.offset).map_err(Error::internal)?,
-                );
+                after = (newest.channel.to_string(), i64::try_from(newest.offset).map_err(Error::internal)?);
                 on_events(page.events);
             }
             // Later pages see more; what they see beyond the first snapshot is seen again next time.
@@ -93,11 +90,7 @@ struct Page {
 }
 
 async fn snapshot(db: &Db) -> Result<String> {
-    Ok(
-        sqlx::query_scalar!(r#"select pg_current_snapshot()::text as "snapshot!""#)
-            .fetch_one(db.pool())
-            .await?,
-    )
+    Ok(sqlx::query_scalar!(r#"select pg_current_snapshot()::text as "snapshot!""#).fetch_one(db.pool()).await?)
 }
 
 async fn committed_since(db: &Db, last: &str, after: &(String, i64)) -> Result<Page> {
@@ -122,22 +115,12 @@ async fn committed_since(db: &Db, last: &str, after: &(String, i64)) -> Result<P
     )
     .fetch_all(db.pool())
     .await?;
-    let mut page = Page {
-        snapshot: String::new(),
-        events: Vec::with_capacity(rows.len()),
-    };
+    let mut page = Page { snapshot: String::new(), events: Vec::with_capacity(rows.len()) };
     for row in rows {
         page.snapshot = row.snapshot;
         let Some(channel) = row.channel else { continue };
         let channel: Channel = channel.parse().map_err(Error::internal)?;
-        let row = Row {
-            offset: row.offset,
-            name: row.name,
-            actor: row.actor,
-            op: row.op,
-            at: row.at,
-            data: row.data,
-        };
+        let row = Row { offset: row.offset, name: row.name, actor: row.actor, op: row.op, at: row.at, data: row.data };
         page.events.extend(row.into_event(channel)?);
     }
     Ok(page)
@@ -156,11 +139,7 @@ struct Found {
 
 /// The number that the next transaction would have got.
 fn xmax(snapshot: &str) -> u64 {
-    snapshot
-        .split(':')
-        .nth(1)
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(0)
+    snapshot.split(':').nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -27,12 +27,8 @@ pub(super) fn payload(
     let id = |id: Option<Uuid>| id.map_or_else(|| "null".to_owned(), |id| format!("\"{}\"", id.as_hyphenated()));
     let at = at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
     // Names come from the table of events and need no escaping.
-    let mut text = format!(
-        r#"{{"type":"{name}","data":{data},"actor":{},"op":{},"at":"{at}"}}"#,
-        id(actor),
-        id(op)
-    )
-    .into_bytes();
+    let mut text =
+        format!(r#"{{"type":"{name}","data":{data},"actor":{},"op":{},"at":"{at}"}}"#, id(actor), id(op)).into_bytes();
     // The wire frames by lines. In JSON a raw line feed is only ever white space between tokens.
     text.retain(|byte| *byte != b'\n' && *byte != b'\r');
     text
@@ -54,22 +50,13 @@ impl Row {
             return Ok(None);
         };
         let payload = payload(&name, self.data.as_deref(), self.actor, self.op, at);
-        Ok(Some(LogEvent {
-            channel,
-            offset: number(offset)?,
-            name: Arc::from(name),
-            payload: Bytes::from(payload),
-        }))
+        Ok(Some(LogEvent { channel, offset: number(offset)?, name: Arc::from(name), payload: Bytes::from(payload) }))
     }
 }
 
 /// A position out of the columns of a statement; `offset` is `coalesce(head, 0)`.
 pub fn position(channel: Channel, offset: i64, epoch: String) -> Result<Position> {
-    Ok(Position {
-        channel,
-        offset: number(offset)?,
-        epoch,
-    })
+    Ok(Position { channel, offset: number(offset)?, epoch })
 }
 
 /// Where a channel's log stands.
@@ -86,11 +73,7 @@ pub struct Head {
 impl Head {
     /// Out of the columns of a statement.
     pub fn new(head: i64, floor: i64, epoch: Arc<str>) -> Result<Self> {
-        Ok(Self {
-            head: number(head)?,
-            floor: number(floor)?,
-            epoch,
-        })
+        Ok(Self { head: number(head)?, floor: number(floor)?, epoch })
     }
 }
 
@@ -122,14 +105,8 @@ impl Db {
             page.head = number(row.head)?;
             page.floor = number(row.floor)?;
             page.epoch = self.saw_epoch(&row.epoch);
-            let row = Row {
-                offset: row.offset,
-                name: row.name,
-                actor: row.actor,
-                op: row.op,
-                at: row.at,
-                data: row.data,
-            };
+            let row =
+                Row { offset: row.offset, name: row.name, actor: row.actor, op: row.op, at: row.at, data: row.data };
             page.events.extend(row.into_event(channel)?);
         }
         Ok(page)
@@ -160,26 +137,15 @@ impl Db {
             page.head = number(row.head)?;
             page.floor = number(row.floor)?;
             page.epoch = self.saw_epoch(&row.epoch);
-            let row = Row {
-                offset: row.offset,
-                name: row.name,
-                actor: row.actor,
-                op: row.op,
-                at: row.at,
-                data: row.data,
-            };
+            let row =
+                Row { offset: row.offset, name: row.name, actor: row.actor, op: row.op, at: row.at, data: row.data };
             page.events.extend(row.into_event(channel)?);
         }
         Ok(page)
     }
 
     fn empty_page(&self) -> LogPage {
-        LogPage {
-            events: Vec::new(),
-            head: 0,
-            floor: 1,
-            epoch: self.epoch(),
-        }
+        LogPage { events: Vec::new(), head: 0, floor: 1, epoch: self.epoch() }
     }
 
     /// Where these logs stand, in the order of the argument, from one snapshot.
@@ -198,11 +164,7 @@ impl Db {
         .await?;
         rows.into_iter()
             .map(|row| {
-                Ok(Head {
-                    head: number(row.head)?,
-                    floor: number(row.floor)?,
-                    epoch: self.saw_epoch(&row.epoch),
-                })
+                Ok(Head { head: number(row.head)?, floor: number(row.floor)?, epoch: self.saw_epoch(&row.epoch) })
             })
             .collect()
     }
@@ -221,12 +183,7 @@ mod tests {
         let data = format!("{{\"id\":\n\"{id}\"}}");
         let bytes = payload("task.deleted", Some(&data), Some(actor), Some(op), at);
         assert!(!bytes.contains(&b'\n'));
-        let record = EventRecord {
-            event: Event::TaskDeleted(Deleted { id }),
-            actor: Some(actor),
-            op: Some(op),
-            at,
-        };
+        let record = EventRecord { event: Event::TaskDeleted(Deleted { id }), actor: Some(actor), op: Some(op), at };
         assert_eq!(serde_json::from_slice::<EventRecord>(&bytes).unwrap(), record);
         assert_eq!(serde_json::to_vec(&record).unwrap(), bytes);
     }

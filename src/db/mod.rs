@@ -83,10 +83,7 @@ impl Db {
             .connect_with(options)
             .await
             .context("cannot connect to PostgreSQL")?;
-        let db = Db {
-            pool,
-            epoch: Arc::new(RwLock::new(Arc::from(""))),
-        };
+        let db = Db { pool, epoch: Arc::new(RwLock::new(Arc::from(""))) };
         db.check_durable().await?;
         Ok(db)
     }
@@ -122,12 +119,9 @@ impl Db {
 
     /// Makes the partitions of the log from yesterday to [`PARTITION_DAYS_AHEAD`] and says how many were missing.
     pub async fn ensure_event_partitions(&self) -> Result<i32> {
-        let created = sqlx::query_scalar!(
-            r#"select ensure_event_partitions($1) as "created!""#,
-            PARTITION_DAYS_AHEAD
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        let created = sqlx::query_scalar!(r#"select ensure_event_partitions($1) as "created!""#, PARTITION_DAYS_AHEAD)
+            .fetch_one(&self.pool)
+            .await?;
         Ok(created)
     }
 
@@ -149,9 +143,7 @@ impl Db {
 
     /// Asks for the epoch.
     pub async fn refresh_epoch(&self) -> Result<Arc<str>> {
-        let epoch = sqlx::query_scalar!("select epoch from log_epoch")
-            .fetch_one(&self.pool)
-            .await?;
+        let epoch = sqlx::query_scalar!("select epoch from log_epoch").fetch_one(&self.pool).await?;
         Ok(self.saw_epoch(&epoch))
     }
 
@@ -177,9 +169,7 @@ impl Db {
     {
         let pool = self.pool.clone();
         let task = tokio::spawn(async move {
-            let mut tx = pool
-                .begin_with("begin isolation level repeatable read read only")
-                .await?;
+            let mut tx = pool.begin_with("begin isolation level repeatable read read only").await?;
             let result = read(&mut tx).await;
             // Nothing was written: how it ends does not matter, only that it ends.
             tx.rollback().await?;

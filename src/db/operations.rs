@@ -50,10 +50,6 @@ pub(super) async fn claim(conn: &mut PgConnection, user: Uuid, op: Uuid, fingerp
     if stored.fingerprint != fingerprint {
         return Err(Error::op_reused());
     }
-    let answer = stored
-        .answer
-        .ok_or_else(|| Error::internal(anyhow::anyhow!("operation {op} without an answer")))?;
-    RawValue::from_string(answer)
-        .map(Claim::Replay)
-        .map_err(Error::internal)
+    let answer = stored.answer.ok_or_else(|| Error::internal(anyhow::anyhow!("operation {op} without an answer")))?;
+    RawValue::from_string(answer).map(Claim::Replay).map_err(Error::internal)
 }

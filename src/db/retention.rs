@@ -25,12 +25,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self {
-            log_days: 7,
-            operation_hours: 48,
-            ended_sign_in_days: 30,
-            drag_hours: 48,
-        }
+        Self { log_days: 7, operation_hours: 48, ended_sign_in_days: 30, drag_hours: 48 }
     }
 }
 
@@ -123,11 +118,8 @@ async fn raise_floors(db: &Db, partition: &str) -> Result<u64> {
     let mut after = String::new();
     loop {
         let mut tx = patient(db).await?;
-        let tops: Vec<(String, i64)> = sqlx::query_as(AssertSqlSafe(tops.clone()))
-            .bind(&after)
-            .bind(CHANNELS)
-            .fetch_all(&mut *tx)
-            .await?;
+        let tops: Vec<(String, i64)> =
+            sqlx::query_as(AssertSqlSafe(tops.clone())).bind(&after).bind(CHANNELS).fetch_all(&mut *tx).await?;
         tx.rollback().await?;
         let Some((last, _)) = tops.last() else {
             return Ok(trimmed);
@@ -169,9 +161,7 @@ async fn drop_partition(db: &Db, partition: &str) -> Result<bool> {
 /// A transaction that may read a whole day of events; the usual limit of a statement is for people who wait.
 async fn patient(db: &Db) -> Result<Transaction<'static, Postgres>> {
     let mut tx = db.pool().begin().await?;
-    sqlx::query!("set local statement_timeout = '5min'")
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query!("set local statement_timeout = '5min'").execute(&mut *tx).await?;
     Ok(tx)
 }
 
@@ -179,18 +169,11 @@ async fn try_drop(conn: &mut PgConnection, partition: &str) -> Result<bool> {
     let readable = format!(
         r#"select exists(select from {partition} e join channel_heads h using (channel) where e."offset" >= h.floor)"#
     );
-    if sqlx::query_scalar::<_, bool>(AssertSqlSafe(readable))
-        .fetch_one(&mut *conn)
-        .await?
-    {
+    if sqlx::query_scalar::<_, bool>(AssertSqlSafe(readable)).fetch_one(&mut *conn).await? {
         return Ok(false);
     }
-    sqlx::query!("set local lock_timeout = '300ms'")
-        .execute(&mut *conn)
-        .await?;
-    sqlx::query(AssertSqlSafe(format!("drop table if exists {partition}")))
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query!("set local lock_timeout = '300ms'").execute(&mut *conn).await?;
+    sqlx::query(AssertSqlSafe(format!("drop table if exists {partition}"))).execute(&mut *conn).await?;
     Ok(true)
 }
 

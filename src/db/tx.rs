@@ -89,9 +89,7 @@ impl Tx {
             if channels.iter().all(|channel| self.heads.contains_key(channel)) {
                 return Ok(());
             }
-            return Err(Error::internal(anyhow::anyhow!(
-                "a second lock in one transaction: {wanted:?}"
-            )));
+            return Err(Error::internal(anyhow::anyhow!("a second lock in one transaction: {wanted:?}")));
         }
         if self.lock_existing(&wanted).await? < wanted.len() {
             sqlx::query!(
@@ -143,19 +141,11 @@ impl Tx {
     }
 
     fn append(&mut self, channel: Channel, event: &Event) -> Result<(), String> {
-        let head = self
-            .heads
-            .get_mut(&channel)
-            .ok_or_else(|| format!("{channel} is not locked"))?;
+        let head = self.heads.get_mut(&channel).ok_or_else(|| format!("{channel} is not locked"))?;
         let tagged = serde_json::to_string(event).map_err(|error| error.to_string())?;
         let Tagged { data } = serde_json::from_str(&tagged).map_err(|error| error.to_string())?;
         *head += 1;
-        self.events.push(Pending {
-            channel,
-            offset: *head,
-            name: event.name(),
-            data,
-        });
+        self.events.push(Pending { channel, offset: *head, name: event.name(), data });
         Ok(())
     }
 
@@ -168,11 +158,7 @@ impl Tx {
             .iter()
             .filter(|(channel, _)| !any || emitted(channel))
             .filter(|(channel, _)| !matches!(channel, Channel::User(id) if *id != self.actor))
-            .map(|(channel, head)| Position {
-                channel: *channel,
-                offset: *head,
-                epoch: self.epoch.clone(),
-            })
+            .map(|(channel, head)| Position { channel: *channel, offset: *head, epoch: self.epoch.clone() })
             .collect()
     }
 
@@ -218,19 +204,12 @@ impl Tx {
             .await?;
             // The value proves that the transaction is alive: COMMIT of a failed one would look like success.
             if appended != self.events.len() as i64 {
-                return Err(Error::internal(anyhow::anyhow!(
-                    "{appended} of {} events appended",
-                    self.events.len()
-                )));
+                return Err(Error::internal(anyhow::anyhow!("{appended} of {} events appended", self.events.len())));
             }
         }
         let positions = self.positions();
         let (at, actor, op) = (self.at, self.actor, self.op);
-        let events = self
-            .events
-            .drain(..)
-            .map(|event| event.into_log_event(actor, op, at))
-            .collect();
+        let events = self.events.drain(..).map(|event| event.into_log_event(actor, op, at)).collect();
         Ok(Outcome { positions, events })
     }
 

@@ -61,13 +61,7 @@ enum Attempt<T> {
 impl Writer {
     /// A door to `db`. At most `in_flight_max` transactions run or wait at once; more are refused with 503 `busy`.
     pub fn new(db: Db, in_flight_max: usize, perform: Perform, on_commit: OnCommit) -> Self {
-        Self {
-            db,
-            perform,
-            on_commit,
-            tasks: TaskTracker::new(),
-            in_flight: Arc::new(Semaphore::new(in_flight_max)),
-        }
+        Self { db, perform, on_commit, tasks: TaskTracker::new(), in_flight: Arc::new(Semaphore::new(in_flight_max)) }
     }
 
     /// Runs a command to its end, also when the caller goes away meanwhile.
@@ -80,8 +74,7 @@ impl Writer {
         let this = self.clone();
         let task = self.tasks.spawn(async move {
             let _permit = permit;
-            this.execute_here(actor, op.unwrap_or_else(Uuid::new_v4), &command)
-                .await
+            this.execute_here(actor, op.unwrap_or_else(Uuid::new_v4), &command).await
         });
         task.await.map_err(Error::internal)?
     }
@@ -228,13 +221,7 @@ impl Writer {
         let worked = async {
             let data = work(&mut tx).await?;
             let outcome = tx.finish(None).await?;
-            Ok((
-                Done {
-                    data,
-                    positions: outcome.positions,
-                },
-                outcome.events,
-            ))
+            Ok((Done { data, positions: outcome.positions }, outcome.events))
         }
         .await;
         match worked {
@@ -262,10 +249,7 @@ struct Patience {
 
 impl Patience {
     fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            conflicts: 0,
-        }
+        Self { started: Instant::now(), conflicts: 0 }
     }
 
     /// Waits until the next attempt; an error when there is to be none. `anyway`: also for errors that are not worth
@@ -311,10 +295,7 @@ fn commit_failed<T>(done: T, events: Vec<LogEvent>, error: sqlx::Error) -> Attem
 }
 
 fn commit_unknown() -> Error {
-    Error::unavailable(
-        "commit_unknown",
-        "whether this was done is unknown; retry with the same operation id",
-    )
+    Error::unavailable("commit_unknown", "whether this was done is unknown; retry with the same operation id")
 }
 
 /// Ends the transaction now rather than when the connection is used next: its locks would be held until then.

@@ -39,22 +39,14 @@ pub(super) fn postgres(given: Option<&Path>, cluster: Option<(u32, &Path)>) -> R
     let found = match given {
         Some(given) => {
             let Some(major) = postgres_major(given) else {
-                bail!(
-                    "STUDYHALL_PG_BIN is {}, and there are no working `postgres` and `initdb` in it",
-                    given.display()
-                )
+                bail!("STUDYHALL_PG_BIN is {}, and there are no working `postgres` and `initdb` in it", given.display())
             };
             BTreeMap::from([(major, given.to_owned())])
         }
         None => installed(),
     };
-    let list = || {
-        found
-            .iter()
-            .map(|(major, bin)| format!("{major} ({})", bin.display()))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let list =
+        || found.iter().map(|(major, bin)| format!("{major} ({})", bin.display())).collect::<Vec<_>>().join(", ");
     if let Some((major, dir)) = cluster {
         if let Some(bin) = found.get(&major) {
             return Ok(bin.clone());
@@ -139,9 +131,7 @@ fn matching(place: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(parent) else {
         return Vec::new();
     };
-    let names = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok());
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let mut found: Vec<_> = names
         .filter(|name| name.starts_with(prefix))
         .map(|name| PathBuf::from(format!("{parent}/{name}{after}")))
@@ -163,10 +153,7 @@ fn say(program: &Path, option: &str) -> Option<String> {
 
 fn output(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn leading_number(text: &str) -> Option<u32> {

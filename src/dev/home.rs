@@ -52,12 +52,7 @@ impl Home {
             refuse_foreign(&dir)?;
         }
         let run = socket_directory(&dir, account.as_ref())?;
-        Ok(Home {
-            dir,
-            run,
-            account,
-            _locks: locks,
-        })
+        Ok(Home { dir, run, account, _locks: locks })
     }
 
     /// A directory of the servers' user below this one, closed to others.
@@ -71,26 +66,16 @@ impl Home {
 impl Account {
     /// The owner of an existing cluster keeps it, whatever users were added since.
     fn of_cluster(dir: &Path) -> Option<Account> {
-        let owner = fs::symlink_metadata(dir.join("postgres"))
-            .ok()
-            .filter(|meta| meta.uid() != 0)?;
+        let owner = fs::symlink_metadata(dir.join("postgres")).ok().filter(|meta| meta.uid() != 0)?;
         let name = User::from_uid(Uid::from_raw(owner.uid())).ok().flatten();
         let name = name.map_or_else(|| owner.uid().to_string(), |user| user.name);
-        Some(Account {
-            name,
-            uid: owner.uid(),
-            gid: owner.gid(),
-        })
+        Some(Account { name, uid: owner.uid(), gid: owner.gid() })
     }
 
     fn usual() -> Result<Account> {
         for name in ["postgres", "nobody"] {
             if let Some(user) = User::from_name(name).with_context(|| format!("cannot look up the user {name}"))? {
-                return Ok(Account {
-                    name: user.name,
-                    uid: user.uid.as_raw(),
-                    gid: user.gid.as_raw(),
-                });
+                return Ok(Account { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() });
             }
         }
         bail!(
@@ -116,12 +101,7 @@ impl Account {
 }
 
 fn create(data: &Path) -> Result<PathBuf> {
-    let what = || {
-        format!(
-            "cannot create the data directory {}; set STUDYHALL_DATA to another place",
-            data.display()
-        )
-    };
+    let what = || format!("cannot create the data directory {}; set STUDYHALL_DATA to another place", data.display());
     if !data.exists() {
         fs::create_dir_all(data).with_context(what)?;
         // Open whatever the umask says: the servers' user has to pass. What is private is closed by itself below.
@@ -133,20 +113,9 @@ fn create(data: &Path) -> Result<PathBuf> {
 /// Released by the kernel however this process ends, so that it can never be stale.
 fn lock(data: &Path) -> Result<File> {
     let path = data.join("lock");
-    let what = || {
-        format!(
-            "cannot write {}; make it yours, or set STUDYHALL_DATA to another directory",
-            path.display()
-        )
-    };
+    let what = || format!("cannot write {}; make it yours, or set STUDYHALL_DATA to another directory", path.display());
     let mut options = OpenOptions::new();
-    let mut file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .with_context(what)?;
+    let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).with_context(what)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -255,11 +224,7 @@ fn fits(run: &Path) -> bool {
 }
 
 fn make_private(path: &Path, account: Option<&Account>) -> Result<()> {
-    let own = Account {
-        name: String::new(),
-        uid: Uid::effective().as_raw(),
-        gid: Gid::effective().as_raw(),
-    };
+    let own = Account { name: String::new(), uid: Uid::effective().as_raw(), gid: Gid::effective().as_raw() };
     let what = || format!("cannot make {} a private directory", path.display());
     make_directory(path, 0o700, account.unwrap_or(&own)).with_context(what)?;
     if let Some(account) = account {
@@ -286,9 +251,7 @@ fn make_directory(path: &Path, mode: u32, account: &Account) -> Result<()> {
 /// FNV-1a: names derived from it must stay the same for all versions of the compiler, as the standard hasher's need not.
 fn hash(path: &Path) -> u64 {
     let bytes = path.as_os_str().as_encoded_bytes();
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 #[cfg(test)]

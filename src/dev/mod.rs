@@ -48,14 +48,7 @@ impl Private {
     ) -> anyhow::Result<Private> {
         let home = Home::open(data)?;
         let directory = home.dir.clone();
-        let mut private = Private {
-            database_url: None,
-            redis_url: None,
-            directory,
-            postgres: None,
-            redis: None,
-            home,
-        };
+        let mut private = Private { database_url: None, redis_url: None, directory, postgres: None, redis: None, home };
         if let Err(error) = private.launch(want_postgres, want_redis, pg_bin).await {
             if let Err(stop) = private.stop().await {
                 tracing::warn!("{stop:#}");

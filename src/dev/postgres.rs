@@ -89,9 +89,7 @@ fn complete_cluster(cluster: &Path) -> Result<Option<u32>> {
     match fs::read_to_string(cluster.join("PG_VERSION")) {
         Ok(version) => {
             let major = version.trim().parse();
-            Ok(Some(major.with_context(|| {
-                format!("{}/PG_VERSION holds no version", cluster.display())
-            })?))
+            Ok(Some(major.with_context(|| format!("{}/PG_VERSION holds no version", cluster.display()))?))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => match fs::remove_dir(cluster) {
             Err(error) if error.kind() != ErrorKind::NotFound => bail!(
@@ -119,11 +117,7 @@ async fn make_cluster(home: &Home, bin: &Path, cluster: &Path) -> Result<()> {
     }
     if !done {
         remove_unfinished(&home.dir);
-        bail!(
-            "PostgreSQL could not make a cluster in {}:\n{}",
-            home.dir.display(),
-            said.trim_end()
-        );
+        bail!("PostgreSQL could not make a cluster in {}:\n{}", home.dir.display(), said.trim_end());
     }
     fs::rename(&unfinished, cluster).with_context(|| format!("cannot name the cluster {}", cluster.display()))?;
     File::open(&home.dir)?.sync_all()?;
@@ -144,11 +138,7 @@ fn remove_unfinished(dir: &Path) {
 /// Whoever gets into the socket directory, which is the servers' user alone, needs no password.
 async fn initdb(home: &Home, bin: &Path, dir: &Path, locale: &str) -> Result<(bool, String)> {
     let mut command = process::command(&bin.join("initdb"), home);
-    command
-        .arg("-D")
-        .arg(dir)
-        .args(["-U", NAME, "-A", "trust", "-E", "UTF8"])
-        .arg(format!("--locale={locale}"));
+    command.arg("-D").arg(dir).args(["-U", NAME, "-A", "trust", "-E", "UTF8"]).arg(format!("--locale={locale}"));
     process::finish(command).await
 }
 
@@ -157,10 +147,7 @@ async fn create_database(home: &Home, bin: &Path, dir: &Path) -> Result<(bool, S
     let script = dir.join("create.sql");
     fs::write(&script, format!("create database {NAME};\n"))?;
     let mut command = process::command(&bin.join("postgres"), home);
-    command
-        .args(["--single", "-D"])
-        .arg(dir)
-        .args(["-c", "exit_on_error=on", "postgres"]);
+    command.args(["--single", "-D"]).arg(dir).args(["-c", "exit_on_error=on", "postgres"]);
     command.stdin(Stdio::from(File::open(&script)?));
     let outcome = process::finish(command).await;
     fs::remove_file(&script)?;
@@ -178,20 +165,14 @@ async fn end_leftover(cluster: &Path) -> Result<()> {
     };
     let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
     // A negative number is a stand-alone session's.
-    let pid = first
-        .trim()
-        .parse::<i32>()
-        .map(|pid| Pid::from_raw(pid.saturating_abs()));
+    let pid = first.trim().parse::<i32>().map(|pid| Pid::from_raw(pid.saturating_abs()));
     if let Ok(pid) = pid
         && process::runs(pid)
         && process::started_with(pid, cluster)
     {
         tracing::info!("ending the private PostgreSQL that an earlier studyhall left running (process {pid})");
         if !process::end(pid, STOP).await {
-            bail!(
-                "process {pid}, a PostgreSQL on {}, does not end; end it, then start again",
-                cluster.display()
-            );
+            bail!("process {pid}, a PostgreSQL on {}, does not end; end it, then start again", cluster.display());
         }
     }
     if path.exists() {
@@ -245,11 +226,7 @@ async fn ready(server: &mut Server, cluster: &Path) -> Result<Start> {
             return Ok(Start::Ready);
         }
         if Instant::now() > deadline {
-            bail!(
-                "the private PostgreSQL is not ready after {} s.\n{}",
-                READY_WITHIN.as_secs(),
-                server.last_words()
-            );
+            bail!("the private PostgreSQL is not ready after {} s.\n{}", READY_WITHIN.as_secs(), server.last_words());
         }
         sleep(GLANCE).await;
     }
@@ -264,10 +241,7 @@ fn says_ready(cluster: &Path, pid: Pid) -> bool {
 
 /// Everything is said, as clients fill gaps from variables such as `PGPORT`, which may be meant for other servers.
 fn url(run: &Path) -> String {
-    format!(
-        "postgres:///{NAME}?host={}&port={PORT}&user={NAME}&sslmode=disable",
-        percent_encoded(run)
-    )
+    format!("postgres:///{NAME}?host={}&port={PORT}&user={NAME}&sslmode=disable", percent_encoded(run))
 }
 
 /// A path as one component of a URL.

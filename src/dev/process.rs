@@ -75,24 +75,14 @@ impl Server {
         let output = open_log(&log, home)?;
         command.stdout(output.try_clone()?).stderr(output);
         let program = command.as_std().get_program().to_owned();
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+        let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         let gentle = steps.first().map_or(Signal::SIGTERM, |step| step.0);
-        Ok(Server {
-            name,
-            child,
-            log,
-            gentle,
-        })
+        Ok(Server { name, child, log, gentle })
     }
 
     /// The process, while it has not been seen to end.
     pub fn pid(&self) -> Option<Pid> {
-        self.child
-            .id()
-            .and_then(|pid| i32::try_from(pid).ok())
-            .map(Pid::from_raw)
+        self.child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw)
     }
 
     /// How it ended, if it did.
@@ -126,11 +116,7 @@ impl Server {
             if timeout(*patience, self.child.wait()).await.is_ok() {
                 return Ok(());
             }
-            tracing::warn!(
-                "the private {} does not end on {signal} within {} s",
-                self.name,
-                patience.as_secs()
-            );
+            tracing::warn!("the private {} does not end on {signal} within {} s", self.name, patience.as_secs());
         }
         bail!("the private {} does not end; see {}", self.name, self.log.display())
     }
@@ -176,26 +162,17 @@ pub(super) fn runs(pid: Pid) -> bool {
     }
     // The state follows the name, which is in parentheses and may itself hold some.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat
-        .rsplit(')')
-        .next()
-        .is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']))
+    !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']))
 }
 
 /// Whether `argument` is among what a process was started with. Without `/proc`, `ps` tells.
 pub(super) fn started_with(pid: Pid, argument: &Path) -> bool {
     if Path::new("/proc/self/cmdline").exists() {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        return line
-            .split(|byte| *byte == 0)
-            .any(|word| OsString::from_vec(word.to_vec()) == argument);
+        return line.split(|byte| *byte == 0).any(|word| OsString::from_vec(word.to_vec()) == argument);
     }
-    let ps = std::process::Command::new("ps")
-        .args(["-ww", "-o", "command=", "-p", &pid.to_string()])
-        .output();
-    let line = ps
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default();
+    let ps = std::process::Command::new("ps").args(["-ww", "-o", "command=", "-p", &pid.to_string()]).output();
+    let line = ps.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     let argument = argument.to_string_lossy();
     line.trim_end().ends_with(&format!(" {argument}")) || line.contains(&format!(" {argument} "))
 }
@@ -203,11 +180,8 @@ pub(super) fn started_with(pid: Pid, argument: &Path) -> bool {
 /// Asks everything that works in `dir` to end. Only for remnants: a killed server's sessions notice its end no sooner
 /// than they look for their next command.
 pub(super) fn end_all_in(dir: &Path) {
-    let names = fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok());
+    let names =
+        fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
     for pid in names.filter_map(|name| name.parse().ok()) {
         if fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == dir) {
             send(Pid::from_raw(pid), Signal::SIGTERM);

@@ -16,10 +16,7 @@ use super::home::Home;
 use super::process::{self, GLANCE, Server, Steps};
 
 /// There is nothing to save, so patience is short.
-pub(super) const STOP: Steps = &[
-    (Signal::SIGTERM, Duration::from_secs(5)),
-    (Signal::SIGKILL, Duration::from_secs(5)),
-];
+pub(super) const STOP: Steps = &[(Signal::SIGTERM, Duration::from_secs(5)), (Signal::SIGKILL, Duration::from_secs(5))];
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -31,20 +28,8 @@ pub(super) async fn start(home: &Home) -> Result<(Server, String)> {
     let program = find::redis()?;
     let dir = home.private_directory("redis")?;
     let mut command = process::command(&program, home);
-    command
-        .current_dir(&dir)
-        .args(["--port", "0", "--unixsocketperm", "700", "--unixsocket"])
-        .arg(&socket);
-    command.args([
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-        "--daemonize",
-        "no",
-        "--pidfile",
-        "redis.pid",
-    ]);
+    command.current_dir(&dir).args(["--port", "0", "--unixsocketperm", "700", "--unixsocket"]).arg(&socket);
+    command.args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--pidfile", "redis.pid"]);
     let mut server = Server::spawn("Redis", command, home, "redis.log", STOP)?;
     ready(&mut server, &socket).await?;
     Ok((server, format!("redis+unix://{}", socket.display())))
@@ -58,10 +43,7 @@ async fn end_leftover(socket: &Path) -> Result<()> {
         if let Some(pid) = pid {
             tracing::info!("ending the private Redis that an earlier studyhall left running (process {pid})");
             if !process::end(pid, STOP).await {
-                bail!(
-                    "process {pid}, a Redis on {}, does not end; end it, then start again",
-                    socket.display()
-                );
+                bail!("process {pid}, a Redis on {}, does not end; end it, then start again", socket.display());
             }
         }
     }
@@ -75,18 +57,11 @@ async fn ready(server: &mut Server, socket: &Path) -> Result<()> {
         if let Some(status) = server.ended()? {
             bail!("it does not start ({status}). {}", server.last_words());
         }
-        if timeout(READY_WITHIN, answers(socket))
-            .await
-            .is_ok_and(|answer| answer.is_ok())
-        {
+        if timeout(READY_WITHIN, answers(socket)).await.is_ok_and(|answer| answer.is_ok()) {
             return Ok(());
         }
         if Instant::now() > deadline {
-            bail!(
-                "it is not ready after {} s. {}",
-                READY_WITHIN.as_secs(),
-                server.last_words()
-            );
+            bail!("it is not ready after {} s. {}", READY_WITHIN.as_secs(), server.last_words());
         }
         sleep(GLANCE).await;
     }

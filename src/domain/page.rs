@@ -22,10 +22,6 @@ impl<T> Rows<T> {
     pub fn into_page<K: Serialize>(self, limit: u32, key: impl Fn(&T) -> K) -> Result<Page<T>> {
         let mut items = self.items.0;
         let next_cursor = cursor::cut(&mut items, limit, key)?;
-        Ok(Page {
-            items,
-            next_cursor,
-            positions: self.positions.0,
-        })
+        Ok(Page { items, next_cursor, positions: self.positions.0 })
     }
 }

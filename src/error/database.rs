@@ -15,22 +15,13 @@ pub struct Violation {
 
 impl Violation {
     const fn new(status: StatusCode, code: &'static str, field: Option<&'static str>, detail: &'static str) -> Self {
-        Self {
-            status,
-            code,
-            field,
-            detail,
-        }
+        Self { status, code, field, detail }
     }
 }
 
 /// Whoever acts was erased a moment ago.
-const GONE: Violation = Violation::new(
-    StatusCode::UNAUTHORIZED,
-    "unauthorized",
-    None,
-    "this account does not exist any more",
-);
+const GONE: Violation =
+    Violation::new(StatusCode::UNAUTHORIZED, "unauthorized", None, "this account does not exist any more");
 
 /// Constraints that a request can violate, by name.
 ///
@@ -38,21 +29,11 @@ const GONE: Violation = Violation::new(
 pub const CONSTRAINTS: &[(&str, Violation)] = &[
     (
         "users_username_key",
-        Violation::new(
-            StatusCode::CONFLICT,
-            "username_taken",
-            Some("username"),
-            "this name is taken",
-        ),
+        Violation::new(StatusCode::CONFLICT, "username_taken", Some("username"), "this name is taken"),
     ),
     (
         "users_email_key",
-        Violation::new(
-            StatusCode::CONFLICT,
-            "email_taken",
-            Some("email"),
-            "this address belongs to another account",
-        ),
+        Violation::new(StatusCode::CONFLICT, "email_taken", Some("email"), "this address belongs to another account"),
     ),
     ("operations_user_id_fkey", GONE),
     ("sign_ins_user_id_fkey", GONE),
@@ -60,12 +41,7 @@ pub const CONSTRAINTS: &[(&str, Violation)] = &[
     ("immersive_workspaces_user_id_fkey", GONE),
     (
         "tasks_list_owner_fkey",
-        Violation::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            Some("list_id"),
-            "there is no such list",
-        ),
+        Violation::new(StatusCode::NOT_FOUND, "not_found", Some("list_id"), "there is no such list"),
     ),
     (
         "immersive_widgets_workspace_id_fkey",
@@ -77,44 +53,18 @@ pub const CONSTRAINTS: &[(&str, Violation)] = &[
     ),
     (
         "workspace_members_user_id_fkey",
-        Violation::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            Some("user_id"),
-            "there is no such person",
-        ),
+        Violation::new(StatusCode::NOT_FOUND, "not_found", Some("user_id"), "there is no such person"),
     ),
     (
         "workspace_members_pkey",
-        Violation::new(
-            StatusCode::CONFLICT,
-            "already_member",
-            Some("user_id"),
-            "they are in the room already",
-        ),
+        Violation::new(StatusCode::CONFLICT, "already_member", Some("user_id"), "they are in the room already"),
     ),
-    (
-        "widget_drags_pkey",
-        Violation::new(
-            StatusCode::CONFLICT,
-            "drag_closed",
-            Some("drag_id"),
-            "this drag is over",
-        ),
-    ),
+    ("widget_drags_pkey", Violation::new(StatusCode::CONFLICT, "drag_closed", Some("drag_id"), "this drag is over")),
     (
         "follows_no_self_check",
-        Violation::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid_field",
-            None,
-            "nobody follows themselves",
-        ),
+        Violation::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", None, "nobody follows themselves"),
     ),
-    (
-        "follows_followee_id_fkey",
-        Violation::new(StatusCode::NOT_FOUND, "not_found", None, "there is no such person"),
-    ),
+    ("follows_followee_id_fkey", Violation::new(StatusCode::NOT_FOUND, "not_found", None, "there is no such person")),
 ];
 
 impl From<sqlx::Error> for Error {
@@ -164,11 +114,9 @@ fn from_database(error: &dyn sqlx::error::DatabaseError) -> Option<Error> {
         // Shutdown, crash, start-up; idle_in_transaction_session_timeout.
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => database_gone().retryable(Retry::Lost),
         // Text that is too long or has characters that no column takes, a number out of range.
-        "22001" | "22021" | "22P05" | "22003" | "22008" => Error::status(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid_field",
-            "a value does not fit its column",
-        ),
+        "22001" | "22021" | "22P05" | "22003" | "22008" => {
+            Error::status(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", "a value does not fit its column")
+        }
         code if code.starts_with("08") => database_gone().retryable(Retry::Lost),
         _ => return None,
     })

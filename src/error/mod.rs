@@ -18,6 +18,9 @@ pub use database::CONSTRAINTS;
 /// What everything in the server returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Characters of a detail that quotes what was sent.
+const DETAIL_CHARS_MAX: usize = 300;
+
 /// Why something was not done. Small, because it is in every `Result`.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
@@ -48,15 +51,7 @@ pub enum Retry {
 
 impl Error {
     fn new(status: StatusCode, code: &'static str, detail: Option<String>) -> Self {
-        Self(Box::new(Inner {
-            status,
-            code,
-            detail,
-            field: None,
-            retry_after: None,
-            cause: None,
-            retry: Retry::No,
-        }))
+        Self(Box::new(Inner { status, code, detail, field: None, retry_after: None, cause: None, retry: Retry::No }))
     }
 
     /// 401 `unauthorized`: no credentials, or dead ones.
@@ -91,9 +86,14 @@ impl Error {
         this
     }
 
-    /// 400: the request does not have the shape that it should have.
+    /// 400: the request does not have the shape that it should have. The detail may quote it, so it is kept short.
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, Some(detail.into()))
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(DETAIL_CHARS_MAX) {
+            detail.truncate(end);
+            detail.push('…');
+        }
+        Self::new(StatusCode::BAD_REQUEST, code, Some(detail))
     }
 
     /// Any other refusal of a request.
@@ -203,11 +203,7 @@ impl Error {
             (_, "method_not_found") => 104,
             (status, _) => 1_000 + u32::from(status.as_u16()),
         };
-        WireError {
-            code,
-            message,
-            temporary: self.is_temporary(),
-        }
+        WireError { code, message, temporary: self.is_temporary() }
     }
 
     /// The answer over HTTP, without its headers.
@@ -250,11 +246,9 @@ impl From<FieldError> for Error {
 impl From<CommandError> for Error {
     fn from(error: CommandError) -> Self {
         match error {
-            CommandError::UnknownMethod => Self::status(
-                StatusCode::NOT_FOUND,
-                "method_not_found",
-                "there is no command of this name",
-            ),
+            CommandError::UnknownMethod => {
+                Self::status(StatusCode::NOT_FOUND, "method_not_found", "there is no command of this name")
+            }
             CommandError::Malformed(detail) => Self::bad_request("bad_request", detail),
             CommandError::Field(field) => Self::invalid(field),
         }
@@ -266,10 +260,7 @@ impl IntoResponse for Error {
         self.log();
         let mut response = (self.0.status, Json(self.problem())).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.0.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -288,15 +279,9 @@ mod tests {
     fn both_doors_say_the_same_word() {
         let error = Error::conflict("username_taken", "this name is taken").with_field("username");
         let problem = error.problem();
-        assert_eq!(
-            (problem.status, &*problem.code, &*problem.title),
-            (409, "username_taken", "Username taken")
-        );
+        assert_eq!((problem.status, &*problem.code, &*problem.title), (409, "username_taken", "Username taken"));
         assert_eq!(problem.field.as_deref(), Some("username"));
-        assert_eq!(
-            error.wire(),
-            WireError::new(1_409, "username_taken: this name is taken")
-        );
+        assert_eq!(error.wire(), WireError::new(1_409, "username_taken: this name is taken"));
     }
 
     #[test]
@@ -320,9 +305,6 @@ mod tests {
     fn commands_that_cannot_be_read() {
         assert_eq!(Error::from(CommandError::UnknownMethod).wire().code, 104);
         assert_eq!(Error::from(CommandError::Malformed("x".into())).wire().code, 1_400);
-        assert_eq!(
-            Error::from(FieldError::new("name", "must not be empty")).wire().code,
-            1_422
-        );
+        assert_eq!(Error::from(FieldError::new("name", "must not be empty")).wire().code, 1_422);
     }
 }

@@ -28,30 +28,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             return Err(not_an_object());
         }
         no_nul(&value)?;
-        serde_json::from_value(value)
-            .map(Body)
-            .map_err(|error| Error::bad_request("bad_request", error.to_string()))
+        serde_json::from_value(value).map(Body).map_err(|error| Error::bad_request("bad_request", error.to_string()))
     }
 }
 
 async fn read(request: Request) -> Result<Vec<u8>> {
-    let kind = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !is_json(kind) {
         let detail = "send content-type: application/json";
-        return Err(Error::status(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            detail,
-        ));
+        return Err(Error::status(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
     }
-    let declared = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.unwrap_or(0) > BODY_BYTES_MAX {
         return Err(too_large());
     }
@@ -93,10 +80,7 @@ mod tests {
     use axum::body::Body as Raw;
 
     async fn answer(kind: &str, body: impl Into<Raw>) -> (u16, &'static str, String) {
-        let request = Request::builder()
-            .header(header::CONTENT_TYPE, kind)
-            .body(body.into())
-            .unwrap();
+        let request = Request::builder().header(header::CONTENT_TYPE, kind).body(body.into()).unwrap();
         match Body::<std::collections::HashMap<String, u32>>::from_request(request, &()).await {
             Ok(_) => (200, "", String::new()),
             Err(error) => (error.http_status().as_u16(), error.code(), error.to_string()),

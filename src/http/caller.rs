@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, Method};
 use uuid::Uuid;
 
 use super::{AppState, OriginVerdict};
+use crate::auth::Cookies;
 use crate::error::{Error, Result};
 use crate::live::backend::Identity;
 
@@ -45,6 +46,14 @@ impl FromRequestParts<AppState> for Caller {
         };
         let identity = state.sessions.authenticate(token).await?;
         Ok(Self { identity })
+    }
+}
+
+/// The token that a request brings along, whatever it is worth.
+pub(super) fn token<'r>(headers: &'r HeaderMap, cookies: &Cookies) -> Option<&'r str> {
+    match headers.get(AUTHORIZATION) {
+        Some(value) => bearer(value.to_str().unwrap_or_default()),
+        None => cookies.read(headers),
     }
 }
 

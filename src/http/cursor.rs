@@ -34,9 +34,7 @@ impl Paging {
         let Some(text) = &self.limit else {
             return Ok(default.min(max));
         };
-        let wanted: i64 = text
-            .parse()
-            .map_err(|_| Error::bad_request("bad_limit", "limit must be a whole number"))?;
+        let wanted: i64 = text.parse().map_err(|_| Error::bad_request("bad_limit", "limit must be a whole number"))?;
         // In range after the clamp.
         Ok(wanted.clamp(1, i64::from(max)) as u32)
     }
@@ -87,18 +85,9 @@ mod tests {
 
     #[test]
     fn limits_are_clamped() {
-        let limit = |text: &str| {
-            Paging {
-                cursor: None,
-                limit: Some(text.into()),
-            }
-            .limit()
-        };
+        let limit = |text: &str| Paging { cursor: None, limit: Some(text.into()) }.limit();
         assert_eq!(Paging::default().limit().unwrap(), 50);
-        assert_eq!(
-            (limit("0").unwrap(), limit("-5").unwrap(), limit("1000").unwrap()),
-            (1, 1, 100)
-        );
+        assert_eq!((limit("0").unwrap(), limit("-5").unwrap(), limit("1000").unwrap()), (1, 1, 100));
         assert_eq!(limit("ten").unwrap_err().code(), "bad_limit");
         assert_eq!(limit("1e3").unwrap_err().code(), "bad_limit");
     }

@@ -87,10 +87,7 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>> {
     }
     let key = key.to_str().map_err(|_| bad_op())?.trim();
     // The draft of the header has the key in quotes.
-    let key = key
-        .strip_prefix('"')
-        .and_then(|key| key.strip_suffix('"'))
-        .unwrap_or(key);
+    let key = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
     parse_op(key).map(Some)
 }
 
@@ -124,18 +121,9 @@ mod tests {
     #[test]
     fn the_address_names_the_thing() {
         let (id, other) = (Uuid::new_v4(), Uuid::new_v4());
-        assert_eq!(
-            with_id(json!({"name": "a"}), "id", id).unwrap(),
-            json!({"name": "a", "id": id})
-        );
+        assert_eq!(with_id(json!({"name": "a"}), "id", id).unwrap(), json!({"name": "a", "id": id}));
         assert_eq!(with_id(json!({"id": id}), "id", id).unwrap(), json!({"id": id}));
-        assert_eq!(
-            with_id(json!({"id": other}), "id", id).unwrap_err().http_status(),
-            StatusCode::BAD_REQUEST
-        );
-        assert_eq!(
-            with_id(json!([]), "id", id).unwrap_err().http_status(),
-            StatusCode::BAD_REQUEST
-        );
+        assert_eq!(with_id(json!({"id": other}), "id", id).unwrap_err().http_status(), StatusCode::BAD_REQUEST);
+        assert_eq!(with_id(json!([]), "id", id).unwrap_err().http_status(), StatusCode::BAD_REQUEST);
     }
 }

@@ -3,12 +3,14 @@
 //! - [`Caller`] says who asks, [`Body`], [`Path`] and [`Query`] read what they send.
 //! - [`door`](mod@door) runs the commands of the protocol, for REST and for `rpc`.
 //! - [`Paging`] and [`Cursor`](cursor) cut lists into pages.
+//! - [`RateLimits`] hold off whoever asks too often.
 //! - [`shield`] puts the headers, the limits and the last resorts around all routes.
 
 mod body;
 mod caller;
 pub mod cursor;
 pub mod door;
+mod limits;
 mod origins;
 mod params;
 mod shield;
@@ -17,6 +19,7 @@ mod state;
 pub use body::{BODY_BYTES_MAX, Body};
 pub use caller::Caller;
 pub use cursor::Paging;
+pub use limits::{RateLimits, hold_off};
 pub use origins::{AllowedOrigins, OriginVerdict};
 pub use params::{Path, Query};
 pub use shield::shield;

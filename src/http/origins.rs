@@ -26,11 +26,7 @@ impl AllowedOrigins {
     /// `listed`: exact origins such as `https://app.example.org`. An error names one that is none.
     pub fn new(listed: &[String]) -> anyhow::Result<Self> {
         let mut origins = Vec::with_capacity(listed.len());
-        for origin in listed
-            .iter()
-            .map(|origin| origin.trim())
-            .filter(|origin| !origin.is_empty())
-        {
+        for origin in listed.iter().map(|origin| origin.trim()).filter(|origin| !origin.is_empty()) {
             let origin = origin.trim_end_matches('/').to_ascii_lowercase();
             let plain = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', '*', ' ']);
             match split(&origin) {
@@ -47,18 +43,12 @@ impl AllowedOrigins {
             return OriginVerdict::Absent;
         };
         let allowed = self.is_listed(origin) || is_same_host(origin, headers.get(header::HOST));
-        if allowed {
-            OriginVerdict::Allowed
-        } else {
-            OriginVerdict::Foreign
-        }
+        if allowed { OriginVerdict::Allowed } else { OriginVerdict::Foreign }
     }
 
     /// Whether the origin is on the list.
     pub fn is_listed(&self, origin: &HeaderValue) -> bool {
-        origin
-            .to_str()
-            .is_ok_and(|origin| self.listed.iter().any(|listed| listed.eq_ignore_ascii_case(origin)))
+        origin.to_str().is_ok_and(|origin| self.listed.iter().any(|listed| listed.eq_ignore_ascii_case(origin)))
     }
 }
 
@@ -70,17 +60,8 @@ fn is_same_host(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
     let Some((scheme, authority)) = split(origin) else {
         return false;
     };
-    let default_port = if scheme.eq_ignore_ascii_case("https") {
-        ":443"
-    } else {
-        ":80"
-    };
-    let plain = |authority: &str| {
-        authority
-            .strip_suffix(default_port)
-            .unwrap_or(authority)
-            .to_ascii_lowercase()
-    };
+    let default_port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    let plain = |authority: &str| authority.strip_suffix(default_port).unwrap_or(authority).to_ascii_lowercase();
     !authority.is_empty() && plain(authority) == plain(host)
 }
 
@@ -125,24 +106,13 @@ mod tests {
             "http://app.example.org",
             "file://localhost:8080",
         ] {
-            assert_eq!(
-                verdict(Some(origin), "localhost:8080"),
-                OriginVerdict::Foreign,
-                "{origin}"
-            );
+            assert_eq!(verdict(Some(origin), "localhost:8080"), OriginVerdict::Foreign, "{origin}");
         }
     }
 
     #[test]
     fn a_list_of_origins_only() {
-        for bad in [
-            "*",
-            "app.example.org",
-            "https://",
-            "https://*.example.org",
-            "https://a.example/path",
-            "null",
-        ] {
+        for bad in ["*", "app.example.org", "https://", "https://*.example.org", "https://a.example/path", "null"] {
             assert!(AllowedOrigins::new(&[bad.into()]).is_err(), "{bad}");
         }
     }

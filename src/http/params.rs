@@ -16,8 +16,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let read: Result<AxumPath<T>, PathRejection> = AxumPath::from_request_parts(parts, state).await;
-        read.map(|AxumPath(value)| Path(value))
-            .map_err(|error| Error::bad_request("bad_request", error.body_text()))
+        read.map(|AxumPath(value)| Path(value)).map_err(|error| Error::bad_request("bad_request", error.body_text()))
     }
 }
 
@@ -30,7 +29,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let read: Result<AxumQuery<T>, QueryRejection> = AxumQuery::from_request_parts(parts, state).await;
-        read.map(|AxumQuery(value)| Query(value))
-            .map_err(|error| Error::bad_request("bad_request", error.body_text()))
+        read.map(|AxumQuery(value)| Query(value)).map_err(|error| Error::bad_request("bad_request", error.body_text()))
     }
 }

@@ -27,10 +27,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CACHE_CONTROL, "no-store"),
     (header::REFERRER_POLICY, "no-referrer"),
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; frame-ancestors 'none'",
-    ),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
 ];
 
 /// Puts around the routes of the API: problems for unknown routes (404), wrong methods (405) and panics (500), CORS
@@ -39,11 +36,7 @@ pub fn shield<S: Clone + Send + Sync + 'static>(routes: Router<S>, origins: &All
     routes
         .fallback(|| async { Error::not_found() })
         .method_not_allowed_fallback(|| async {
-            Error::status(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "see the Allow header",
-            )
+            Error::status(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "see the Allow header")
         })
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::map_response(add_headers))
@@ -63,10 +56,7 @@ fn cors(origins: AllowedOrigins) -> CorsLayer {
 
 async fn add_headers(mut response: Response) -> Response {
     for (name, value) in HEADERS {
-        response
-            .headers_mut()
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -85,9 +75,7 @@ async fn name_request(request: Request, next: Next) -> Response {
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_default();
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     Error::internal(anyhow::anyhow!("a handler panicked: {text}")).into_response()
 }
 
@@ -105,19 +93,13 @@ mod tests {
                 panic!("oh no");
             }
         };
-        let routes = Router::new()
-            .route("/fine", get(|| async { "ok" }).delete(|| async {}))
-            .route("/broken", get(broken));
+        let routes =
+            Router::new().route("/fine", get(|| async { "ok" }).delete(|| async {})).route("/broken", get(broken));
         let mut request = Request::builder().method(method).uri(path);
         if let Some(origin) = origin {
-            request = request
-                .header("origin", origin)
-                .header("access-control-request-method", "POST");
+            request = request.header("origin", origin).header("access-control-request-method", "POST");
         }
-        let response = shield(routes, &origins)
-            .oneshot(request.body(Body::empty()).unwrap())
-            .await
-            .unwrap();
+        let response = shield(routes, &origins).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 10_000).await.unwrap();
         (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
@@ -128,10 +110,7 @@ mod tests {
         let (status, headers, body) = ask("GET", "/nowhere", None).await;
         assert_eq!(
             (status, &headers["content-type"]),
-            (
-                StatusCode::NOT_FOUND,
-                &HeaderValue::from_static("application/problem+json")
-            )
+            (StatusCode::NOT_FOUND, &HeaderValue::from_static("application/problem+json"))
         );
         assert!(body.contains(r#""code":"not_found""#), "{body}");
         let (status, headers, body) = ask("POST", "/fine", None).await;
@@ -140,10 +119,7 @@ mod tests {
         assert!(body.contains("method_not_allowed"), "{body}");
         let (status, headers, body) = ask("GET", "/broken", None).await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
-        assert!(
-            body.contains(r#""code":"internal""#) && !body.contains("oh no"),
-            "{body}"
-        );
+        assert!(body.contains(r#""code":"internal""#) && !body.contains("oh no"), "{body}");
         assert!(headers.contains_key("x-request-id"));
     }
 

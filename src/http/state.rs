@@ -4,7 +4,7 @@ use crate::auth::{Cookies, Passwords, Sessions, Throttle};
 use crate::config::Config;
 use crate::db::{Db, Writer};
 
-use super::AllowedOrigins;
+use super::{AllowedOrigins, RateLimits};
 
 /// Shared by all requests; clones are cheap.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub struct AppState {
     pub throttle: Throttle,
     /// Which pages may use cookies here.
     pub origins: AllowedOrigins,
+    /// Holds off whoever asks too often.
+    pub rates: RateLimits,
     /// Writes and reads the cookie.
     pub cookies: Cookies,
     /// How long a sign-in lasts, in days.
@@ -35,6 +37,7 @@ impl AppState {
             passwords: Passwords::new()?,
             throttle: Throttle::new(db.clone()),
             origins: AllowedOrigins::new(&config.origins)?,
+            rates: RateLimits::new(config),
             cookies: Cookies::new(config.secure_cookie),
             session_days: config.session_days,
             db,

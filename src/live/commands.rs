@@ -34,7 +34,9 @@ impl Session {
             if let Some(first) = command.subscribe.filter(|_| self.connected && command.id > 0) {
                 let mut batch = vec![(command.id, first)];
                 while let Some(next) = lines.peek().and_then(|line| ClientCommand::parse(line).ok()) {
-                    let Some(subscribe) = next.subscribe.filter(|_| next.id > 0 && next.connect.is_none()) else { break };
+                    let Some(subscribe) = next.subscribe.filter(|_| next.id > 0 && next.connect.is_none()) else {
+                        break;
+                    };
                     batch.push((next.id, subscribe));
                     lines.next();
                 }
@@ -160,7 +162,7 @@ impl Session {
             (None, false) => backend.read_log(channel, admission.floor.saturating_sub(1), limit).await?,
         };
         if let Some(since) = &request.since {
-            let reachable = request.reverse || (since.offset + 1 >= page.floor && since.offset <= page.head);
+            let reachable = request.reverse || (since.offset <= page.head && since.offset + 1 >= page.floor);
             if since.epoch != *page.epoch || !reachable {
                 return Err(WireError::unrecoverable_position());
             }
@@ -194,7 +196,8 @@ impl Session {
             };
             let mut again = Vec::new();
             for (((id, request, channel), topic), admission) in wanted.into_iter().zip(topics).zip(admissions) {
-                let seated = admission.and_then(|admission| self.take_seat(id, &request, &identity, &topic, &admission));
+                let seated =
+                    admission.and_then(|admission| self.take_seat(id, &request, &identity, &topic, &admission));
                 match seated {
                     Ok(Ok(())) => {}
                     Ok(Err(NoSeat::Retired)) => {
@@ -242,10 +245,11 @@ impl Session {
         topic: &Arc<super::topic::Topic>,
         admission: &Admission,
     ) -> Result<Result<(), NoSeat>, WireError> {
+        // The upper bound first: a number out of nowhere must not overflow.
         let recovered = request.recover
             && request.epoch == *admission.epoch
-            && request.offset + 1 >= admission.floor
-            && request.offset <= admission.head;
+            && request.offset <= admission.head
+            && request.offset + 1 >= admission.floor;
         if request.recover && !recovered && request.reject_unrecovered() {
             return Err(WireError::unrecoverable_position());
         }

@@ -146,7 +146,9 @@ impl TopicState {
     /// For a subscription that was ended here: what came up to the event that ended it, as far as the ring has it, and
     /// then the end.
     fn gather_last(&mut self, conn: &Conn, subscription: &mut Subscription, batch: &mut Vec<u8>) -> Outcome {
-        let Some(note) = self.expelled.iter().position(|expelled| expelled.conn == conn.id) else { return Outcome::Done };
+        let Some(note) = self.expelled.iter().position(|expelled| expelled.conn == conn.id) else {
+            return Outcome::Done;
+        };
         let end = (self.expelled[note].offset + 1).min(self.events.next());
         if subscription.next_event >= self.events.first() && subscription.next_event < end {
             let next = self.events.copy(subscription.next_event, end, room(batch), is_empty(batch), batch);

@@ -109,7 +109,8 @@ impl Hub {
             return Err(Full::Draining);
         }
         let max = self.limits.connections_max;
-        let taken = self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| (open < max).then_some(open + 1));
+        let taken =
+            self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| (open < max).then_some(open + 1));
         taken.map(|_| ()).map_err(|_| Full::Connections)
     }
 

@@ -60,6 +60,8 @@ pub const SLOTS_MAX: usize = 16_384;
 pub const TOMBSTONES_MAX: usize = 256;
 /// Ended gestures that a channel remembers, to discard their late values.
 pub const ENDED_GESTURES_MAX: usize = 512;
+/// People listed in a subscribe reply; `presence` lists all of them.
+pub const PEOPLE_LISTED_MAX: usize = 100;
 /// Revocations a channel remembers, for subscribers whose permission was checked before them.
 pub const REVOKED_MAX: usize = 128;
 /// Events per `history` request.

@@ -9,7 +9,7 @@ use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode;
 use tokio::sync::Semaphore;
 
-use super::backend::{LogPage, Backend};
+use super::backend::{Backend, LogPage};
 use super::conn::Conn;
 use super::flush::Flusher;
 use super::limits::{PAGE_EVENTS, PAGE_READS_MAX};

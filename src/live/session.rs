@@ -103,7 +103,11 @@ impl Session {
         if !self.connected {
             return Step::Close(Disconnect::BAD_REQUEST);
         }
-        if command.subscribe.is_some() || command.history.is_some() || command.rpc.is_some() || command.refresh.is_some() {
+        if command.subscribe.is_some()
+            || command.history.is_some()
+            || command.rpc.is_some()
+            || command.refresh.is_some()
+        {
             return Step::Later;
         }
         if !self.spend(1.0) {
@@ -204,14 +208,13 @@ impl Session {
 
     fn publish(&self, request: &Publish<'_>) -> Result<(), WireError> {
         let data = request.data.ok_or_else(|| WireError::bad_request("publish needs data"))?;
-        let publication: Publication<'_> =
-            serde_json::from_str(data.get()).map_err(|error| WireError::bad_request(format_args!("data: {error}")))?;
+        let publication = read(data)?;
         self.publish_to(&request.channel, &publication)
     }
 
     /// `send` has no reply: what cannot be taken is dropped.
     fn send(&self, request: &Send<'_>) {
-        let publication = request.data.and_then(|data| serde_json::from_str::<Publication<'_>>(data.get()).ok());
+        let publication = request.data.and_then(|data| read(data).ok());
         if let Some(publication) = publication
             && let Some(channel) = &publication.channel
             && let Err(error) = self.publish_to(channel, &publication)
@@ -276,6 +279,14 @@ impl Session {
         let seconds = u64::try_from(expires_at.timestamp() + 1).unwrap_or(1);
         self.conn.times.expires_at.store(seconds, Ordering::Relaxed);
     }
+}
+
+/// Reads what is published: an object, though serde would take an array too.
+fn read(data: &RawValue) -> Result<Publication<'_>, WireError> {
+    if !data.get().starts_with('{') {
+        return Err(WireError::bad_request("data must be an object: {type, key, data}"));
+    }
+    serde_json::from_str(data.get()).map_err(|error| WireError::bad_request(format_args!("data: {error}")))
 }
 
 #[derive(serde::Serialize)]

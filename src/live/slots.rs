@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::backend::{SlotKey, SlotWrite};
 use super::conn::ConnId;
-use super::limits::{ENDED_GESTURES_MAX, GESTURE_HOLD, GESTURES_MAX, ORPHAN_AFTER, SILENT_AFTER, SLOTS_MAX, TOMBSTONES_MAX};
+use super::limits::{
+    ENDED_GESTURES_MAX, GESTURE_HOLD, GESTURES_MAX, ORPHAN_AFTER, SILENT_AFTER, SLOTS_MAX, TOMBSTONES_MAX,
+};
 use super::time::Ticks;
 
 /// The values of one channel, in the order in which they changed.
@@ -105,7 +107,9 @@ impl Slots {
         let set = current.filter(|slot| !slot.cleared);
         if let Some(slot) = set {
             let held = slot.author != by.author && by.now.since(slot.written_at) < GESTURE_HOLD;
-            if slot.gesture.is_some() && held {
+            // Giving up a gesture is its author's business, however long it has been silent.
+            let foreign_end = write.clear && slot.author != by.author;
+            if slot.gesture.is_some() && (held || foreign_end) {
                 return Err(SlotRefusal::Held(slot.author));
             }
         } else if write.clear {

@@ -16,7 +16,9 @@ use uuid::Uuid;
 use super::backend::{Effect, Grant, Identity, LogEvent};
 use super::conn::{Conn, ConnId};
 use super::flush::Flusher;
-use super::limits::{LEFT_HOLD, LOST_HOLD, MOVES_BYTES_PER_CHANNEL, REVOKED_MAX, RING_BYTES_PER_CHANNEL};
+use super::limits::{
+    LEFT_HOLD, LOST_HOLD, MOVES_BYTES_PER_CHANNEL, PEOPLE_LISTED_MAX, REVOKED_MAX, RING_BYTES_PER_CHANNEL,
+};
 use super::people::People;
 use super::ring::Ring;
 use super::slots::Slots;
@@ -169,7 +171,7 @@ pub struct Seated {
     pub next_move: u64,
     /// The version of the slots in `data`.
     pub slots_seen: u64,
-    /// `{"people":[…],"slots":[…]}`
+    /// `{"num_users":…,"people":[…],"slots":[…]}`
     pub data: Vec<u8>,
     /// Somebody came into the place and has to be watched.
     pub timed: bool,
@@ -470,10 +472,12 @@ impl TopicState {
         }
     }
 
-    /// `{"people":[…],"slots":[…]}`: what a newcomer has to know besides the log.
+    /// `{"num_users":…,"people":[…],"slots":[…]}`: what a newcomer has to know besides the log. A crowd is
+    /// counted and not listed: in a lecture of thousands the lists alone would be gigabytes.
     pub fn snapshot(&self, channel: Channel) -> Vec<u8> {
-        let mut data = Vec::from(br#"{"people":["#.as_slice());
-        let people = self.people.iter().flat_map(|people| people.all());
+        let users = self.people.as_ref().map_or(0, |people| people.counts().1);
+        let mut data = format!(r#"{{"num_users":{users},"people":["#).into_bytes();
+        let people = self.people.iter().flat_map(|people| people.all()).take(PEOPLE_LISTED_MAX);
         for (index, info) in people.enumerate() {
             if index > 0 {
                 data.push(b',');

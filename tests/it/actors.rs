@@ -38,14 +38,9 @@ pub async fn place() -> Place {
 impl Place {
     pub async fn actor(&self, username: &str) -> Actor {
         let id = Uuid::now_v7();
-        let insert = sqlx::query("insert into users (id, username) values ($1, $2)")
-            .bind(id)
-            .bind(username);
+        let insert = sqlx::query("insert into users (id, username) values ($1, $2)").bind(id).bind(username);
         insert.execute(self.db.pool()).await.unwrap();
-        Actor {
-            id,
-            place: self.clone(),
-        }
+        Actor { id, place: self.clone() }
     }
 
     /// What happened on a channel behind `from`, up to and including `to`.
@@ -53,17 +48,9 @@ impl Place {
         assert_eq!((from.channel, &from.epoch), (to.channel, &to.epoch));
         let page = self.db.read_log(from.channel, from.offset, 100_000).await.unwrap();
         let offsets: Vec<u64> = page.events.iter().map(|event| event.offset).collect();
-        assert!(
-            offsets
-                .iter()
-                .copied()
-                .eq(from.offset + 1..=from.offset + offsets.len() as u64),
-            "{offsets:?}"
-        );
+        assert!(offsets.iter().copied().eq(from.offset + 1..=from.offset + offsets.len() as u64), "{offsets:?}");
         let wanted = page.events.iter().filter(|event| event.offset <= to.offset);
-        wanted
-            .map(|event| serde_json::from_slice::<EventRecord>(&event.payload).unwrap().event)
-            .collect()
+        wanted.map(|event| serde_json::from_slice::<EventRecord>(&event.payload).unwrap().event).collect()
     }
 
     /// snapshot(p) + events(p, q] = snapshot(q), for a person.
@@ -94,9 +81,7 @@ impl Actor {
     pub async fn call(&self, method: &str, data: Value) -> Result<Value, String> {
         let command = Command::read(method, data).map_err(|error| format!("{error:?}"))?;
         let answer = self.place.writer.execute(self.id, None, command).await;
-        answer
-            .map(|answer| serde_json::from_str(answer.get()).unwrap())
-            .map_err(|error| error.to_string())
+        answer.map(|answer| serde_json::from_str(answer.get()).unwrap()).map_err(|error| error.to_string())
     }
 
     /// Runs a command that must work and returns its `data`.
@@ -113,10 +98,7 @@ impl Actor {
     /// Runs a command that must be refused.
     pub async fn refused(&self, method: &str, data: Value, why: &str) {
         let answer = self.call(method, data.clone()).await;
-        assert!(
-            answer.as_ref().is_err_and(|error| error.starts_with(why)),
-            "{method} {data}: {answer:?}, not {why}"
-        );
+        assert!(answer.as_ref().is_err_and(|error| error.starts_with(why)), "{method} {data}: {answer:?}, not {why}");
     }
 
     /// Runs a command and returns where its channels stand afterwards.
@@ -125,15 +107,11 @@ impl Actor {
     }
 
     pub async fn dashboard(&self) -> Dashboard {
-        domain::dashboard::dashboard(self.place.db.pool(), self.id)
-            .await
-            .unwrap()
+        domain::dashboard::dashboard(self.place.db.pool(), self.id).await.unwrap()
     }
 
     pub async fn room(&self, id: &str) -> Option<Room> {
-        domain::workspaces::room(self.place.db.pool(), self.id, id.parse().unwrap())
-            .await
-            .ok()
+        domain::workspaces::room(self.place.db.pool(), self.id, id.parse().unwrap()).await.ok()
     }
 }
 
@@ -142,10 +120,7 @@ pub struct Dice(pub u64);
 
 impl Dice {
     pub fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % sides
     }
 }

@@ -134,7 +134,12 @@ fn files_and_functions_are_short() {
                     && indent == depth
                 {
                     let length = number - began + 1;
-                    assert!(length <= FUNCTION_LINES_MAX, "{under}/{}:{} has {length} lines", path.display(), began + 1);
+                    assert!(
+                        length <= FUNCTION_LINES_MAX,
+                        "{under}/{}:{} has {length} lines",
+                        path.display(),
+                        began + 1
+                    );
                     start = None;
                 }
             }

@@ -43,7 +43,10 @@ async fn an_operation_id_is_for_one_body_and_one_person() {
     let problem = ada.call("POST", "/task-lists", Some(json!({"name": "other"})), Some(op)).await.expect(422);
     assert_eq!(problem["code"], "op_reused");
     let error = ada.live().await.rpc("task_list.create", json!({"name": "other", "op": op})).await.unwrap_err();
-    assert_eq!((error["code"].as_u64(), error["message"].as_str().unwrap().starts_with("op_reused")), (Some(1422), true));
+    assert_eq!(
+        (error["code"].as_u64(), error["message"].as_str().unwrap().starts_with("op_reused")),
+        (Some(1422), true)
+    );
     bob.call("POST", "/task-lists", Some(json!({"name": "other"})), Some(op)).await.expect(201);
 }
 
@@ -141,7 +144,10 @@ async fn each_change_is_in_postgresql_when_it_is_acknowledged() {
             .unwrap();
     assert_eq!(row, ("read".into(), true, true));
     live.rpc("task.delete", json!({"id": id})).await.unwrap();
-    let left: i64 =
-        sqlx::query_scalar("select count(*) from tasks where id = $1").bind(id).fetch_one(&app.database.pool).await.unwrap();
+    let left: i64 = sqlx::query_scalar("select count(*) from tasks where id = $1")
+        .bind(id)
+        .fetch_one(&app.database.pool)
+        .await
+        .unwrap();
     assert_eq!(left, 0);
 }

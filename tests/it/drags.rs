@@ -198,10 +198,8 @@ async fn twenty_people_drag_twenty_widgets_and_all_views_equal_postgresql() {
     for view in views {
         ends.push(view.await.unwrap());
     }
-    let rows: Vec<(Uuid, i32, i32)> = sqlx::query_as("select id, grid_x, grid_y from immersive_widgets")
-        .fetch_all(&app.database.pool)
-        .await
-        .unwrap();
+    let rows: Vec<(Uuid, i32, i32)> =
+        sqlx::query_as("select id, grid_x, grid_y from immersive_widgets").fetch_all(&app.database.pool).await.unwrap();
     let truth: BTreeMap<String, (i64, i64)> =
         rows.into_iter().map(|(id, x, y)| (id.to_string(), (x.into(), y.into()))).collect();
     for view in ends {

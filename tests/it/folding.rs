@@ -166,7 +166,8 @@ impl World {
     }
 
     async fn shared_step(&mut self, choice: u32) {
-        let (me, other) = (self.random.random_range(0..self.people.len()), self.random.random_range(0..self.people.len()));
+        let (me, other) =
+            (self.random.random_range(0..self.people.len()), self.random.random_range(0..self.people.len()));
         let text = self.text();
         let (x, y) = (self.random.random_range(-5..40), self.random.random_range(0..40));
         let room = self.any(|world| &world.rooms);
@@ -177,7 +178,8 @@ impl World {
                 self.rooms.push((me, read(made["data"]["id"].clone())));
             }
             (11, Some((owner, id)), _) => {
-                let body = json!({"name": text, "settings": {"guests": x > 30, "volume": y}, "background_color": "#112233"});
+                let body =
+                    json!({"name": text, "settings": {"guests": x > 30, "volume": y}, "background_color": "#112233"});
                 self.people[owner].patch(&format!("/workspaces/{id}"), body).await;
             }
             (12, Some((owner, id)), _) if self.rooms.len() > 3 => {
@@ -240,8 +242,8 @@ async fn snapshot_and_events_make_the_next_snapshot() {
             for (to, expected) in snapshots(person, &rooms).await {
                 // A room's log begins with nothing; an account begins before its log.
                 let empty = Position { offset: 0, ..to.clone() };
-                let beginning = matches!(to.channel, Channel::Workspace(_))
-                    .then(|| (empty, State::Workspace(Box::default())));
+                let beginning =
+                    matches!(to.channel, Channel::Workspace(_)).then(|| (empty, State::Workspace(Box::default())));
                 if let Some((from, mut state)) = last.remove(&to.channel.to_string()).or(beginning) {
                     for record in events(person, &from, to.offset).await {
                         seen.insert(record.event.name());

@@ -1,5 +1,7 @@
 //! The one integration-test binary: what the server promises, seen from outside.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 mod actors;
 mod architecture;
 mod commands;

@@ -60,10 +60,7 @@ fn after_a_kill_the_next_start_works_and_nothing_acknowledged_is_lost() {
     let mut dev = Dev::start(&data);
     assert_eq!(sign_in(&dev.ready(), "wanda"), 201);
     let servers = data.servers();
-    assert!(
-        left.iter().all(|pid| !servers.contains(pid) && !runs(*pid)),
-        "{left:?} was ended, not doubled"
-    );
+    assert!(left.iter().all(|pid| !servers.contains(pid) && !runs(*pid)), "{left:?} was ended, not doubled");
     dev.stop();
     assert_eq!(servers.into_iter().find(|pid| runs(*pid)), None, "a server is left");
 }
@@ -94,11 +91,7 @@ fn a_private_server_that_dies_ends_the_program_with_an_explanation() {
     kill(servers[0], Signal::SIGKILL).expect("it runs");
 
     assert_ne!(dev.exit().code(), Some(0));
-    assert!(
-        dev.said.contains("the private PostgreSQL ended by itself"),
-        "{}",
-        dev.said
-    );
+    assert!(dev.said.contains("the private PostgreSQL ended by itself"), "{}", dev.said);
     assert_eq!(servers.into_iter().find(|pid| runs(*pid)), None, "the other is left");
 }
 
@@ -109,10 +102,7 @@ fn a_first_start_that_was_killed_half_way_is_done_again() {
     dev.line("making a private PostgreSQL cluster");
     dev.signal(Signal::SIGKILL);
     dev.exit();
-    assert!(
-        !data.path.join("postgres").exists(),
-        "half a cluster must not look like one"
-    );
+    assert!(!data.path.join("postgres").exists(), "half a cluster must not look like one");
 
     let mut dev = Dev::start(&data);
     dev.ready();
@@ -136,10 +126,7 @@ fn a_stale_pid_file_that_names_a_stranger_is_no_obstacle() {
 
     let mut dev = Dev::start(&data);
     dev.ready();
-    assert!(
-        stranger.0.try_wait().expect("our child").is_none(),
-        "the stranger was harmed"
-    );
+    assert!(stranger.0.try_wait().expect("our child").is_none(), "the stranger was harmed");
     dev.stop();
 }
 
@@ -152,11 +139,7 @@ fn two_on_one_data_directory_are_told_apart() {
     let mut second = Dev::start(&data);
     assert_ne!(second.exit().code(), Some(0));
     let path = data.path.display().to_string();
-    assert!(
-        second.said.contains("another studyhall") && second.said.contains(&path),
-        "{}",
-        second.said
-    );
+    assert!(second.said.contains("another studyhall") && second.said.contains(&path), "{}", second.said);
 
     assert_eq!(get(&format!("{address}/readyz")), 200, "the first goes on");
     first.stop();
@@ -170,15 +153,8 @@ struct Data {
 impl Data {
     fn new() -> Data {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!(
-            "studyhall-dev-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
-        let path = std::env::temp_dir()
-            .canonicalize()
-            .expect("a temporary directory")
-            .join(name);
+        let name = format!("studyhall-dev-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().canonicalize().expect("a temporary directory").join(name);
         fs::create_dir(&path).expect("a writable temporary directory");
         Data { path }
     }
@@ -186,12 +162,8 @@ impl Data {
     /// PostgreSQL's process, then Redis's where there is one, as their PID files say.
     fn servers(&self) -> Vec<Pid> {
         let files = ["postgres/postmaster.pid", "redis/redis.pid"].map(|name| fs::read_to_string(self.path.join(name)));
-        let pids = files
-            .into_iter()
-            .flatten()
-            .map(|text| text.lines().next().map(str::trim).map(str::parse));
-        pids.map(|pid| Pid::from_raw(pid.expect("a line").expect("a number")))
-            .collect()
+        let pids = files.into_iter().flatten().map(|text| text.lines().next().map(str::trim).map(str::parse));
+        pids.map(|pid| Pid::from_raw(pid.expect("a line").expect("a number"))).collect()
     }
 }
 
@@ -214,17 +186,11 @@ struct Dev {
 impl Dev {
     fn start(data: &Data) -> Dev {
         let mut command = Command::new(env!("CARGO_BIN_EXE_studyhall"));
-        command
-            .arg("dev")
-            .env("STUDYHALL_DATA", &data.path)
-            .env("STUDYHALL_LISTEN", "127.0.0.1:0");
+        command.arg("dev").env("STUDYHALL_DATA", &data.path).env("STUDYHALL_LISTEN", "127.0.0.1:0");
         for name in ["DATABASE_URL", "REDIS_URL", "RUST_LOG"] {
             command.env_remove(name);
         }
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the built program starts");
         let pid = Pid::from_raw(child.id().try_into().expect("a small number"));
         let (line, lines) = channel();
@@ -232,13 +198,7 @@ impl Dev {
         read_lines(child.stderr.take().expect("piped"), line);
         let (ended, exit) = channel();
         thread::spawn(move || ended.send(child.wait().expect("our child")));
-        Dev {
-            pid,
-            lines,
-            exit,
-            ended: false,
-            said: String::new(),
-        }
+        Dev { pid, lines, exit, ended: false, said: String::new() }
     }
 
     /// The address in its line `ready: http://127.0.0.1:PORT`.
@@ -250,10 +210,7 @@ impl Dev {
     /// The next line with `text` in it.
     fn line(&mut self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
-        while let Ok(line) = self
-            .lines
-            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-        {
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             self.said.push_str(&line);
             self.said.push('\n');
             if line.contains(text) {
@@ -329,11 +286,7 @@ fn read_lines(from: impl Read + Send + 'static, to: Sender<String>) {
 /// Where nobody collects orphans, the dead keep their number: they are told by their state.
 fn runs(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    kill(pid, None).is_ok()
-        && !stat
-            .rsplit(')')
-            .next()
-            .is_some_and(|rest| rest.trim_start().starts_with('Z'))
+    kill(pid, None).is_ok() && !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
 
 fn get(url: &str) -> u16 {
@@ -344,29 +297,17 @@ const PASSWORD: &str = "correct horse battery staple";
 
 fn sign_up(address: &str, username: &str) {
     let body = json!({ "username": username, "password": PASSWORD });
-    let (status, answer) = block_on(
-        reqwest::Client::new()
-            .post(format!("{address}/api/v1/accounts"))
-            .json(&body),
-    );
+    let (status, answer) = block_on(reqwest::Client::new().post(format!("{address}/api/v1/accounts")).json(&body));
     assert_eq!(status, 201, "{answer}");
 }
 
 fn sign_in(address: &str, username: &str) -> u16 {
     let body = json!({ "username": username, "password": PASSWORD });
-    block_on(
-        reqwest::Client::new()
-            .post(format!("{address}/api/v1/sessions"))
-            .json(&body),
-    )
-    .0
+    block_on(reqwest::Client::new().post(format!("{address}/api/v1/sessions")).json(&body)).0
 }
 
 fn block_on(request: reqwest::RequestBuilder) -> (u16, Value) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let answer = request.timeout(PATIENCE).send().await.expect("an answer");
         (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))

@@ -50,7 +50,10 @@ async fn a_removed_member_gets_nothing_after_the_removal_while_others_go_on() {
         let path = format!("/widgets/{widget}");
         let busy = async {
             for number in 0..20 {
-                ada_id.patch(&path, json!({"title": format!("{number}"), "settings": body["settings"]})).await.expect(200);
+                ada_id
+                    .patch(&path, json!({"title": format!("{number}"), "settings": body["settings"]}))
+                    .await
+                    .expect(200);
             }
         };
         let path = format!("/workspaces/{room}/members/{}", bob.id);

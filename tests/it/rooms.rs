@@ -15,20 +15,12 @@ fn widget(room: &str) -> Value {
 }
 
 async fn people(place: &Place) -> [Actor; 3] {
-    [
-        place.actor("owner").await,
-        place.actor("member").await,
-        place.actor("stranger").await,
-    ]
+    [place.actor("owner").await, place.actor("member").await, place.actor("stranger").await]
 }
 
 async fn room_of(owner: &Actor, member: &Actor, settings: Value) -> String {
-    let room = owner
-        .make("workspace.create", json!({"name": "Room", "settings": settings}))
-        .await;
-    owner
-        .ok("member.add", json!({"workspace_id": room, "user_id": member.id}))
-        .await;
+    let room = owner.make("workspace.create", json!({"name": "Room", "settings": settings})).await;
+    owner.ok("member.add", json!({"workspace_id": room, "user_id": member.id})).await;
     room
 }
 
@@ -36,10 +28,7 @@ async fn room_of(owner: &Actor, member: &Actor, settings: Value) -> String {
 async fn strangers_and_guests() {
     let place = place().await;
     let [owner, member, other] = people(&place).await;
-    for (settings, why) in [
-        (json!({}), "404 not_found"),
-        (json!({"guests": true}), "403 guests_look_on"),
-    ] {
+    for (settings, why) in [(json!({}), "404 not_found"), (json!({"guests": true}), "403 guests_look_on")] {
         let room = room_of(&owner, &member, settings).await;
         let clock = member.make("widget.create", widget(&room)).await;
         for (method, data) in [
@@ -66,51 +55,21 @@ async fn what_only_the_owner_may() {
     let [owner, member, other] = people(&place).await;
     let room = room_of(&owner, &member, json!({})).await;
     let membership = |person: &Actor| json!({"workspace_id": room, "user_id": person.id});
-    member
-        .refused("workspace.delete", json!({"id": room}), "403 owner_only")
-        .await;
+    member.refused("workspace.delete", json!({"id": room}), "403 owner_only").await;
     member.refused("member.add", membership(&other), "403 owner_only").await;
-    member
-        .refused("member.remove", membership(&owner), "403 owner_only")
-        .await;
-    owner
-        .refused("member.add", membership(&member), "409 already_member")
-        .await;
-    owner
-        .refused(
-            "member.add",
-            json!({"workspace_id": room, "user_id": Uuid::nil()}),
-            "422 invalid_field",
-        )
-        .await;
-    owner
-        .refused("member.remove", membership(&owner), "409 owner_stays")
-        .await;
-    owner
-        .refused("member.remove", membership(&other), "404 not_found")
-        .await;
+    member.refused("member.remove", membership(&owner), "403 owner_only").await;
+    owner.refused("member.add", membership(&member), "409 already_member").await;
+    owner.refused("member.add", json!({"workspace_id": room, "user_id": Uuid::nil()}), "422 invalid_field").await;
+    owner.refused("member.remove", membership(&owner), "409 owner_stays").await;
+    owner.refused("member.remove", membership(&other), "404 not_found").await;
     let settings = |settings: Value| json!({"id": room, "settings": settings});
-    member
-        .refused("workspace.update", settings(json!({"guests": true})), "403 owner_only")
-        .await;
-    member
-        .ok("workspace.update", settings(json!({"guests": false, "sound": "rain"})))
-        .await;
+    member.refused("workspace.update", settings(json!({"guests": true})), "403 owner_only").await;
+    member.ok("workspace.update", settings(json!({"guests": false, "sound": "rain"}))).await;
     owner.ok("workspace.update", settings(json!({"guests": true}))).await;
-    member
-        .refused("workspace.update", settings(json!({})), "403 owner_only")
-        .await;
-    member
-        .ok("workspace.update", settings(json!({"guests": true, "sound": "sea"})))
-        .await;
+    member.refused("workspace.update", settings(json!({})), "403 owner_only").await;
+    member.ok("workspace.update", settings(json!({"guests": true, "sound": "sea"}))).await;
     member.ok("member.remove", membership(&member)).await;
-    member
-        .refused(
-            "workspace.update",
-            json!({"id": room, "name": "x"}),
-            "403 guests_look_on",
-        )
-        .await;
+    member.refused("workspace.update", json!({"id": room, "name": "x"}), "403 guests_look_on").await;
 }
 
 #[tokio::test]
@@ -129,13 +88,7 @@ async fn drops_and_moves() {
     let first = member.stand("widget.move", drop.clone()).await;
     assert_ne!(first, before);
     assert_ne!(member.stand("widget.move", drop).await, first);
-    member
-        .refused(
-            "widget.move",
-            json!({"id": Uuid::nil(), "grid_x": 1, "grid_y": 1}),
-            "404 not_found",
-        )
-        .await;
+    member.refused("widget.move", json!({"id": Uuid::nil(), "grid_x": 1, "grid_y": 1}), "404 not_found").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,18 +99,13 @@ async fn an_orphaned_drag_is_committed_once() {
     let clock = member.make("widget.create", widget(&room)).await;
     let orphan = |author: &Actor, gesture: Uuid| Orphan {
         channel: Channel::Workspace(room.parse().unwrap()),
-        key: SlotKey {
-            kind: "drag",
-            id: clock.parse().unwrap(),
-        },
+        key: SlotKey { kind: "drag", id: clock.parse().unwrap() },
         author: author.id,
         gesture,
         data: to_raw_value(&json!({"drag_id": gesture, "grid_x": 3.6, "grid_y": -2.2})).unwrap(),
     };
     let before = owner.room(&room).await.unwrap();
-    adopt_orphan(&place.writer, orphan(&other, Uuid::new_v4()))
-        .await
-        .unwrap();
+    adopt_orphan(&place.writer, orphan(&other, Uuid::new_v4())).await.unwrap();
     let drag = Uuid::new_v4();
     let nodes = (0..8).map(|_| {
         let (writer, orphan) = (place.writer.clone(), orphan(&member, drag));
@@ -167,23 +115,11 @@ async fn an_orphaned_drag_is_committed_once() {
         node.await.unwrap();
     }
     let after = owner.room(&room).await.unwrap();
-    assert_eq!(
-        (
-            after.widgets[0].grid_x,
-            after.widgets[0].grid_y,
-            after.widgets[0].grid_w
-        ),
-        (4, -2, 2)
-    );
+    assert_eq!((after.widgets[0].grid_x, after.widgets[0].grid_y, after.widgets[0].grid_w), (4, -2, 2));
     assert_eq!(after.positions[0].offset, before.positions[0].offset + 1);
     // Dropped by its author after all, and only then noticed.
     let dropped = Uuid::new_v4();
-    member
-        .ok(
-            "widget.move",
-            json!({"id": clock, "grid_x": 9, "grid_y": 9, "drag_id": dropped}),
-        )
-        .await;
+    member.ok("widget.move", json!({"id": clock, "grid_x": 9, "grid_y": 9, "drag_id": dropped})).await;
     adopt_orphan(&place.writer, orphan(&member, dropped)).await.unwrap();
     let last = owner.room(&room).await.unwrap();
     assert_eq!(last.widgets[0].grid_x, 9);
@@ -209,23 +145,12 @@ async fn everybody_at_once() {
                     0 => ("member.add", membership),
                     1 => ("member.remove", membership),
                     2 => ("widget.create", widget(&room)),
-                    3 => (
-                        "workspace.update",
-                        json!({"id": room, "name": format!("Room {}", dice.roll(9))}),
-                    ),
-                    _ => (
-                        "widget.move",
-                        json!({"id": clock, "grid_x": dice.roll(90), "grid_y": dice.roll(90)}),
-                    ),
+                    3 => ("workspace.update", json!({"id": room, "name": format!("Room {}", dice.roll(9))})),
+                    _ => ("widget.move", json!({"id": clock, "grid_x": dice.roll(90), "grid_y": dice.roll(90)})),
                 };
                 let answer = person.call(method, data).await;
-                assert!(
-                    answer.as_ref().err().is_none_or(|error| error.starts_with('4')),
-                    "{answer:?}"
-                );
-                place
-                    .assert_room(before.clone(), people[0].room(&room).await.unwrap())
-                    .await;
+                assert!(answer.as_ref().err().is_none_or(|error| error.starts_with('4')), "{answer:?}");
+                place.assert_room(before.clone(), people[0].room(&room).await.unwrap()).await;
             }
         })
     });
@@ -259,10 +184,7 @@ async fn a_room_that_is_deleted_while_people_come() {
     }
     for (before, person) in before.into_iter().zip([owner, one, two]) {
         let after = person.dashboard().await;
-        assert_eq!(
-            UserState::from(after.clone()).memberships,
-            UserState::default().memberships
-        );
+        assert_eq!(UserState::from(after.clone()).memberships, UserState::default().memberships);
         place.assert_person(before, after).await;
     }
 }

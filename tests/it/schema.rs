@@ -56,30 +56,18 @@ async fn the_seed_has_24_tables_and_all_of_them_exist() {
     let (seed, ours) = (document::tables(SEED), document::tables(OURS));
 
     assert_eq!(seed.len(), 24);
-    let without_columns: Vec<&str> = seed
-        .iter()
-        .filter(|table| table.columns.is_empty())
-        .map(|table| table.name.as_str())
-        .collect();
-    assert_eq!(
-        without_columns,
-        ["calendar_event_reminders", "attachments", "audit_logs"]
-    );
+    let without_columns: Vec<&str> =
+        seed.iter().filter(|table| table.columns.is_empty()).map(|table| table.name.as_str()).collect();
+    assert_eq!(without_columns, ["calendar_event_reminders", "attachments", "audit_logs"]);
     for name in without_columns {
-        assert!(
-            ours.iter().any(|table| table.name == name),
-            "docs/schema.md does not specify {name}"
-        );
+        assert!(ours.iter().any(|table| table.name == name), "docs/schema.md does not specify {name}");
     }
 
     let mut documented: Vec<&str> = seed.iter().chain(&ours).map(|table| table.name.as_str()).collect();
     documented.sort_unstable();
     documented.dedup();
     let existing: Vec<&str> = live.tables.keys().map(String::as_str).collect();
-    assert_eq!(
-        existing, documented,
-        "every table is in a document, and the other way round"
-    );
+    assert_eq!(existing, documented, "every table is in a document, and the other way round");
 }
 
 #[tokio::test]
@@ -94,11 +82,7 @@ async fn every_column_is_what_the_documents_say() {
     for table in &document::tables(OURS) {
         compare(table, &live.tables[&table.name], &mut differences);
         // What is not optional is required: the seed leaves that open, our own document does not.
-        for column in table
-            .columns
-            .iter()
-            .filter(|column| !column.optional && !column.survives_parent)
-        {
+        for column in table.columns.iter().filter(|column| !column.optional && !column.survives_parent) {
             let found = live.tables[&table.name].columns.get(&column.name);
             if found.is_some_and(|found| !found.required) {
                 differences.push(format!("{}.{} is nullable", table.name, column.name));
@@ -123,11 +107,7 @@ fn compare(expected: &document::Table, found: &catalogue::Table, differences: &m
         let is_key = expected.primary_key.contains(&column.name);
         let mut faults = value_faults(column, is_key, live, found);
         faults.extend(reference_faults(column, found));
-        differences.extend(
-            faults
-                .into_iter()
-                .map(|fault| format!("{name}.{}: {fault}", column.name)),
-        );
+        differences.extend(faults.into_iter().map(|fault| format!("{name}.{}: {fault}", column.name)));
     }
     let primary_key = found.constraints.iter().find(|constraint| constraint.kind == "p");
     if primary_key.map(|key| &key.columns) != Some(&expected.primary_key) {
@@ -183,19 +163,9 @@ fn value_faults(
     }
     let mut listed = column.values.clone();
     listed.sort_unstable();
-    let check = table
-        .check_on(&column.name, "= ANY (")
-        .or_else(|| table.check_on(&column.name, "::text = '"));
+    let check = table.check_on(&column.name, "= ANY (").or_else(|| table.check_on(&column.name, "::text = '"));
     let mut checked: Vec<String> = check
-        .map(|check| {
-            check
-                .definition
-                .split('\'')
-                .skip(1)
-                .step_by(2)
-                .map(str::to_owned)
-                .collect()
-        })
+        .map(|check| check.definition.split('\'').skip(1).step_by(2).map(str::to_owned).collect())
         .unwrap_or_default();
     checked.sort_unstable();
     if listed != checked {
@@ -237,11 +207,7 @@ async fn every_index_and_default_that_the_prose_asks_for_exists() {
         assert!(found, "no index on {table} ({}) {predicate}", keys.join(", "));
     }
     for (table, column, default) in DEFAULTS {
-        assert_eq!(
-            live.tables[*table].columns[*column].default.as_deref(),
-            Some(*default),
-            "{table}.{column}"
-        );
+        assert_eq!(live.tables[*table].columns[*column].default.as_deref(), Some(*default), "{table}.{column}");
     }
 }
 
@@ -273,24 +239,12 @@ async fn every_constraint_and_index_is_called_after_its_table() {
                 kind => panic!("{} is of the unknown kind {kind}", constraint.name),
             };
             let name = constraint.name.strip_prefix(table.as_str()).unwrap_or_default();
-            assert!(
-                name.ends_with(suffix),
-                "{} on {table} should end in {suffix}",
-                constraint.name
-            );
+            assert!(name.ends_with(suffix), "{} on {table} should end in {suffix}", constraint.name);
         }
         for index in &found.indexes {
             // Twins tell of a name that PostgreSQL made up because the one it wanted was taken.
-            assert!(
-                index.name.starts_with(table.as_str()),
-                "{} is an index of {table}",
-                index.name
-            );
-            assert!(
-                !index.name.ends_with(|last: char| last.is_ascii_digit()),
-                "{}",
-                index.name
-            );
+            assert!(index.name.starts_with(table.as_str()), "{} is an index of {table}", index.name);
+            assert!(!index.name.ends_with(|last: char| last.is_ascii_digit()), "{}", index.name);
         }
     }
 }

@@ -10,14 +10,7 @@ async fn list_of(owner: &Actor, tasks: usize) -> (String, Vec<String>) {
     let list = owner.make("task_list.create", json!({"name": "List"})).await;
     let mut ids = Vec::new();
     for number in 0..tasks {
-        ids.push(
-            owner
-                .make(
-                    "task.create",
-                    json!({"list_id": list, "description": number.to_string()}),
-                )
-                .await,
-        );
+        ids.push(owner.make("task.create", json!({"list_id": list, "description": number.to_string()})).await);
     }
     (list, ids)
 }
@@ -45,8 +38,7 @@ async fn strangers_learn_of_nothing() {
     ] {
         ben.refused(method, data, "404 not_found").await;
     }
-    aiko.refused("task.move", json!({"id": ids[0], "list_id": bens}), "404 not_found")
-        .await;
+    aiko.refused("task.move", json!({"id": ids[0], "list_id": bens}), "404 not_found").await;
 }
 
 #[tokio::test]
@@ -55,31 +47,12 @@ async fn a_command_that_changes_nothing_makes_no_event() {
     let aiko = place.actor("aiko").await;
     let (list, ids) = list_of(&aiko, 3).await;
     let before = aiko.stand("task.update", json!({"id": ids[0]})).await;
-    assert_eq!(
-        aiko.stand("task.update", json!({"id": ids[0], "description": "0", "due_at": null}))
-            .await,
-        before
-    );
-    assert_eq!(
-        aiko.stand("task.update", json!({"id": ids[0], "is_completed": false}))
-            .await,
-        before
-    );
+    assert_eq!(aiko.stand("task.update", json!({"id": ids[0], "description": "0", "due_at": null})).await, before);
+    assert_eq!(aiko.stand("task.update", json!({"id": ids[0], "is_completed": false})).await, before);
     assert_eq!(aiko.stand("task.move", json!({"id": ids[0]})).await, before);
-    assert_eq!(
-        aiko.stand("task.move", json!({"id": ids[1], "after_id": ids[0]})).await,
-        before
-    );
-    assert_eq!(
-        aiko.stand("task_list.update", json!({"id": list, "name": "List"}))
-            .await,
-        before
-    );
-    assert_ne!(
-        aiko.stand("task.update", json!({"id": ids[0], "description": "1"}))
-            .await,
-        before
-    );
+    assert_eq!(aiko.stand("task.move", json!({"id": ids[1], "after_id": ids[0]})).await, before);
+    assert_eq!(aiko.stand("task_list.update", json!({"id": list, "name": "List"})).await, before);
+    assert_ne!(aiko.stand("task.update", json!({"id": ids[0], "description": "1"})).await, before);
 }
 
 #[tokio::test]
@@ -87,20 +60,13 @@ async fn completed_at_follows() {
     let place = place().await;
     let aiko = place.actor("aiko").await;
     let (_, ids) = list_of(&aiko, 1).await;
-    let ticked = aiko
-        .ok("task.update", json!({"id": ids[0], "is_completed": true}))
-        .await;
+    let ticked = aiko.ok("task.update", json!({"id": ids[0], "is_completed": true})).await;
     assert!(ticked["completed_at"].is_string());
-    let described = aiko
-        .ok("task.update", json!({"id": ids[0], "description": "again"}))
-        .await;
+    let described = aiko.ok("task.update", json!({"id": ids[0], "description": "again"})).await;
     assert_eq!(described["completed_at"], ticked["completed_at"]);
     let due = json!({"id": ids[0], "is_completed": false, "due_at": "2026-12-01T10:00:00.5+09:00"});
     let open = aiko.ok("task.update", due).await;
-    assert_eq!(
-        (&open["completed_at"], &open["due_at"]),
-        (&json!(null), &json!("2026-12-01T01:00:00.500Z"))
-    );
+    assert_eq!((&open["completed_at"], &open["due_at"]), (&json!(null), &json!("2026-12-01T01:00:00.500Z")));
 }
 
 #[tokio::test]
@@ -130,32 +96,16 @@ async fn moves_between_lists_and_at_the_edges() {
     let place = place().await;
     let aiko = place.actor("aiko").await;
     let ((one, ids), (two, others)) = (list_of(&aiko, 3).await, list_of(&aiko, 2).await);
-    aiko.refused(
-        "task.move",
-        json!({"id": ids[0], "after_id": ids[0]}),
-        "422 invalid_field",
-    )
-    .await;
+    aiko.refused("task.move", json!({"id": ids[0], "after_id": ids[0]}), "422 invalid_field").await;
     let elsewhere = json!({"id": ids[0], "list_id": two, "after_id": ids[1]});
     aiko.refused("task.move", elsewhere, "409 after_not_in_list").await;
-    aiko.ok(
-        "task.move",
-        json!({"id": ids[0], "list_id": two, "after_id": others[0]}),
-    )
-    .await;
+    aiko.ok("task.move", json!({"id": ids[0], "list_id": two, "after_id": others[0]})).await;
     let edge = "update tasks set order_index = 2147483647 where list_id = $1";
-    sqlx::query(edge)
-        .bind(two.parse::<Uuid>().unwrap())
-        .execute(place.db.pool())
-        .await
-        .unwrap();
-    let last = aiko
-        .make("task.create", json!({"list_id": two, "description": "last"}))
-        .await;
+    sqlx::query(edge).bind(two.parse::<Uuid>().unwrap()).execute(place.db.pool()).await.unwrap();
+    let last = aiko.make("task.create", json!({"list_id": two, "description": "last"})).await;
     let before = aiko.dashboard().await;
     assert_eq!(order(&before, &two).last(), Some(&last));
-    aiko.ok("task.move", json!({"id": ids[1], "list_id": two, "after_id": last}))
-        .await;
+    aiko.ok("task.move", json!({"id": ids[1], "list_id": two, "after_id": last})).await;
     let after = aiko.dashboard().await;
     assert_eq!(order(&after, &one), [ids[2].clone()]);
     assert_eq!(order(&after, &two).last(), Some(&ids[1]));
@@ -192,24 +142,12 @@ async fn limits() {
     let aiko = place.actor("aiko").await;
     let ((list, _), (_, ids)) = (list_of(&aiko, 0).await, list_of(&aiko, 1).await);
     let fill = "insert into tasks (list_id, user_id, description) select $1, $2, 'x' from generate_series(1, 2000)";
-    sqlx::query(fill)
-        .bind(list.parse::<Uuid>().unwrap())
-        .bind(aiko.id)
-        .execute(place.db.pool())
-        .await
-        .unwrap();
-    aiko.refused(
-        "task.create",
-        json!({"list_id": list, "description": "x"}),
-        "409 limit_reached",
-    )
-    .await;
-    aiko.refused("task.move", json!({"id": ids[0], "list_id": list}), "409 limit_reached")
-        .await;
+    sqlx::query(fill).bind(list.parse::<Uuid>().unwrap()).bind(aiko.id).execute(place.db.pool()).await.unwrap();
+    aiko.refused("task.create", json!({"list_id": list, "description": "x"}), "409 limit_reached").await;
+    aiko.refused("task.move", json!({"id": ids[0], "list_id": list}), "409 limit_reached").await;
     let fill = "insert into task_lists (user_id, name) select $1, 'x' from generate_series(1, 198)";
     sqlx::query(fill).bind(aiko.id).execute(place.db.pool()).await.unwrap();
-    aiko.refused("task_list.create", json!({"name": "x"}), "409 limit_reached")
-        .await;
+    aiko.refused("task_list.create", json!({"name": "x"}), "409 limit_reached").await;
     let before = aiko.dashboard().await;
     aiko.ok("task_list.delete", json!({"id": list})).await;
     place.assert_person(before, aiko.dashboard().await).await;

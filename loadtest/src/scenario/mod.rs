@@ -24,10 +24,7 @@ pub async fn settle(within: Duration, done: impl Fn() -> bool) -> bool {
 /// Waits until all connections are subscribed.
 pub async fn all_ready(ready: &Cell<usize>, expected: usize, within: Duration) -> Result<()> {
     if !settle(within, || ready.get() >= expected).await {
-        bail!(
-            "only {} of {expected} connections are subscribed after {within:?}",
-            ready.get()
-        );
+        bail!("only {} of {expected} connections are subscribed after {within:?}", ready.get());
     }
     Ok(())
 }

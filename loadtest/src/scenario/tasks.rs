@@ -84,17 +84,11 @@ fn add(cell: &Cell<u64>) {
 impl Client {
     fn line(&self, line: ServerLine<'_>, at: Instant, found: &Found) -> Result<()> {
         match line {
-            ServerLine::Reply {
-                result: Ok(Reply::Subscribe(seat)),
-                ..
-            } => {
+            ServerLine::Reply { result: Ok(Reply::Subscribe(seat)), .. } => {
                 self.state.borrow_mut().next = Some(seat.offset + 1);
                 found.ready.set(found.ready.get() + 1);
             }
-            ServerLine::Reply {
-                result: Ok(Reply::Rpc(data)),
-                ..
-            } => {
+            ServerLine::Reply { result: Ok(Reply::Rpc(data)), .. } => {
                 self.acknowledged(serde_json::from_str(data.get())?, at, found)?;
                 self.tick(found)?;
             }
@@ -103,10 +97,7 @@ impl Client {
                 found.first_error.borrow_mut().get_or_insert(error.to_string());
                 self.state.borrow_mut().under_way = None;
             }
-            ServerLine::Push {
-                push: Push::Pub(publication),
-                ..
-            } => {
+            ServerLine::Push { push: Push::Pub(publication), .. } => {
                 let Some(offset) = publication.offset else {
                     return Ok(());
                 };
@@ -120,13 +111,8 @@ impl Client {
     fn acknowledged(&self, answer: Answer<Value>, at: Instant, found: &Found) -> Result<()> {
         let mut state = self.state.borrow_mut();
         let (op, sent) = state.under_way.take().context("an answer that nobody asked for")?;
-        let position = answer
-            .positions
-            .iter()
-            .find(|position| position.channel == self.channel);
-        state
-            .promised
-            .insert(op, position.context("an answer without a position")?.offset);
+        let position = answer.positions.iter().find(|position| position.channel == self.channel);
+        state.promised.insert(op, position.context("an answer without a position")?.offset);
         if measured(at, found) {
             add(&found.acks);
             found.ack.borrow_mut().record(at - sent);
@@ -173,11 +159,7 @@ impl Client {
     /// Promised events that did not come, or came under another number.
     fn missing(&self) -> u64 {
         let state = self.state.borrow();
-        state
-            .promised
-            .iter()
-            .filter(|(op, offset)| state.seen.get(op) != Some(offset))
-            .count() as u64
+        state.promised.iter().filter(|(op, offset)| state.seen.get(op) != Some(offset)).count() as u64
     }
 }
 
@@ -210,12 +192,7 @@ pub async fn run(common: &Common, args: &TasksArgs) -> Result<bool> {
         let channel = Channel::User(account.id);
         let subscribe = client::subscribe(2, channel, Wishes::default());
         sender.send(&format!("{}\n{subscribe}", client::connect(1, &account.token)))?;
-        let client = Rc::new(Client {
-            sender,
-            channel,
-            task: task.id,
-            state: RefCell::default(),
-        });
+        let client = Rc::new(Client { sender, channel, task: task.id, state: RefCell::default() });
         clients.push(client.clone());
         let found = found.clone();
         tokio::task::spawn_local(async move {
@@ -244,49 +221,25 @@ async fn measure(common: &Common, args: &TasksArgs, clients: &[Rc<Client>], foun
     let before = Usage::now(common.server_pid);
     tokio::time::sleep_until(until.into()).await;
     let after = Usage::now(common.server_pid);
-    let waiting = || {
-        clients
-            .iter()
-            .filter(|client| client.state.borrow().under_way.is_some())
-            .count() as u64
-    };
+    let waiting = || clients.iter().filter(|client| client.state.borrow().under_way.is_some()).count() as u64;
     let missing = || clients.iter().map(|client| client.missing()).sum::<u64>();
     settle(SETTLE, || waiting() == 0 && missing() == 0).await;
 
     let (acks, server) = (found.acks.get(), after.server_since(&before));
     let mut report = Report::new("tasks");
-    report
-        .set("clients", args.clients)
-        .set("people", clients.len().min(common.pool))
-        .set("seconds", args.seconds);
-    report
-        .set("acks", acks)
-        .number("acks_per_s", acks as f64 / after.seconds_since(&before));
-    report
-        .latency("ack", &found.ack.borrow())
-        .latency("event", &found.event.borrow());
+    report.set("clients", args.clients).set("people", clients.len().min(common.pool)).set("seconds", args.seconds);
+    report.set("acks", acks).number("acks_per_s", acks as f64 / after.seconds_since(&before));
+    report.latency("ack", &found.ack.borrow()).latency("event", &found.event.borrow());
     report.number("server_us_per_ack", server.map(|cpu| cpu * 1e6 / acks.max(1) as f64));
     report.number("server_busy", server.map(|cpu| cpu / after.seconds_since(&before)));
     report.number("own_busy", after.own_busy_since(&before));
-    let counts = [
-        found.refused.get(),
-        found.gaps.get(),
-        found.repeated.get(),
-        found.closed.get(),
-        waiting(),
-        missing(),
-    ];
-    for (name, count) in ["refused", "gaps", "repeated", "closed", "unanswered", "missing"]
-        .into_iter()
-        .zip(counts)
-    {
+    let counts =
+        [found.refused.get(), found.gaps.get(), found.repeated.get(), found.closed.get(), waiting(), missing()];
+    for (name, count) in ["refused", "gaps", "repeated", "closed", "unanswered", "missing"].into_iter().zip(counts) {
         report.set(name, count);
     }
     let ok = counts.iter().sum::<u64>() == 0 && acks > 0;
-    report
-        .set("error", found.first_error.borrow().clone())
-        .set("ok", ok)
-        .print();
+    report.set("error", found.first_error.borrow().clone()).set("ok", ok).print();
     clients.iter().for_each(|client| client.sender.close());
     Ok(ok)
 }

@@ -73,13 +73,7 @@ pub fn publish(id: u32, channel: Channel, publication: &impl Serialize) -> Strin
         channel: Channel,
         data: &'a P,
     }
-    line(&Line {
-        id,
-        publish: Publish {
-            channel,
-            data: publication,
-        },
-    })
+    line(&Line { id, publish: Publish { channel, data: publication } })
 }
 
 /// `rpc`: a command of the table in [`crate::command`]; `data` may hold an `op`.
@@ -94,10 +88,7 @@ pub fn rpc(id: u32, method: &str, data: &impl Serialize) -> String {
         method: &'a str,
         data: &'a D,
     }
-    line(&Line {
-        id,
-        rpc: Rpc { method, data },
-    })
+    line(&Line { id, rpc: Rpc { method, data } })
 }
 
 /// `send`: a publication that names its `channel` and gets no reply.

@@ -13,22 +13,11 @@ fn the_server_reads_what_is_built() {
     let line = connect(1, "shs_x");
     assert_eq!(ClientCommand::parse(&line).unwrap().connect.unwrap().token, "shs_x");
 
-    let since = Position {
-        channel: ROOM,
-        offset: 40,
-        epoch: "k3v9".into(),
-    };
-    let wishes = Wishes {
-        since: Some(&since),
-        join_leave: true,
-        reject_unrecovered: true,
-    };
+    let since = Position { channel: ROOM, offset: 40, epoch: "k3v9".into() };
+    let wishes = Wishes { since: Some(&since), join_leave: true, reject_unrecovered: true };
     let line = subscribe(2, ROOM, wishes);
     let read = ClientCommand::parse(&line).unwrap().subscribe.unwrap();
-    assert_eq!(
-        (read.channel.parse(), read.offset, &*read.epoch),
-        (Ok(ROOM), 40, "k3v9")
-    );
+    assert_eq!((read.channel.parse(), read.offset, &*read.epoch), (Ok(ROOM), 40, "k3v9"));
     assert!(read.recover && read.join_leave && read.reject_unrecovered());
 
     let line = subscribe(3, ROOM, Wishes::default());
@@ -40,23 +29,10 @@ fn the_server_reads_what_is_built() {
     assert_eq!((&*read.method, read.data.unwrap().get()), ("task.create", r#"{"a":1}"#));
 
     let line = publish(5, ROOM, &json!({"type": "nudge"}));
-    assert_eq!(
-        ClientCommand::parse(&line)
-            .unwrap()
-            .publish
-            .unwrap()
-            .data
-            .unwrap()
-            .get(),
-        r#"{"type":"nudge"}"#
-    );
+    assert_eq!(ClientCommand::parse(&line).unwrap().publish.unwrap().data.unwrap().get(), r#"{"type":"nudge"}"#);
 
-    for line in [
-        unsubscribe(6, ROOM),
-        presence(6, ROOM),
-        history(6, ROOM, Some(&since), 10),
-        history(6, ROOM, None, 0),
-    ] {
+    for line in [unsubscribe(6, ROOM), presence(6, ROOM), history(6, ROOM, Some(&since), 10), history(6, ROOM, None, 0)]
+    {
         assert_eq!(ClientCommand::parse(&line).unwrap().id, 6, "{line}");
     }
     assert!(ClientCommand::parse(PONG).unwrap().is_pong());
@@ -72,96 +48,44 @@ fn encoded(write: impl FnOnce(&mut Vec<u8>)) -> String {
 fn what_the_server_writes_is_read() {
     let text =
         encoded(|buffer| encode::push_event(buffer, ROOM, 9, br#"{"type":"widget.moved","actor":null,"data":{}}"#));
-    let Ok(ServerLine::Push {
-        channel: ROOM,
-        push: Push::Pub(publication),
-    }) = ServerLine::parse(&text)
-    else {
+    let Ok(ServerLine::Push { channel: ROOM, push: Push::Pub(publication) }) = ServerLine::parse(&text) else {
         panic!("{text}");
     };
     assert_eq!(publication.offset, Some(9));
     let said = publication.read().unwrap();
-    assert_eq!(
-        (&*said.kind, said.actor, said.data.unwrap().get()),
-        ("widget.moved", None, "{}")
-    );
+    assert_eq!((&*said.kind, said.actor, said.data.unwrap().get()), ("widget.moved", None, "{}"));
 
     let text = encoded(|buffer| encode::push_unnumbered(buffer, ROOM, br#"{"type":"drag","key":"k","data":null}"#));
-    let Ok(ServerLine::Push {
-        push: Push::Pub(publication),
-        ..
-    }) = ServerLine::parse(&text)
-    else {
-        panic!("{text}")
-    };
+    let Ok(ServerLine::Push { push: Push::Pub(publication), .. }) = ServerLine::parse(&text) else { panic!("{text}") };
     assert_eq!(publication.offset, None);
     assert_eq!(publication.read().unwrap().key.as_deref(), Some("k"));
 
     let text = encoded(|buffer| encode::push_unsubscribe(buffer, ROOM, Unsubscribed::REMOVED));
-    let Ok(ServerLine::Push {
-        push: Push::Unsubscribe(ended),
-        ..
-    }) = ServerLine::parse(&text)
-    else {
+    let Ok(ServerLine::Push { push: Push::Unsubscribe(ended), .. }) = ServerLine::parse(&text) else {
         panic!("{text}")
     };
     assert_eq!(ended.code, 2101);
 
-    let who = ClientInfo {
-        user: Uuid::nil(),
-        client: Uuid::nil(),
-        conn_info: None,
-        chan_info: None,
-    };
+    let who = ClientInfo { user: Uuid::nil(), client: Uuid::nil(), conn_info: None, chan_info: None };
     let text = encoded(|buffer| encode::push_info(buffer, ROOM, "leave", &who));
-    assert!(matches!(
-        ServerLine::parse(&text),
-        Ok(ServerLine::Push {
-            push: Push::Leave(_),
-            ..
-        })
-    ));
+    assert!(matches!(ServerLine::parse(&text), Ok(ServerLine::Push { push: Push::Leave(_), .. })));
 }
 
 #[test]
 fn replies_are_told_apart() {
     let text = encoded(|buffer| encode::reply_error(buffer, 3, &WireError::too_many_requests()));
-    let Ok(ServerLine::Reply {
-        id: 3,
-        result: Err(error),
-    }) = ServerLine::parse(&text)
-    else {
-        panic!("{text}")
-    };
+    let Ok(ServerLine::Reply { id: 3, result: Err(error) }) = ServerLine::parse(&text) else { panic!("{text}") };
     assert!(error.temporary && error.code == 111);
 
     let text = encoded(|buffer| encode::reply_empty(buffer, 4, "publish"));
-    assert!(matches!(
-        ServerLine::parse(&text),
-        Ok(ServerLine::Reply {
-            id: 4,
-            result: Ok(Reply::Done)
-        })
-    ));
+    assert!(matches!(ServerLine::parse(&text), Ok(ServerLine::Reply { id: 4, result: Ok(Reply::Done) })));
 
     let text = r#"{"id":5,"rpc":{"data":{"positions":[]}}}"#;
-    let Ok(ServerLine::Reply {
-        result: Ok(Reply::Rpc(data)),
-        ..
-    }) = ServerLine::parse(text)
-    else {
-        panic!()
-    };
+    let Ok(ServerLine::Reply { result: Ok(Reply::Rpc(data)), .. }) = ServerLine::parse(text) else { panic!() };
     assert_eq!(data.get(), r#"{"positions":[]}"#);
 
     let text = r#"{"id":6,"subscribe":{"recoverable":true,"positioned":true,"epoch":"e","data":{"people":[]}}}"#;
-    let Ok(ServerLine::Reply {
-        result: Ok(Reply::Subscribe(seat)),
-        ..
-    }) = ServerLine::parse(text)
-    else {
-        panic!()
-    };
+    let Ok(ServerLine::Reply { result: Ok(Reply::Subscribe(seat)), .. }) = ServerLine::parse(text) else { panic!() };
     assert_eq!((seat.offset, seat.recovered, seat.data.is_some()), (0, false, true));
 
     assert!(matches!(ServerLine::parse("{}"), Ok(ServerLine::Ping)));

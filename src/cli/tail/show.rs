@@ -54,11 +54,7 @@ impl Screen {
             eprintln!("{text}");
             return;
         }
-        self.print(&format!(
-            "{}  {}",
-            self.time(),
-            self.paint(Color::Yellow, &format!("-- {text}"))
-        ));
+        self.print(&format!("{}  {}", self.time(), self.paint(Color::Yellow, &format!("-- {text}"))));
     }
 
     /// A line as it came.
@@ -110,14 +106,9 @@ impl Screen {
             Some(actor) => watched.person(actor),
             None => String::new(),
         };
-        let data = said
-            .data
-            .and_then(|data| serde_json::from_str(data.get()).ok())
-            .unwrap_or(Value::Null);
+        let data = said.data.and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or(Value::Null);
         let mut detail = match said.key.as_deref() {
-            Some(key) => key
-                .parse()
-                .map_or_else(|_| key.to_owned(), |id: Uuid| watched.widget(id)),
+            Some(key) => key.parse().map_or_else(|_| key.to_owned(), |id: Uuid| watched.widget(id)),
             None => String::new(),
         };
         if !detail.is_empty() {
@@ -125,14 +116,7 @@ impl Screen {
         }
         detail.push_str(&describe(&data));
         let color = if offset.is_some() { Color::Cyan } else { Color::Dim };
-        self.line(
-            watched,
-            channel,
-            &who,
-            color,
-            &said.kind,
-            &format!("{detail}{}", number(offset)),
-        );
+        self.line(watched, channel, &who, color, &said.kind, &format!("{detail}{}", number(offset)));
     }
 
     fn line(&self, watched: &Watched, channel: Channel, who: &str, color: Color, what: &str, detail: &str) {
@@ -150,11 +134,7 @@ impl Screen {
     }
 
     fn paint(&self, color: Color, text: &str) -> String {
-        if self.colors {
-            format!("\x1b[{}m{text}\x1b[0m", color as u8)
-        } else {
-            text.to_owned()
-        }
+        if self.colors { format!("\x1b[{}m{text}\x1b[0m", color as u8) } else { text.to_owned() }
     }
 
     fn print(&self, line: &str) {
@@ -174,9 +154,7 @@ fn name(watched: &Watched, info: &Info<'_>) -> String {
     struct Shown {
         username: String,
     }
-    let shown = info
-        .conn_info
-        .and_then(|shown| serde_json::from_str::<Shown>(shown.get()).ok());
+    let shown = info.conn_info.and_then(|shown| serde_json::from_str::<Shown>(shown.get()).ok());
     shown.map_or_else(|| watched.person(info.user), |shown| shown.username)
 }
 
@@ -186,11 +164,7 @@ fn describe(data: &Value) -> String {
         return String::new();
     };
     // `widget.moved` and `task.moved` wrap what moved.
-    let inner = fields
-        .get("widget")
-        .or_else(|| fields.get("task"))
-        .and_then(Value::as_object)
-        .unwrap_or(fields);
+    let inner = fields.get("widget").or_else(|| fields.get("task")).and_then(Value::as_object).unwrap_or(fields);
     let mut words = Vec::new();
     let titles = ["title", "name", "description", "text", "full_name", "username", "emoji"];
     if let Some(title) = titles.iter().find_map(|field| inner.get(*field)?.as_str()) {
@@ -203,10 +177,7 @@ fn describe(data: &Value) -> String {
         words.push("done".into());
     }
     for (x, y) in [("grid_x", "grid_y"), ("x", "y")] {
-        if let (Some(x), Some(y)) = (
-            inner.get(x).and_then(Value::as_f64),
-            inner.get(y).and_then(Value::as_f64),
-        ) {
+        if let (Some(x), Some(y)) = (inner.get(x).and_then(Value::as_f64), inner.get(y).and_then(Value::as_f64)) {
             words.push(format!("({x:.2}, {y:.2})").replace(".00", ""));
         }
     }
@@ -227,14 +198,8 @@ mod tests {
     fn what_a_line_says() {
         let moved = json!({"widget": {"type": "clock", "title": "Focus", "grid_x": 3, "grid_y": 4}, "drag_id": null});
         assert_eq!(describe(&moved), "“Focus” (3, 4)");
-        assert_eq!(
-            describe(&json!({"drag_id": "x", "grid_x": 3.25, "grid_y": 4.0})),
-            "(3.25, 4)"
-        );
-        assert_eq!(
-            describe(&json!({"description": "Read", "is_completed": true})),
-            "“Read” done"
-        );
+        assert_eq!(describe(&json!({"drag_id": "x", "grid_x": 3.25, "grid_y": 4.0})), "(3.25, 4)");
+        assert_eq!(describe(&json!({"description": "Read", "is_completed": true})), "“Read” done");
         assert_eq!(describe(&Value::Null), "");
     }
 }

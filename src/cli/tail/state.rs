@@ -96,12 +96,7 @@ impl Watched {
     }
 
     fn add(&mut self, position: Position) {
-        self.seats.push(Seat {
-            position,
-            head: None,
-            missed: 0,
-            over: false,
-        });
+        self.seats.push(Seat { position, head: None, missed: 0, over: false });
     }
 }
 
@@ -125,11 +120,7 @@ impl Api {
         if !base.starts_with("http://") {
             bail!("{base}: the address must begin with http://; TLS is the proxy's");
         }
-        Ok(Self {
-            http: reqwest::Client::new(),
-            base,
-            token: String::new(),
-        })
+        Ok(Self { http: reqwest::Client::new(), base, token: String::new() })
     }
 
     /// Where the server is.
@@ -149,17 +140,9 @@ impl Api {
 
     /// Signs in.
     pub async fn sign_in(&mut self, username: &str, password: &str) -> Result<()> {
-        let credentials = Credentials {
-            username: username.into(),
-            password: password.into(),
-        };
-        let request = self
-            .http
-            .post(format!("{}/api/v1/sessions", self.base))
-            .json(&credentials);
-        let signed_in: SignedIn = answer(request)
-            .await
-            .with_context(|| format!("signing in as {username}"))?;
+        let credentials = Credentials { username: username.into(), password: password.into() };
+        let request = self.http.post(format!("{}/api/v1/sessions", self.base)).json(&credentials);
+        let signed_in: SignedIn = answer(request).await.with_context(|| format!("signing in as {username}"))?;
         self.token = signed_in.token;
         Ok(())
     }
@@ -184,29 +167,14 @@ impl Api {
             told: true,
         };
         let own = [Channel::User(me), Channel::Profile(me)];
-        home.positions
-            .into_iter()
-            .filter(|position| own.contains(&position.channel))
-            .for_each(|p| watched.add(p));
+        home.positions.into_iter().filter(|position| own.contains(&position.channel)).for_each(|p| watched.add(p));
         let mine = home.workspaces.iter().map(|workspace| workspace.id);
-        let wanted = if workspaces.is_empty() {
-            mine.collect()
-        } else {
-            workspaces.to_vec()
-        };
+        let wanted = if workspaces.is_empty() { mine.collect() } else { workspaces.to_vec() };
         for id in wanted {
-            let room: Room = self
-                .get(&format!("/workspaces/{id}"))
-                .await
-                .with_context(|| format!("room {id}"))?;
+            let room: Room = self.get(&format!("/workspaces/{id}")).await.with_context(|| format!("room {id}"))?;
             watched.rooms.insert(id, room.workspace.name);
-            watched
-                .people
-                .extend(room.people.into_iter().map(|person| (person.id, person.username)));
-            let widgets = room
-                .widgets
-                .into_iter()
-                .map(|widget| (widget.id, widget.title.unwrap_or(widget.r#type)));
+            watched.people.extend(room.people.into_iter().map(|person| (person.id, person.username)));
+            let widgets = room.widgets.into_iter().map(|widget| (widget.id, widget.title.unwrap_or(widget.r#type)));
             watched.widgets.extend(widgets);
             room.positions.into_iter().for_each(|position| watched.add(position));
         }
@@ -219,10 +187,7 @@ impl Api {
             Channel::Workspace(id) => self.get::<Room>(&format!("/workspaces/{id}")).await?.positions,
             Channel::User(_) | Channel::Profile(_) => self.get::<Dashboard>("/dashboard").await?.positions,
         };
-        positions
-            .into_iter()
-            .find(|position| position.channel == channel)
-            .context("the answer has no position")
+        positions.into_iter().find(|position| position.channel == channel).context("the answer has no position")
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -230,9 +195,7 @@ impl Api {
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.http
-            .request(method, format!("{}/api/v1{path}", self.base))
-            .bearer_auth(&self.token)
+        self.http.request(method, format!("{}/api/v1{path}", self.base)).bearer_auth(&self.token)
     }
 }
 
@@ -245,10 +208,7 @@ async fn answer<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result
         let problem = serde_json::from_str::<Problem>(&body).ok();
         bail!(
             "{}",
-            problem.map_or_else(
-                || status.to_string(),
-                |problem| format!("{} ({})", problem.title, problem.code)
-            )
+            problem.map_or_else(|| status.to_string(), |problem| format!("{} ({})", problem.title, problem.code))
         );
     }
     serde_json::from_str(&body).context("the answer cannot be read")

@@ -21,9 +21,7 @@ pub async fn update_profile(tx: &mut Tx, patch: &ProfilePatch) -> Result<Me> {
     let id = tx.actor();
     tx.lock(&[Channel::User(id), Channel::Profile(id)]).await?;
     let patch = serde_json::to_value(patch).map_err(Error::internal)?;
-    let me = sql::update_user_row(tx.conn(), id, &patch)
-        .await?
-        .ok_or_else(Error::unauthorized)?;
+    let me = sql::update_user_row(tx.conn(), id, &patch).await?.ok_or_else(Error::unauthorized)?;
     tx.emit(Channel::User(id), Event::UserUpdated(me.clone()));
     tx.emit(Channel::Profile(id), Event::ProfileUpdated(me.user.clone()));
     Ok(me)
@@ -46,11 +44,7 @@ pub fn effects(event: &LogEvent) -> Vec<Effect> {
         EndReason::PasswordChanged => Disconnect::PASSWORD_CHANGED,
         EndReason::Disabled => Disconnect::ACCOUNT_DISABLED,
     };
-    vec![Effect::EndSessions {
-        user_id: event.channel.id(),
-        session_ids: data.session_ids,
-        why,
-    }]
+    vec![Effect::EndSessions { user_id: event.channel.id(), session_ids: data.session_ids, why }]
 }
 
 #[cfg(test)]
@@ -71,14 +65,7 @@ mod tests {
             payload: payload.into(),
         };
         let why = Disconnect::PASSWORD_CHANGED;
-        assert_eq!(
-            effects(&event),
-            [Effect::EndSessions {
-                user_id,
-                session_ids: vec![session],
-                why
-            }]
-        );
+        assert_eq!(effects(&event), [Effect::EndSessions { user_id, session_ids: vec![session], why }]);
         event.payload = r#"{"type":"session.ended","data":null}"#.into();
         assert_eq!(effects(&event), []);
     }

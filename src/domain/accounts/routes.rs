@@ -76,11 +76,7 @@ async fn sign_ins(
     let (mut items, positions) =
         rows::select_sign_ins(state.db.pool(), id, current, after, i64::from(limit) + 1).await?;
     let next_cursor = cursor::cut(&mut items, limit, |row| (row.created_at, row.id))?;
-    Ok(Json(Page {
-        items,
-        next_cursor,
-        positions,
-    }))
+    Ok(Json(Page { items, next_cursor, positions }))
 }
 
 async fn me(State(state): State<AppState>, caller: Caller) -> Result<Json<Answer<Me>>> {
@@ -104,20 +100,12 @@ async fn change_password(
     Body(change): Body<PasswordChange>,
 ) -> Result<Json<Answer<SessionsEnded>>> {
     let done = super::change_password(&state, &caller.identity, change).await?;
-    Ok(Json(Answer {
-        positions: done.positions,
-        data: done.data,
-    }))
+    Ok(Json(Answer { positions: done.positions, data: done.data }))
 }
 
 async fn user(State(state): State<AppState>, _caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Answer<User>>> {
-    let (data, position) = sql::select_user(state.db.pool(), id)
-        .await?
-        .ok_or_else(Error::not_found)?;
-    Ok(Json(Answer {
-        positions: vec![position],
-        data,
-    }))
+    let (data, position) = sql::select_user(state.db.pool(), id).await?.ok_or_else(Error::not_found)?;
+    Ok(Json(Answer { positions: vec![position], data }))
 }
 
 #[derive(Deserialize)]
@@ -141,21 +129,14 @@ async fn search(
     positions.truncate(limit as usize);
     // Usernames are ASCII: the database comes to the same lower case.
     let next_cursor = cursor::cut(&mut items, limit, |user| user.username.to_ascii_lowercase())?;
-    Ok(Json(Page {
-        items,
-        next_cursor,
-        positions,
-    }))
+    Ok(Json(Page { items, next_cursor, positions }))
 }
 
 /// What is typed stands for itself: `%` and `_` are no jokers here.
 fn prefix(query: &str) -> Result<String> {
     let query = query.trim();
     if query.contains('\0') || query.chars().count() > 120 {
-        return Err(Error::invalid(FieldError::new(
-            "query",
-            "must have at most 120 characters and no NUL",
-        )));
+        return Err(Error::invalid(FieldError::new("query", "must have at most 120 characters and no NUL")));
     }
     Ok(query.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
 }

@@ -29,14 +29,7 @@ pub async fn sign_up(state: &AppState, new: NewAccount) -> Result<(SignedIn, Tok
         Box::pin(async move { create_account(tx, &input.0, &input.1, &input.2).await })
     });
     let (user, expires_at) = done.await?.data;
-    Ok((
-        SignedIn {
-            user,
-            token: token.secret().to_owned(),
-            expires_at,
-        },
-        token,
-    ))
+    Ok((SignedIn { user, token: token.secret().to_owned(), expires_at }, token))
 }
 
 /// The account alone, without a sign-in.
@@ -50,9 +43,7 @@ pub async fn make_account(tx: &mut Tx, id: Uuid, new: &NewAccount, hash: &str) -
 
 async fn create_account(tx: &mut Tx, new: &NewAccount, hash: &str, sign_in: &NewSignIn) -> Result<(Me, DateTime<Utc>)> {
     let me = make_account(tx, sign_in.user_id, new, hash).await?;
-    let expires_at = rows::insert_sign_in(tx.conn(), sign_in, hash)
-        .await?
-        .ok_or_else(wrong_credentials)?;
+    let expires_at = rows::insert_sign_in(tx.conn(), sign_in, hash).await?.ok_or_else(wrong_credentials)?;
     Ok((me, expires_at))
 }
 
@@ -66,23 +57,17 @@ pub async fn sign_in(state: &AppState, given: Credentials) -> Result<(SignedIn, 
         let turn = this.passwords.turn().await?;
         this.throttle.check(&username).await?;
         let credential = rows::select_credential_by_name(this.db.pool(), &username).await?;
-        let credential = prove(&this, turn, &username, password, credential)
-            .await?
-            .map(|(_, found)| found);
+        // Names are ASCII. Others can become one in lower case (`İ` an `i`, by some locales), and every such spelling
+        // would have failures of its own to spend.
+        let credential = credential.filter(|_| username.is_ascii());
+        let credential = prove(&this, turn, &username, password, credential).await?.map(|(_, found)| found);
         let credential = credential.ok_or_else(wrong_credentials)?;
         if credential.disabled {
             return Err(Error::forbidden("account_disabled", "this account is disabled"));
         }
         let token = Token::generate()?;
         let (user, expires_at) = start_session(&this, credential, &token).await?;
-        Ok((
-            SignedIn {
-                user,
-                token: token.secret().to_owned(),
-                expires_at,
-            },
-            token,
-        ))
+        Ok((SignedIn { user, token: token.secret().to_owned(), expires_at }, token))
     };
     state.writer.tracked(work).await
 }
@@ -123,19 +108,14 @@ async fn insert_session(tx: &mut Tx, credential: &Credential, sign_in: &NewSignI
     let made = rows::insert_sign_in(tx.conn(), sign_in, &credential.password_hash).await?;
     let expires_at = made.ok_or_else(wrong_credentials)?;
     rows::forget_failures(tx.conn(), &credential.username).await?;
-    let me = sql::select_me(tx.conn(), sign_in.user_id)
-        .await?
-        .ok_or_else(wrong_credentials)?;
+    let me = sql::select_me(tx.conn(), sign_in.user_id).await?.ok_or_else(wrong_credentials)?;
     Ok((me, expires_at))
 }
 
 /// Ends one of my sign-ins: `session.ended` on `user:`. 404 if it is not mine, or over.
 pub async fn end_session(state: &AppState, who: &Identity, session_id: Uuid) -> Result<()> {
     let user_id = who.user_id;
-    state
-        .writer
-        .run(user_id, move |tx| Box::pin(end_one(tx, user_id, session_id)))
-        .await?;
+    state.writer.run(user_id, move |tx| Box::pin(end_one(tx, user_id, session_id))).await?;
     state.sessions.forget(&[session_id]);
     Ok(())
 }
@@ -146,10 +126,7 @@ async fn end_one(tx: &mut Tx, user_id: Uuid, session_id: Uuid) -> Result<()> {
     if !rows::end_sign_in(tx.conn(), user_id, session_id, reason.as_str()).await? {
         return Err(Error::not_found());
     }
-    let ended = SessionsEnded {
-        session_ids: vec![session_id],
-        reason,
-    };
+    let ended = SessionsEnded { session_ids: vec![session_id], reason };
     tx.emit(Channel::User(user_id), Event::SessionEnded(ended));
     Ok(())
 }
@@ -197,12 +174,7 @@ async fn replace_password(tx: &mut Tx, who: &Identity, checked: &Credential, new
 
 fn new_sign_in(state: &AppState, user_id: Uuid, token: &Token) -> NewSignIn {
     let days = i32::try_from(state.session_days).unwrap_or(i32::MAX);
-    NewSignIn {
-        id: Uuid::new_v4(),
-        user_id,
-        token_hash: token.hash(),
-        days,
-    }
+    NewSignIn { id: Uuid::new_v4(), user_id, token_hash: token.hash(), days }
 }
 
 fn wrong_credentials() -> Error {

@@ -51,10 +51,7 @@ pub(super) async fn insert_user(conn: &mut PgConnection, id: Uuid, new: &NewAcco
     )
     .fetch_one(conn)
     .await?;
-    Ok(Me {
-        email: row.email,
-        user: user!(row),
-    })
+    Ok(Me { email: row.email, user: user!(row) })
 }
 
 /// Me, inside a transaction.
@@ -67,10 +64,7 @@ pub(super) async fn select_me(conn: &mut PgConnection, id: Uuid) -> Result<Optio
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|row| Me {
-        email: row.email,
-        user: user!(row),
-    }))
+    Ok(row.map(|row| Me { email: row.email, user: user!(row) }))
 }
 
 /// Me, with where `user:` and `profile:` stand.
@@ -94,17 +88,9 @@ pub(super) async fn select_me_with_positions(db: impl PgExecutor<'_>, id: Uuid) 
     .fetch_optional(db)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let positions = vec![
-        position(private, row.private_head, row.epoch.clone())?,
-        position(public, row.public_head, row.epoch)?,
-    ];
-    Ok(Some((
-        Me {
-            email: row.email,
-            user: user!(row),
-        },
-        positions,
-    )))
+    let positions =
+        vec![position(private, row.private_head, row.epoch.clone())?, position(public, row.public_head, row.epoch)?];
+    Ok(Some((Me { email: row.email, user: user!(row) }, positions)))
 }
 
 /// Anybody, with where their `profile:` stands.
@@ -179,8 +165,5 @@ pub(super) async fn update_user_row(conn: &mut PgConnection, id: Uuid, patch: &V
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|row| Me {
-        email: row.email,
-        user: user!(row),
-    }))
+    Ok(row.map(|row| Me { email: row.email, user: user!(row) }))
 }

@@ -17,11 +17,7 @@ use crate::live::backend::{Admission, Grant};
 /// `workspace:` for members, and for guests where the room lets them; to strangers it does not exist (102).
 pub async fn admit(db: &Db, who: Uuid, channels: &[Channel]) -> Result<Vec<Result<Admission, WireError>>> {
     let rows = sql::select_admissions(db, who, channels).await?;
-    Ok(channels
-        .iter()
-        .zip(rows)
-        .map(|(channel, row)| decide(who, *channel, row))
-        .collect())
+    Ok(channels.iter().zip(rows).map(|(channel, row)| decide(who, *channel, row)).collect())
 }
 
 fn decide(who: Uuid, channel: Channel, row: sql::AdmissionRow) -> Result<Admission, WireError> {
@@ -34,11 +30,5 @@ fn decide(who: Uuid, channel: Channel, row: sql::AdmissionRow) -> Result<Admissi
         Channel::Profile(_) | Channel::Workspace(_) => return Err(WireError::unknown_channel()),
     };
     let place = matches!(channel, Channel::Workspace(_));
-    Ok(Admission {
-        grant,
-        head: row.head.head,
-        floor: row.head.floor,
-        epoch: row.head.epoch,
-        place,
-    })
+    Ok(Admission { grant, head: row.head.head, floor: row.head.floor, epoch: row.head.epoch, place })
 }

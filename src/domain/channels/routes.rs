@@ -69,16 +69,8 @@ async fn events(
     let items = events.map(numbered).collect::<Result<Vec<_>>>()?;
     let offset = items.last().map_or(since, |event| event.offset);
     let epoch = admission.epoch.to_string();
-    let next_cursor = if offset < admission.head {
-        Some(cursor::encode(&(offset, &epoch))?)
-    } else {
-        None
-    };
-    Ok(Json(Page {
-        items,
-        next_cursor,
-        positions: vec![Position { channel, offset, epoch }],
-    }))
+    let next_cursor = if offset < admission.head { Some(cursor::encode(&(offset, &epoch))?) } else { None };
+    Ok(Json(Page { items, next_cursor, positions: vec![Position { channel, offset, epoch }] }))
 }
 
 fn start(from: &From) -> Result<(u64, Option<String>)> {
@@ -101,10 +93,7 @@ fn check_position(admission: &Admission, since: u64, epoch: Option<&str>) -> Res
 
 fn numbered(event: LogEvent) -> Result<Numbered> {
     let payload = serde_json::from_slice(&event.payload).map_err(Error::internal)?;
-    Ok(Numbered {
-        offset: event.offset,
-        payload,
-    })
+    Ok(Numbered { offset: event.offset, payload })
 }
 
 #[cfg(test)]
@@ -114,13 +103,7 @@ mod tests {
 
     #[test]
     fn positions_that_the_log_cannot_serve() {
-        let admission = Admission {
-            grant: Grant::Member,
-            head: 10,
-            floor: 5,
-            epoch: "e1".into(),
-            place: false,
-        };
+        let admission = Admission { grant: Grant::Member, head: 10, floor: 5, epoch: "e1".into(), place: false };
         for (since, epoch, fine) in [
             (4, Some("e1"), true),
             (10, None, true),
@@ -129,11 +112,7 @@ mod tests {
             (7, Some("e0"), false),
             (u64::MAX, None, false),
         ] {
-            assert_eq!(
-                check_position(&admission, since, epoch).is_ok(),
-                fine,
-                "{since} {epoch:?}"
-            );
+            assert_eq!(check_position(&admission, since, epoch).is_ok(), fine, "{since} {epoch:?}");
         }
     }
 }

@@ -97,11 +97,7 @@ impl World {
         let lists: Lists = file(from, "lists.json", include_str!("../../../demo/lists.json"))?;
         let rooms: Rooms = file(from, "rooms.json", include_str!("../../../demo/rooms.json"))?;
         let people = file(from, "people.json", include_str!("../../../demo/people.json"))?;
-        Ok(Self {
-            people,
-            lists: lists.lists,
-            rooms: rooms.rooms,
-        })
+        Ok(Self { people, lists: lists.lists, rooms: rooms.rooms })
     }
 }
 
@@ -129,11 +125,7 @@ mod tests {
         }
         for room in &world.rooms {
             assert!(known(&room.owner), "{}", room.owner);
-            assert!(
-                room.members.iter().all(|name| known(name) && *name != room.owner),
-                "{:?}",
-                room.members
-            );
+            assert!(room.members.iter().all(|name| known(name) && *name != room.owner), "{:?}", room.members);
         }
     }
 }

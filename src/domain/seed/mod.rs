@@ -67,19 +67,12 @@ pub async fn demo_sign_in(db: &Db) -> anyhow::Result<Option<(String, String)>> {
 /// Makes a demo world where it is not there yet: the one in the binary, or the one whose files are in `from`.
 pub async fn seed(state: &AppState, from: Option<&Path>) -> anyhow::Result<Report> {
     let world = World::read(from)?;
-    let mut seeder = Seeder {
-        writer: &state.writer,
-        people: HashMap::new(),
-        report: Report::default(),
-    };
+    let mut seeder = Seeder { writer: &state.writer, people: HashMap::new(), report: Report::default() };
     let turn = state.passwords.turn().await?;
     let hash = state.passwords.hash(turn, world.people.password.clone()).await?;
     for person in world.people.people {
         let name = person.username.clone();
-        seeder
-            .person(&state.db, &world.people.password, &hash, person)
-            .await
-            .with_context(|| name)?;
+        seeder.person(&state.db, &world.people.password, &hash, person).await.with_context(|| name)?;
     }
     for list in world.lists {
         let name = list.owner.clone();
@@ -114,34 +107,22 @@ impl Seeder<'_> {
         if sql::holder(db.pool(), &person.username).await?.is_none() {
             self.make(id, &person.username, password, hash).await?;
         }
-        let holder = sql::holder(db.pool(), &person.username)
-            .await?
-            .filter(|holder| holder.id == id);
+        let holder = sql::holder(db.pool(), &person.username).await?.filter(|holder| holder.id == id);
         let Some(holder) = holder else {
             self.report.taken.push(person.username);
             return Ok(());
         };
-        let known = Known {
-            id,
-            created_at: holder.created_at,
-            repeatable: holder.recent,
-        };
+        let known = Known { id, created_at: holder.created_at, repeatable: holder.recent };
         self.people.insert(person.username, known);
         if known.repeatable {
-            self.command(id, "", "profile.update", Value::Object(person.profile))
-                .await?;
+            self.command(id, "", "profile.update", Value::Object(person.profile)).await?;
         }
         Ok(())
     }
 
     async fn make(&mut self, id: Uuid, username: &str, password: &str, hash: &str) -> Result<()> {
         let (username, password) = (username.to_owned(), password.to_owned());
-        let new = NewAccount {
-            username,
-            password,
-            email: None,
-            full_name: None,
-        };
+        let new = NewAccount { username, password, email: None, full_name: None };
         new.check()?;
         let hash = hash.to_owned();
         let made = self.writer.run(id, move |tx| {
@@ -161,10 +142,7 @@ impl Seeder<'_> {
         let Some(owner) = self.repeatable(&list.owner) else {
             return Ok(());
         };
-        let Some(id) = self
-            .command(owner.id, "", "task_list.create", Value::Object(list.list))
-            .await?
-        else {
+        let Some(id) = self.command(owner.id, "", "task_list.create", Value::Object(list.list)).await? else {
             return Ok(());
         };
         for (place, mut task) in list.tasks.into_iter().enumerate() {
@@ -175,12 +153,9 @@ impl Seeder<'_> {
                 task.task.insert("due_at".into(), json!(due_at));
             }
             let place = place.to_string();
-            let made = self
-                .command(owner.id, &place, "task.create", Value::Object(task.task))
-                .await?;
+            let made = self.command(owner.id, &place, "task.create", Value::Object(task.task)).await?;
             if let (Some(id), true) = (made, task.is_completed) {
-                self.command(owner.id, "", "task.update", json!({"id": id, "is_completed": true}))
-                    .await?;
+                self.command(owner.id, "", "task.update", json!({"id": id, "is_completed": true})).await?;
             }
         }
         Ok(())
@@ -190,10 +165,7 @@ impl Seeder<'_> {
         let Some(owner) = self.repeatable(&room.owner) else {
             return Ok(());
         };
-        let Some(id) = self
-            .command(owner.id, "", "workspace.create", Value::Object(room.room))
-            .await?
-        else {
+        let Some(id) = self.command(owner.id, "", "workspace.create", Value::Object(room.room)).await? else {
             return Ok(());
         };
         for name in room.members {
@@ -204,8 +176,7 @@ impl Seeder<'_> {
         }
         for (place, mut widget) in room.widgets.into_iter().enumerate() {
             widget.insert("workspace_id".into(), json!(id));
-            self.command(owner.id, &place.to_string(), "widget.create", Value::Object(widget))
-                .await?;
+            self.command(owner.id, &place.to_string(), "widget.create", Value::Object(widget)).await?;
         }
         Ok(())
     }

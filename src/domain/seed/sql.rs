@@ -20,11 +20,7 @@ pub struct Holder {
 
 /// Whether nobody has an account.
 pub async fn is_empty(db: impl PgExecutor<'_>) -> Result<bool> {
-    Ok(
-        sqlx::query_scalar!(r#"select not exists (select from users) as "empty!""#)
-            .fetch_one(db)
-            .await?,
-    )
+    Ok(sqlx::query_scalar!(r#"select not exists (select from users) as "empty!""#).fetch_one(db).await?)
 }
 
 /// Who has this username, in any case.

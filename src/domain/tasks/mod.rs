@@ -25,10 +25,7 @@ pub async fn create_task_list(tx: &mut Tx, new: &NewTaskList) -> Result<TaskList
     let mine = lock(tx).await?;
     let owner = tx.actor();
     let Some(list) = sql::insert_list(tx.conn(), owner, new).await? else {
-        return Err(Error::conflict(
-            "limit_reached",
-            format!("a person can have at most {LISTS_MAX} lists"),
-        ));
+        return Err(Error::conflict("limit_reached", format!("a person can have at most {LISTS_MAX} lists")));
     };
     tx.emit(mine, Event::TaskListCreated(list.clone()));
     Ok(list)
@@ -39,9 +36,7 @@ pub async fn update_task_list(tx: &mut Tx, patch: &TaskListPatch) -> Result<Task
     let mine = lock(tx).await?;
     let owner = tx.actor();
     let Some(list) = sql::patch_list(tx.conn(), owner, patch).await? else {
-        return sql::list(tx.conn(), owner, patch.id)
-            .await?
-            .ok_or_else(Error::not_found);
+        return sql::list(tx.conn(), owner, patch.id).await?.ok_or_else(Error::not_found);
     };
     tx.emit(mine, Event::TaskListUpdated(list.clone()));
     Ok(list)
@@ -77,9 +72,7 @@ pub async fn update_task(tx: &mut Tx, patch: &TaskPatch) -> Result<Task> {
     let mine = lock(tx).await?;
     let owner = tx.actor();
     let Some(task) = sql::patch_task(tx.conn(), owner, patch).await? else {
-        return sql::task(tx.conn(), owner, patch.id)
-            .await?
-            .ok_or_else(Error::not_found);
+        return sql::task(tx.conn(), owner, patch.id).await?.ok_or_else(Error::not_found);
     };
     tx.emit(mine, Event::TaskUpdated(task.clone()));
     Ok(task)
@@ -94,9 +87,7 @@ pub async fn move_task(tx: &mut Tx, to: &TaskMove) -> Result<TaskMoved> {
     }
     let mine = lock(tx).await?;
     let owner = tx.actor();
-    let place = sql::place(tx.conn(), owner, to.id, to.list_id, to.after_id)
-        .await?
-        .ok_or_else(Error::not_found)?;
+    let place = sql::place(tx.conn(), owner, to.id, to.list_id, to.after_id).await?.ok_or_else(Error::not_found)?;
     if !place.after_found {
         let detail = "the task to stand behind is not in that list any more";
         return Err(Error::conflict("after_not_in_list", detail).with_field("after_id"));
@@ -106,28 +97,19 @@ pub async fn move_task(tx: &mut Tx, to: &TaskMove) -> Result<TaskMoved> {
     }
     if place.there {
         let task = sql::task(tx.conn(), owner, to.id).await?.ok_or_else(Error::not_found)?;
-        return Ok(TaskMoved {
-            task,
-            reordered: Vec::new(),
-        });
+        return Ok(TaskMoved { task, reordered: Vec::new() });
     }
     let moved = match middle(place.before, place.behind) {
         Some(index) => {
             let task = sql::put(tx.conn(), owner, to.id, place.list_id, index).await?;
-            TaskMoved {
-                task: task.ok_or_else(Error::not_found)?,
-                reordered: Vec::new(),
-            }
+            TaskMoved { task: task.ok_or_else(Error::not_found)?, reordered: Vec::new() }
         }
         None => {
             let mut reordered = sql::renumber(tx.conn(), owner, to.id, place.list_id, to.after_id).await?;
             reordered.retain(|order| order.id != to.id);
             reordered.sort_unstable_by_key(|order| order.order_index);
             let task = sql::task(tx.conn(), owner, to.id).await?;
-            TaskMoved {
-                task: task.ok_or_else(Error::not_found)?,
-                reordered,
-            }
+            TaskMoved { task: task.ok_or_else(Error::not_found)?, reordered }
         }
     };
     tx.emit(mine, Event::TaskMoved(moved.clone()));

@@ -46,9 +46,7 @@ async fn list_tasks(
     let limit = paging.limit()?;
     let rows = sql::tasks_page(state.db.pool(), caller.id(), id, paging.after()?, i64::from(limit) + 1).await?;
     let rows = rows.ok_or_else(Error::not_found)?;
-    Ok(Json(rows.into_page(limit, |task| {
-        (task.order_index, task.created_at, task.id)
-    })?))
+    Ok(Json(rows.into_page(limit, |task| (task.order_index, task.created_at, task.id))?))
 }
 
 async fn create_task_list(

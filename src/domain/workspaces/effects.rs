@@ -14,10 +14,9 @@ use crate::live::backend::{Effect, LogEvent, SlotKey};
 pub fn effects(event: &LogEvent) -> Vec<Effect> {
     let effect = match &*event.name {
         "widget.moved" => data(event).and_then(moved),
-        "widget.deleted" => data(event).map(|gone: Deleted| Effect::EndGesture {
-            key: drag_of(gone.id),
-            gesture: None,
-        }),
+        "widget.deleted" => {
+            data(event).map(|gone: Deleted| Effect::EndGesture { key: drag_of(gone.id), gesture: None })
+        }
         "member.removed" => data(event).map(|gone: MemberRef| Effect::Remove(gone.user_id, Unsubscribed::REMOVED)),
         "workspace.updated" => data(event).and_then(closed_to_guests),
         "workspace.deleted" => Some(Effect::RemoveAll(Unsubscribed::DELETED)),
@@ -27,19 +26,13 @@ pub fn effects(event: &LogEvent) -> Vec<Effect> {
 }
 
 fn drag_of(widget: Uuid) -> SlotKey {
-    SlotKey {
-        kind: "drag",
-        id: widget,
-    }
+    SlotKey { kind: "drag", id: widget }
 }
 
 /// A move without a drag came from elsewhere; whoever drags the widget goes on.
 fn moved(moved: WidgetMoved) -> Option<Effect> {
     let gesture = Some(moved.drag_id?);
-    Some(Effect::EndGesture {
-        key: drag_of(moved.widget.id),
-        gesture,
-    })
+    Some(Effect::EndGesture { key: drag_of(moved.widget.id), gesture })
 }
 
 fn closed_to_guests(workspace: Workspace) -> Option<Effect> {
@@ -77,12 +70,7 @@ mod tests {
 
     fn in_room(event: Event) -> Vec<Effect> {
         let payload = Bytes::from(serde_json::to_vec(&event).unwrap());
-        effects(&LogEvent {
-            channel: Channel::Workspace(ROOM),
-            offset: 1,
-            name: event.name().into(),
-            payload,
-        })
+        effects(&LogEvent { channel: Channel::Workspace(ROOM), offset: 1, name: event.name().into(), payload })
     }
 
     fn widget() -> Widget {
@@ -118,36 +106,16 @@ mod tests {
 
     #[test]
     fn a_drop_ends_its_drag_and_no_other() {
-        let moved = |drag_id| {
-            in_room(Event::WidgetMoved(WidgetMoved {
-                widget: widget(),
-                drag_id,
-            }))
-        };
-        assert_eq!(
-            moved(Some(DRAG)),
-            [Effect::EndGesture {
-                key: drag_of(WIDGET),
-                gesture: Some(DRAG)
-            }]
-        );
+        let moved = |drag_id| in_room(Event::WidgetMoved(WidgetMoved { widget: widget(), drag_id }));
+        assert_eq!(moved(Some(DRAG)), [Effect::EndGesture { key: drag_of(WIDGET), gesture: Some(DRAG) }]);
         assert_eq!(moved(None), []);
         let gone = in_room(Event::WidgetDeleted(Deleted { id: WIDGET }));
-        assert_eq!(
-            gone,
-            [Effect::EndGesture {
-                key: drag_of(WIDGET),
-                gesture: None
-            }]
-        );
+        assert_eq!(gone, [Effect::EndGesture { key: drag_of(WIDGET), gesture: None }]);
     }
 
     #[test]
     fn who_has_to_leave() {
-        let gone = in_room(Event::MemberRemoved(MemberRef {
-            workspace_id: ROOM,
-            user_id: PERSON,
-        }));
+        let gone = in_room(Event::MemberRemoved(MemberRef { workspace_id: ROOM, user_id: PERSON }));
         assert_eq!(gone, [Effect::Remove(PERSON, Unsubscribed::REMOVED)]);
         let closed = in_room(Event::WorkspaceUpdated(room(json!({"guests": false}))));
         assert_eq!(closed, [Effect::RemoveGuests(Unsubscribed::REMOVED)]);
@@ -166,9 +134,6 @@ mod tests {
         };
         assert_eq!(effects(&event("widget.updated", "not json")), []);
         assert_eq!(effects(&event("widget.moved", "not json")), []);
-        assert_eq!(
-            effects(&event("widget.moved", r#"{"type":"widget.moved","data":null}"#)),
-            []
-        );
+        assert_eq!(effects(&event("widget.moved", r#"{"type":"widget.moved","data":null}"#)), []);
     }
 }

@@ -70,14 +70,9 @@ pub async fn update_workspace(tx: &mut Tx, patch: &WorkspacePatch) -> Result<Wor
     let actor = tx.actor();
     let Some(workspace) = sql::patch_workspace(tx.conn(), actor, patch).await? else {
         let role = member_role(tx, patch.id).await?;
-        let workspace = sql::workspace(tx.conn(), patch.id)
-            .await?
-            .ok_or_else(Error::not_found)?;
+        let workspace = sql::workspace(tx.conn(), patch.id).await?.ok_or_else(Error::not_found)?;
         let opens = |settings: &serde_json::Value| settings.get("guests").and_then(serde_json::Value::as_bool);
-        let asked = patch
-            .settings
-            .as_ref()
-            .map_or(workspace.admits_guests(), |new| opens(new).unwrap_or(false));
+        let asked = patch.settings.as_ref().map_or(workspace.admits_guests(), |new| opens(new).unwrap_or(false));
         if role != Role::Owner && asked != workspace.admits_guests() {
             return Err(owner_only("only the owner decides whether guests may look on"));
         }
@@ -97,11 +92,8 @@ pub async fn delete_workspace(tx: &mut Tx, gone: &Deleted) -> Result<Deleted> {
     // away here, before they can make a whole room wait.
     owner(tx, gone.id).await?;
     let members = sql::member_ids(tx.conn(), gone.id).await?;
-    let channels: Vec<Channel> = members
-        .iter()
-        .map(|person| Channel::User(*person))
-        .chain(std::iter::once(room))
-        .collect();
+    let channels: Vec<Channel> =
+        members.iter().map(|person| Channel::User(*person)).chain(std::iter::once(room)).collect();
     tx.lock(&channels).await?;
     let still: BTreeSet<Uuid> = sql::member_ids(tx.conn(), gone.id).await?.into_iter().collect();
     if !still.iter().eq(members.iter()) {
@@ -112,10 +104,7 @@ pub async fn delete_workspace(tx: &mut Tx, gone: &Deleted) -> Result<Deleted> {
         return Err(Error::not_found());
     }
     for person in members {
-        let left = MemberRef {
-            workspace_id: gone.id,
-            user_id: person,
-        };
+        let left = MemberRef { workspace_id: gone.id, user_id: person };
         tx.emit(Channel::User(person), Event::MembershipDeleted(left));
     }
     tx.emit(room, Event::WorkspaceDeleted(*gone));
@@ -137,10 +126,7 @@ pub async fn add_member(tx: &mut Tx, new: &MemberRef) -> Result<Member> {
         } else if obstacle.inside {
             Error::conflict("already_member", "they are in the room already")
         } else if obstacle.full {
-            Error::conflict(
-                "limit_reached",
-                format!("a room can have at most {MEMBERS_MAX} members"),
-            )
+            Error::conflict("limit_reached", format!("a room can have at most {MEMBERS_MAX} members"))
         } else {
             too_many_rooms()
         });
@@ -178,15 +164,10 @@ pub async fn remove_member(tx: &mut Tx, gone: &MemberRef) -> Result<MemberRef> {
 /// What the actor is in a room, or the refusal that they get: strangers learn of nothing, guests that they are guests.
 async fn member_role(tx: &mut Tx, workspace_id: Uuid) -> Result<Role> {
     let actor = tx.actor();
-    let standing = sql::standing(tx.conn(), workspace_id, actor)
-        .await?
-        .ok_or_else(Error::not_found)?;
+    let standing = sql::standing(tx.conn(), workspace_id, actor).await?.ok_or_else(Error::not_found)?;
     match standing.role {
         Some(role) => Ok(Role::from(role)),
-        None if standing.guests => Err(Error::forbidden(
-            "guests_look_on",
-            "only members can do that; guests look on",
-        )),
+        None if standing.guests => Err(Error::forbidden("guests_look_on", "only members can do that; guests look on")),
         None => Err(Error::not_found()),
     }
 }

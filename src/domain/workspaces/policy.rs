@@ -2,6 +2,7 @@
 //!
 //! Asked for every frame of every drag, so nothing here waits, and what is fine allocates nothing.
 
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use studyhall_protocol::Channel;
 use studyhall_protocol::check::{GRID_MAX, GRID_SIZE_MAX};
@@ -34,19 +35,14 @@ pub fn publication(
         "typing" => own_slot("typing", user_id, publication),
         "reaction" | "nudge" => broadcast(publication),
         "custom" => member(grant).and_then(|()| broadcast(publication)),
-        _ => Err(WireError::bad_request(
-            "type must be drag, pointer, typing, reaction, nudge or custom",
-        )),
+        _ => Err(WireError::bad_request("type must be drag, pointer, typing, reaction, nudge or custom")),
     }
 }
 
 fn member(grant: Grant) -> Result<(), WireError> {
     match grant {
         Grant::Member => Ok(()),
-        Grant::Guest => Err(WireError::new(
-            1_403,
-            "guests_look_on: only members can do that; guests look on",
-        )),
+        Grant::Guest => Err(WireError::new(1_403, "guests_look_on: only members can do that; guests look on")),
     }
 }
 
@@ -57,18 +53,10 @@ fn drag(publication: &Publication<'_>) -> Result<Action, WireError> {
     };
     let key = SlotKey { kind: "drag", id };
     let Some(data) = publication.data else {
-        return Ok(Action::Slot(SlotWrite {
-            key,
-            clear: true,
-            gesture: None,
-        }));
+        return Ok(Action::Slot(SlotWrite { key, clear: true, gesture: None }));
     };
     let drag = read_drag(data)?;
-    Ok(Action::Slot(SlotWrite {
-        key,
-        clear: false,
-        gesture: Some(drag.drag_id),
-    }))
+    Ok(Action::Slot(SlotWrite { key, clear: false, gesture: Some(drag.drag_id) }))
 }
 
 /// Reads and checks the value of a drag.
@@ -91,22 +79,14 @@ pub(super) fn read_drag(data: &RawValue) -> Result<Drag, WireError> {
 
 /// A slot that everybody has one of: where their pointer is, whether they type.
 fn own_slot(kind: &'static str, user_id: Uuid, publication: &Publication<'_>) -> Result<Action, WireError> {
-    if publication
-        .key
-        .as_deref()
-        .is_some_and(|key| canonical(key) != Some(user_id))
-    {
+    if publication.key.as_deref().is_some_and(|key| canonical(key) != Some(user_id)) {
         return Err(WireError::bad_request("key must be absent, or your own id"));
     }
     if let Some(data) = publication.data {
         sound(data, SLOT_BYTES_MAX)?;
     }
     let key = SlotKey { kind, id: user_id };
-    Ok(Action::Slot(SlotWrite {
-        key,
-        clear: publication.data.is_none(),
-        gesture: None,
-    }))
+    Ok(Action::Slot(SlotWrite { key, clear: publication.data.is_none(), gesture: None }))
 }
 
 fn broadcast(publication: &Publication<'_>) -> Result<Action, WireError> {
@@ -120,8 +100,8 @@ fn broadcast(publication: &Publication<'_>) -> Result<Action, WireError> {
 }
 
 /// Whether free JSON can be handed on: small, and readable for everybody else. It was scanned, not read: a lone
-/// surrogate (`"\ud800"`) gets through a scan and breaks the frame for whoever decodes it strictly, as does nesting
-/// without end.
+/// surrogate (`"\ud800"`) or a number beyond all bounds (`1e400`) gets through a scan and breaks the frame for whoever
+/// decodes it strictly, as does nesting without end.
 fn sound(data: &RawValue, bytes_max: usize) -> Result<(), WireError> {
     let text = data.get();
     if text.len() > bytes_max {
@@ -130,22 +110,75 @@ fn sound(data: &RawValue, bytes_max: usize) -> Result<(), WireError> {
             text.len()
         )));
     }
-    let brackets = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
-    if brackets <= BRACKETS_MAX && !text.contains("\\u") {
-        return Ok(());
-    }
-    match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(value) if depth(&value) <= BRACKETS_MAX => Ok(()),
-        Ok(_) => Err(WireError::bad_request("data is nested too deeply")),
-        Err(error) => Err(WireError::bad_request(format_args!("data: {error}"))),
+    Walk(0)
+        .deserialize(&mut serde_json::Deserializer::from_str(text))
+        .map_err(|error| WireError::bad_request(format_args!("data: {error}")))
+}
+
+/// Reads a JSON value to its end and keeps nothing of it. The number says how deep it is.
+#[derive(Clone, Copy)]
+struct Walk(usize);
+
+impl Walk {
+    fn inside<E: serde::de::Error>(self) -> Result<Self, E> {
+        if self.0 >= BRACKETS_MAX {
+            return Err(E::custom("nested too deeply"));
+        }
+        Ok(Self(self.0 + 1))
     }
 }
 
-fn depth(value: &serde_json::Value) -> usize {
-    match value {
-        serde_json::Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        serde_json::Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
-        _ => 0,
+impl<'de> DeserializeSeed<'de> for Walk {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let inside = self.inside()?;
+        while items.next_element_seed(inside)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        let inside = self.inside()?;
+        while fields.next_key_seed(inside)?.is_some() {
+            fields.next_value_seed(inside)?;
+        }
+        Ok(())
     }
 }
 
@@ -173,18 +206,11 @@ mod tests {
     }
 
     fn drag_with(fields: &str) -> Result<Action, WireError> {
-        ask(
-            Grant::Member,
-            &format!(r#"{{"type":"drag","key":"{WIDGET}","data":{{"drag_id":"{DRAG}",{fields}}}}}"#),
-        )
+        ask(Grant::Member, &format!(r#"{{"type":"drag","key":"{WIDGET}","data":{{"drag_id":"{DRAG}",{fields}}}}}"#))
     }
 
     fn slot(kind: &'static str, id: Uuid, clear: bool, gesture: Option<Uuid>) -> Result<Action, WireError> {
-        Ok(Action::Slot(SlotWrite {
-            key: SlotKey { kind, id },
-            clear,
-            gesture,
-        }))
+        Ok(Action::Slot(SlotWrite { key: SlotKey { kind, id }, clear, gesture }))
     }
 
     fn code(answer: Result<Action, WireError>) -> u32 {
@@ -193,10 +219,7 @@ mod tests {
 
     #[test]
     fn drags_are_for_members() {
-        assert_eq!(
-            drag_with(r#""grid_x":1.5,"grid_y":-2"#),
-            slot("drag", WIDGET, false, Some(DRAG))
-        );
+        assert_eq!(drag_with(r#""grid_x":1.5,"grid_y":-2"#), slot("drag", WIDGET, false, Some(DRAG)));
         let cancel = format!(r#"{{"type":"drag","key":"{WIDGET}","data":null}}"#);
         assert_eq!(ask(Grant::Member, &cancel), slot("drag", WIDGET, true, None));
         let refused = ask(Grant::Guest, &cancel).unwrap_err();
@@ -232,14 +255,8 @@ mod tests {
     #[test]
     fn pointers_belong_to_their_author() {
         for grant in [Grant::Guest, Grant::Member] {
-            assert_eq!(
-                ask(grant, r#"{"type":"pointer","data":{"x":1}}"#),
-                slot("pointer", ME, false, None)
-            );
-            assert_eq!(
-                ask(grant, r#"{"type":"typing","data":null}"#),
-                slot("typing", ME, true, None)
-            );
+            assert_eq!(ask(grant, r#"{"type":"pointer","data":{"x":1}}"#), slot("pointer", ME, false, None));
+            assert_eq!(ask(grant, r#"{"type":"typing","data":null}"#), slot("typing", ME, true, None));
             let own = format!(r#"{{"type":"typing","key":"{ME}","data":true}}"#);
             assert_eq!(ask(grant, &own), slot("typing", ME, false, None));
             let other = format!(r#"{{"type":"typing","key":"{WIDGET}","data":true}}"#);
@@ -255,10 +272,7 @@ mod tests {
             assert_eq!(ask(grant, r#"{"type":"reaction","data":"👏"}"#), Ok(Action::Broadcast));
             assert_eq!(ask(grant, r#"{"type":"nudge"}"#), Ok(Action::Broadcast));
         }
-        assert_eq!(
-            ask(Grant::Member, r#"{"type":"custom","data":{"any":1}}"#),
-            Ok(Action::Broadcast)
-        );
+        assert_eq!(ask(Grant::Member, r#"{"type":"custom","data":{"any":1}}"#), Ok(Action::Broadcast));
         assert_eq!(code(ask(Grant::Guest, r#"{"type":"custom","data":1}"#)), 1_403);
         assert_eq!(code(ask(Grant::Member, r#"{"type":"shout","data":1}"#)), 107);
         let large = format!(r#"{{"type":"custom","data":"{}"}}"#, "a".repeat(8_191));
@@ -268,10 +282,7 @@ mod tests {
     #[test]
     fn only_rooms_take_publications() {
         for channel in [Channel::User(ME), Channel::Profile(ME)] {
-            assert_eq!(
-                code(ask_in(channel, Grant::Member, r#"{"type":"pointer","data":1}"#)),
-                103
-            );
+            assert_eq!(code(ask_in(channel, Grant::Member, r#"{"type":"pointer","data":1}"#)), 103);
         }
     }
 
@@ -282,6 +293,12 @@ mod tests {
         assert_eq!(code(ask(Grant::Member, &raw(r#"{"\udc00":1}"#))), 107);
         assert_eq!(ask(Grant::Member, &raw(r#""\ud83d\ude00""#)), Ok(Action::Broadcast));
         assert_eq!(ask(Grant::Member, &raw(r#""\\ud83d""#)), Ok(Action::Broadcast));
+        for beyond in ["1e400", "[-1e309]", &"9".repeat(400)] {
+            assert_eq!(code(ask(Grant::Member, &raw(beyond))), 107, "{beyond}");
+        }
+        for within in ["1e308", "-0.0", "1e-400", "18446744073709551616", "[true,null]"] {
+            assert_eq!(ask(Grant::Member, &raw(within)), Ok(Action::Broadcast), "{within}");
+        }
         let deep = |levels: usize| raw(&format!("{}{}", "[".repeat(levels), "]".repeat(levels)));
         assert_eq!(ask(Grant::Member, &deep(64)), Ok(Action::Broadcast));
         assert_eq!(code(ask(Grant::Member, &deep(65))), 107);

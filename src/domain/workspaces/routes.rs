@@ -19,15 +19,9 @@ use crate::http::{AppState, Body, Caller, Paging, Path, Query};
 pub fn router() -> Router<AppState> {
     Router::new()
         .route("/workspaces", get(list_workspaces).post(create_workspace))
-        .route(
-            "/workspaces/{id}",
-            get(get_workspace).patch(update_workspace).delete(delete_workspace),
-        )
+        .route("/workspaces/{id}", get(get_workspace).patch(update_workspace).delete(delete_workspace))
         .route("/workspaces/{id}/members", get(list_members))
-        .route(
-            "/workspaces/{id}/members/{user_id}",
-            put(add_member).delete(remove_member),
-        )
+        .route("/workspaces/{id}/members/{user_id}", put(add_member).delete(remove_member))
         .route("/workspaces/{id}/widgets", post(create_widget))
         .route("/widgets/{id}", patch(update_widget).delete(delete_widget))
         .route("/widgets/{id}/move", post(move_widget))
@@ -41,9 +35,7 @@ async fn list_workspaces(
 ) -> Result<Json<Page<MyWorkspace>>> {
     let limit = paging.limit()?;
     let rows = sql::workspaces_page(state.db.pool(), caller.id(), paging.after()?, i64::from(limit)).await?;
-    Ok(Json(rows.into_page(limit, |room| {
-        (room.workspace.created_at, room.workspace.id)
-    })?))
+    Ok(Json(rows.into_page(limit, |room| (room.workspace.created_at, room.workspace.id))?))
 }
 
 /// A whole room.
@@ -61,9 +53,7 @@ async fn list_members(
     let limit = paging.limit()?;
     let rows = sql::members_page(state.db.pool(), caller.id(), id, paging.after()?, i64::from(limit) + 1).await?;
     let rows = rows.ok_or_else(Error::not_found)?;
-    Ok(Json(rows.into_page(limit, |person| {
-        (person.member.created_at, person.member.user_id)
-    })?))
+    Ok(Json(rows.into_page(limit, |person| (person.member.created_at, person.member.user_id))?))
 }
 
 async fn create_workspace(
@@ -121,14 +111,7 @@ async fn create_widget(
     headers: HeaderMap,
     Body(body): Body<Value>,
 ) -> Result<Response> {
-    door(
-        &caller,
-        &state,
-        &headers,
-        "widget.create",
-        with_id(body, "workspace_id", id)?,
-    )
-    .await
+    door(&caller, &state, &headers, "widget.create", with_id(body, "workspace_id", id)?).await
 }
 
 async fn update_widget(

@@ -204,10 +204,8 @@ pub async fn delete_member(db: &mut PgConnection, actor: Uuid, workspace_id: Uui
 
 /// Says that rights in this channel changed, so that whoever remembers one asks again.
 pub async fn raise_acl(db: &mut PgConnection, channel: Channel) -> Result<()> {
-    let raised = sqlx::query!(
-        "update channel_heads set acl_version = acl_version + 1 where channel = $1",
-        channel.to_string(),
-    );
+    let raised =
+        sqlx::query!("update channel_heads set acl_version = acl_version + 1 where channel = $1", channel.to_string(),);
     raised.execute(db).await?;
     Ok(())
 }

@@ -48,11 +48,7 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder that refuses messages above `max_message` bytes, all fragments taken together.
     pub const fn new(max_message: usize) -> Self {
-        Self {
-            max_message,
-            partial: None,
-            finished: false,
-        }
+        Self { max_message, partial: None, finished: false }
     }
 
     /// Takes the next message off the front of `input`, which afterwards is the unread rest.
@@ -90,9 +86,9 @@ impl Decoder {
 
     /// How many bytes are held on the heap: 0 unless a message is incomplete.
     pub fn held(&self) -> usize {
-        self.partial.as_ref().map_or(0, |partial| {
-            size_of::<Partial>() + partial.message.capacity() + partial.control.capacity()
-        })
+        self.partial
+            .as_ref()
+            .map_or(0, |partial| size_of::<Partial>() + partial.message.capacity() + partial.control.capacity())
     }
 
     fn finish(&mut self, input: &mut &mut [u8]) {
@@ -302,11 +298,7 @@ impl Partial {
 
     /// Notes that a frame has completed what is to be handed out, and tells what that is.
     fn complete(&mut self, opcode: OpCode) -> OpCode {
-        let opcode = if opcode.is_control() {
-            opcode
-        } else {
-            self.kind.unwrap_or(opcode)
-        };
+        let opcode = if opcode.is_control() { opcode } else { self.kind.unwrap_or(opcode) };
         self.lent = Some(opcode);
         opcode
     }
@@ -439,21 +431,12 @@ pub(super) mod tests {
             (&[(PING, b""), (PONG, b"p")], &["Ping([])", "Pong([112])"]),
             (&[(1, b"a"), (0, b"b"), (FIN, b"c")], &["Text(\"abc\")"]),
             (&[(2, b""), (0, b""), (FIN, b"")], &["Binary([])"]),
-            (
-                &[(1, b"a"), (PING, b"p"), (FIN, b"b")],
-                &["Ping([112])", "Text(\"ab\")"],
-            ),
-            (
-                &[(1, b"a"), (FIN, b"b"), (TEXT, b"c")],
-                &["Text(\"ab\")", "Text(\"c\")"],
-            ),
+            (&[(1, b"a"), (PING, b"p"), (FIN, b"b")], &["Ping([112])", "Text(\"ab\")"]),
+            (&[(1, b"a"), (FIN, b"b"), (TEXT, b"c")], &["Text(\"ab\")", "Text(\"c\")"]),
             (&[(1, b"a"), (CLOSE, b""), (FIN, b"b")], &["Close(None)"]),
             (&[(FIN, b"a")], &["continuation of nothing"]),
             (&[(0, b"a")], &["continuation of nothing"]),
-            (
-                &[(TEXT, b"a"), (FIN, b"b")],
-                &["Text(\"a\")", "continuation of nothing"],
-            ),
+            (&[(TEXT, b"a"), (FIN, b"b")], &["Text(\"a\")", "continuation of nothing"]),
             (&[(1, b"a"), (TEXT, b"b")], &["message unfinished"]),
             (&[(1, b"a"), (2, b"b")], &["message unfinished"]),
             (&[(PING ^ FIN, b"")], &["control frame fragmented"]),
@@ -499,10 +482,7 @@ pub(super) mod tests {
             (&[0x82, 0xFE, 0, 0], "malformed length"),
             (&[0x82, 0xFF, 0, 0, 0, 0, 0, 0, 255, 255], "malformed length"),
             (&[0x82, 0xFF, 0x80, 0, 0, 0, 0, 1, 0, 0], "malformed length"),
-            (
-                &[0x82, 0xFF, 0x7F, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4],
-                "message too big",
-            ),
+            (&[0x82, 0xFF, 0x7F, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4], "message too big"),
             (&[0x82, 0xFE, 3, 0xE9, 1, 2, 3, 4], "message too big"),
         ];
         for (bytes, expected) in table {
@@ -522,10 +502,7 @@ pub(super) mod tests {
     fn limit_is_over_all_fragments_and_spares_control_frames() {
         let half = [b'x'; 500];
         assert_eq!(decode_frames(&[(2, &half), (PING, &[0; 9]), (FIN, &half)]).len(), 2);
-        assert_eq!(
-            decode_frames(&[(2, &half), (0, &half), (FIN, b"x")]),
-            ["message too big"]
-        );
+        assert_eq!(decode_frames(&[(2, &half), (0, &half), (FIN, b"x")]), ["message too big"]);
         let ping = client_frame(PING, KEY, &[0; 125]);
         assert_eq!(decode(&mut Decoder::new(0), &[&ping]).len(), 1);
     }

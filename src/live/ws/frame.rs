@@ -253,15 +253,7 @@ impl Head {
         let Some((&key, rest)) = rest.split_first_chunk() else {
             return Ok(None);
         };
-        Ok(Some((
-            Self {
-                fin,
-                opcode,
-                key,
-                length,
-            },
-            bytes.len() - rest.len(),
-        )))
+        Ok(Some((Self { fin, opcode, key, length }, bytes.len() - rest.len())))
     }
 
     /// Whether the frame by itself is a message or a control frame, rather than a fragment.

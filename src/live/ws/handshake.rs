@@ -133,10 +133,7 @@ pub fn check(
     let key = only(headers, &SEC_WEBSOCKET_KEY).ok_or(HandshakeError::Key)?;
     let subprotocol = tokens(headers, &SEC_WEBSOCKET_PROTOCOL)
         .find_map(|offered| allowed.iter().copied().find(|name| *name == offered));
-    Ok(Accept {
-        key: accept_key(key.as_bytes())?,
-        subprotocol,
-    })
+    Ok(Accept { key: accept_key(key.as_bytes())?, subprotocol })
 }
 
 /// The answer to a key, if it is one.
@@ -224,10 +221,7 @@ mod tests {
     #[test]
     fn lists_and_cases_are_accepted() {
         for changes in [
-            [
-                ("upgrade", Some("WebSocket")),
-                ("connection", Some("keep-alive, UPGRADE")),
-            ],
+            [("upgrade", Some("WebSocket")), ("connection", Some("keep-alive, UPGRADE"))],
             [("upgrade", Some("h2c,\twebsocket ")), ("connection", Some(",upgrade,"))],
         ] {
             assert!(checked(&request(&changes)).is_ok(), "{changes:?}");
@@ -248,30 +242,18 @@ mod tests {
             (&[("sec-websocket-version", None)], WebSocketVersion),
             (&[("sec-websocket-version", Some("8"))], WebSocketVersion),
             (&[("sec-websocket-version", Some("13, 8"))], WebSocketVersion),
-            (
-                &[
-                    ("sec-websocket-version", Some("13")),
-                    ("sec-websocket-version", Some("13")),
-                ],
-                WebSocketVersion,
-            ),
+            (&[("sec-websocket-version", Some("13")), ("sec-websocket-version", Some("13"))], WebSocketVersion),
             (&[("sec-websocket-key", None)], Key),
             (&[("sec-websocket-key", Some(""))], Key),
             (&[("sec-websocket-key", Some("SGVsbG8sIHdvcmxkIQ=="))], Key),
             (&[("sec-websocket-key", Some("dGhlIHNhbXBsZSBub25jZSE="))], Key),
             (&[("sec-websocket-key", Some("dGhlIHNhbXBsZSBub25j!Q=="))], Key),
-            (
-                &[("sec-websocket-key", Some(KEY)), ("sec-websocket-key", Some(KEY))],
-                Key,
-            ),
+            (&[("sec-websocket-key", Some(KEY)), ("sec-websocket-key", Some(KEY))], Key),
         ];
         for (changes, expected) in table {
             let error = checked(&request(changes)).unwrap_err();
             assert_eq!(error, *expected, "{changes:?}");
-            assert_eq!(
-                error.status().as_u16(),
-                if error == WebSocketVersion { 426 } else { 400 }
-            );
+            assert_eq!(error.status().as_u16(), if error == WebSocketVersion { 426 } else { 400 });
             assert!(!error.message().is_empty());
         }
         let mut headers = HeaderMap::new();
@@ -282,19 +264,10 @@ mod tests {
     #[test]
     fn subprotocols() {
         let table: &[(Changes<'_>, Option<&str>)] = &[
+            (&[("sec-websocket-protocol", Some("centrifuge-json"))], Some("centrifuge-json")),
+            (&[("sec-websocket-protocol", Some("centrifuge-protobuf, centrifuge-json"))], Some("centrifuge-json")),
             (
-                &[("sec-websocket-protocol", Some("centrifuge-json"))],
-                Some("centrifuge-json"),
-            ),
-            (
-                &[("sec-websocket-protocol", Some("centrifuge-protobuf, centrifuge-json"))],
-                Some("centrifuge-json"),
-            ),
-            (
-                &[
-                    ("sec-websocket-protocol", Some("other")),
-                    ("sec-websocket-protocol", Some("centrifuge-json")),
-                ],
+                &[("sec-websocket-protocol", Some("other")), ("sec-websocket-protocol", Some("centrifuge-json"))],
                 Some("centrifuge-json"),
             ),
             (&[("sec-websocket-protocol", Some("centrifuge-protobuf"))], None),

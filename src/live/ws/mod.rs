@@ -51,11 +51,7 @@ mod tests {
                     expected.push(format!("{:?}", Message::Ping(b"ping")));
                 }
                 let last = index + 1 == fragments.len();
-                let size = if last {
-                    left.len()
-                } else {
-                    left.len().min(part.len() + 1)
-                };
+                let size = if last { left.len() } else { left.len().min(part.len() + 1) };
                 let (piece, rest) = left.split_at(size);
                 left = rest;
                 let opcode = if index > 0 { 0 } else { 2 - u8::from(*text) };
@@ -84,10 +80,7 @@ mod tests {
     }
 
     fn sizes() -> impl Strategy<Value = Vec<usize>> {
-        prop_oneof![
-            prop::collection::vec(1_usize..20, 1..10),
-            prop::collection::vec(1_usize..5000, 1..10),
-        ]
+        prop_oneof![prop::collection::vec(1_usize..20, 1..10), prop::collection::vec(1_usize..5000, 1..10),]
     }
 
     proptest! {

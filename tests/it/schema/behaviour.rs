@@ -5,43 +5,27 @@ use uuid::Uuid;
 
 /// Inserts a row and returns its id.
 async fn insert(pool: &PgPool, sql: &'static str) -> Uuid {
-    sqlx::query_scalar(sql)
-        .fetch_one(pool)
-        .await
-        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    sqlx::query_scalar(sql).fetch_one(pool).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
 async fn person(pool: &PgPool, username: &str) -> Uuid {
     let sql = "insert into users (username) values ($1) returning id";
-    sqlx::query_scalar(sql)
-        .bind(username)
-        .fetch_one(pool)
-        .await
-        .expect("a person")
+    sqlx::query_scalar(sql).bind(username).fetch_one(pool).await.expect("a person")
 }
 
 async fn run(pool: &PgPool, sql: &'static str) {
-    sqlx::raw_sql(sql)
-        .execute(pool)
-        .await
-        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    sqlx::raw_sql(sql).execute(pool).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
 /// The name of the constraint that refuses the statement.
 async fn refused(pool: &PgPool, sql: &'static str) -> String {
     let error = sqlx::raw_sql(sql).execute(pool).await.expect_err(sql);
     let error = error.as_database_error().unwrap_or_else(|| panic!("{sql}: {error}"));
-    error
-        .constraint()
-        .unwrap_or_else(|| panic!("{sql}: {error}"))
-        .to_owned()
+    error.constraint().unwrap_or_else(|| panic!("{sql}: {error}")).to_owned()
 }
 
 async fn count(pool: &PgPool, sql: &'static str) -> i64 {
-    sqlx::query_scalar(sql)
-        .fetch_one(pool)
-        .await
-        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    sqlx::query_scalar(sql).fetch_one(pool).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
 #[tokio::test]
@@ -56,22 +40,10 @@ async fn updated_at_moves_when_the_content_changes_and_only_then() {
     let recent = "select count(*) from (select updated_at from posts union all select updated_at from users) rows
                   where updated_at > now() - interval '1 minute'";
 
-    run(
-        &db.pool,
-        "update posts set content = content; update users set bio = bio",
-    )
-    .await;
+    run(&db.pool, "update posts set content = content; update users set bio = bio").await;
     assert_eq!(count(&db.pool, recent).await, 0, "nothing changed");
-    run(
-        &db.pool,
-        "update posts set like_count = like_count + 1, comment_count = 3",
-    )
-    .await;
-    run(
-        &db.pool,
-        "update users set followers_count = 1, following_count = 1, posts_count = 1",
-    )
-    .await;
+    run(&db.pool, "update posts set like_count = like_count + 1, comment_count = 3").await;
+    run(&db.pool, "update users set followers_count = 1, following_count = 1, posts_count = 1").await;
     assert_eq!(count(&db.pool, recent).await, 0, "counters are not content");
     run(&db.pool, "update posts set content = 'two', like_count = 2").await;
     assert_eq!(count(&db.pool, recent).await, 1);
@@ -97,16 +69,9 @@ async fn updated_at_never_goes_backwards() {
 #[tokio::test]
 async fn names_are_unique_without_regard_to_case() {
     let db = crate::harness::database().await;
-    run(
-        &db.pool,
-        "insert into users (username, email) values ('Aiko', 'aiko@example.org'), ('Ben', null)",
-    )
-    .await;
+    run(&db.pool, "insert into users (username, email) values ('Aiko', 'aiko@example.org'), ('Ben', null)").await;
     run(&db.pool, "insert into users (username) values ('Cleo')").await;
-    assert_eq!(
-        refused(&db.pool, "insert into users (username) values ('aIKO')").await,
-        "users_username_key"
-    );
+    assert_eq!(refused(&db.pool, "insert into users (username) values ('aIKO')").await, "users_username_key");
     let same_email = "insert into users (username, email) values ('Dora', 'AIKO@example.org')";
     assert_eq!(refused(&db.pool, same_email).await, "users_email_key");
 }
@@ -123,21 +88,11 @@ async fn a_task_belongs_to_the_owner_of_its_list() {
     .await;
     let task = "insert into tasks (list_id, user_id, description) values ($1, $2, 'Read chapter 3')";
 
-    let stolen = sqlx::query(task)
-        .bind(list)
-        .bind(ben)
-        .execute(&db.pool)
-        .await
-        .expect_err("not Ben's list");
+    let stolen = sqlx::query(task).bind(list).bind(ben).execute(&db.pool).await.expect_err("not Ben's list");
     let constraint = stolen.as_database_error().and_then(|error| error.constraint());
     assert_eq!(constraint, Some("tasks_list_owner_fkey"));
 
-    sqlx::query(task)
-        .bind(list)
-        .bind(aiko)
-        .execute(&db.pool)
-        .await
-        .expect("Aiko's own list");
+    sqlx::query(task).bind(list).bind(aiko).execute(&db.pool).await.expect("Aiko's own list");
     run(&db.pool, "delete from task_lists").await;
     assert_eq!(count(&db.pool, "select count(*) from tasks").await, 0);
 }
@@ -153,25 +108,13 @@ async fn impossible_values_are_refused_by_name() {
     )
     .await;
     let cases = [
-        (
-            "insert into user_presence (user_id, status) select id, 'away' from users",
-            "user_presence_status_check",
-        ),
+        ("insert into user_presence (user_id, status) select id, 'away' from users", "user_presence_status_check"),
         ("insert into follows select id, id from users", "follows_no_self_check"),
         ("update users set followers_count = -1", "users_followers_count_check"),
         ("update posts set like_count = -1", "posts_like_count_check"),
-        (
-            "insert into user_tags (user_id, tag) select id, '#maths' from users",
-            "user_tags_tag_check",
-        ),
-        (
-            "insert into user_settings (user_id, data) select id, '[]' from users",
-            "user_settings_data_check",
-        ),
-        (
-            "update immersive_workspaces set background_type = 'gif'",
-            "immersive_workspaces_background_type_check",
-        ),
+        ("insert into user_tags (user_id, tag) select id, '#maths' from users", "user_tags_tag_check"),
+        ("insert into user_settings (user_id, data) select id, '[]' from users", "user_settings_data_check"),
+        ("update immersive_workspaces set background_type = 'gif'", "immersive_workspaces_background_type_check"),
         (
             "insert into immersive_widgets (workspace_id, type, grid_w) select id, 'clock', 0 from immersive_workspaces",
             "immersive_widgets_grid_w_check",
@@ -198,23 +141,14 @@ async fn impossible_values_are_refused_by_name() {
             "insert into sign_ins (user_id, token_hash, expires_at, ended_at) select id, 'a', now(), now() from users",
             "sign_ins_ended_check",
         ),
-        (
-            "insert into channel_heads (channel, floor) values ('a', 2)",
-            "channel_heads_floor_check",
-        ),
-        (
-            "insert into log_epoch (singleton, epoch) values (false, 'e')",
-            "log_epoch_singleton_check",
-        ),
+        ("insert into channel_heads (channel, floor) values ('a', 2)", "channel_heads_floor_check"),
+        ("insert into log_epoch (singleton, epoch) values (false, 'e')", "log_epoch_singleton_check"),
         ("update log_epoch set epoch = '_'", "log_epoch_epoch_check"),
     ];
     for (sql, constraint) in cases {
         assert_eq!(refused(&db.pool, sql).await, constraint, "{sql}");
     }
-    let epoch: String = sqlx::query_scalar("select epoch from log_epoch")
-        .fetch_one(&db.pool)
-        .await
-        .expect("one row");
+    let epoch: String = sqlx::query_scalar("select epoch from log_epoch").fetch_one(&db.pool).await.expect("one row");
     assert_eq!((epoch.len(), &epoch[..1]), (11, "e"));
 }
 
@@ -230,16 +164,10 @@ async fn erasing_a_person_takes_what_is_theirs_and_leaves_the_record() {
         delete from courses",
     )
     .await;
-    assert_eq!(
-        count(&db.pool, "select count(*) from assignments where course_id is null").await,
-        1
-    );
+    assert_eq!(count(&db.pool, "select count(*) from assignments where course_id is null").await, 1);
     run(&db.pool, "delete from users").await;
     assert_eq!(count(&db.pool, "select count(*) from assignments").await, 0);
-    assert_eq!(
-        count(&db.pool, "select count(*) from audit_logs where actor_id is null").await,
-        1
-    );
+    assert_eq!(count(&db.pool, "select count(*) from audit_logs where actor_id is null").await, 1);
 }
 
 #[tokio::test]
@@ -252,22 +180,12 @@ async fn event_partitions_are_daily_and_made_once() {
     assert_eq!(ensure(7).fetch_one(&db.pool).await.expect("again"), 0);
     // Another time zone of the connection must not move the borders of a day.
     let mut other = db.pool.acquire().await.expect("a connection");
-    sqlx::raw_sql("set time zone 'Asia/Tokyo'")
-        .execute(&mut *other)
-        .await
-        .expect("a time zone");
+    sqlx::raw_sql("set time zone 'Asia/Tokyo'").execute(&mut *other).await.expect("a time zone");
     assert_eq!(ensure(8).fetch_one(&mut *other).await.expect("one more"), 1);
     let (one, two) = tokio::join!(ensure(10).fetch_one(&db.pool), ensure(10).fetch_one(&mut *other));
-    assert_eq!(
-        one.expect("one server") + two.expect("another server"),
-        2,
-        "two at once make each day once"
-    );
+    assert_eq!(one.expect("one server") + two.expect("another server"), 2, "two at once make each day once");
     assert_eq!(count(&db.pool, partitions).await, 12);
-    sqlx::raw_sql("reset time zone")
-        .execute(&mut *other)
-        .await
-        .expect("a time zone");
+    sqlx::raw_sql("reset time zone").execute(&mut *other).await.expect("a time zone");
     drop(other);
 
     let sql = "insert into events (channel, \"offset\", at, type)
@@ -278,10 +196,7 @@ async fn event_partitions_are_daily_and_made_once() {
                      where tableoid::regclass::text <> 'events_' || to_char(at at time zone 'utc', 'YYYYMMDD')";
     assert_eq!(count(&db.pool, misplaced).await, 0);
     let too_far = "insert into events (channel, \"offset\", at, type) values ('a', 99, now() + interval '20 d', 'x')";
-    assert!(
-        sqlx::raw_sql(too_far).execute(&db.pool).await.is_err(),
-        "there is no default partition"
-    );
+    assert!(sqlx::raw_sql(too_far).execute(&db.pool).await.is_err(), "there is no default partition");
 }
 
 #[tokio::test]
@@ -296,11 +211,7 @@ async fn trimming_drops_events_and_moves_the_floor_together() {
     .await;
     let trim = async |keep_from: Option<i64>| -> (Option<i64>, i64, i64) {
         let sql = "select trim_channel('a', $1)";
-        let answer = sqlx::query_scalar(sql)
-            .bind(keep_from)
-            .fetch_one(&db.pool)
-            .await
-            .expect("a floor");
+        let answer = sqlx::query_scalar(sql).bind(keep_from).fetch_one(&db.pool).await.expect("a floor");
         let (floor, left) = sqlx::query_as(
             "select floor, (select count(*) from events where channel = 'a' and \"offset\" >= floor)
              from channel_heads where channel = 'a'",
@@ -314,17 +225,9 @@ async fn trimming_drops_events_and_moves_the_floor_together() {
     assert_eq!(trim(Some(1)).await, (Some(3), 3, 3), "the floor never moves back");
     assert_eq!(trim(None).await, (None, 3, 3), "no bound is not every event");
     assert_eq!(trim(Some(100)).await, (Some(6), 6, 0), "never beyond the head");
-    assert_eq!(
-        count(&db.pool, "select count(*) from events where channel = 'a'").await,
-        0
-    );
-    assert_eq!(
-        count(&db.pool, "select count(*) from events where channel = 'b'").await,
-        5
-    );
-    let unknown: Option<i64> = sqlx::query_scalar("select trim_channel('c', 1)")
-        .fetch_one(&db.pool)
-        .await
-        .expect("an answer");
+    assert_eq!(count(&db.pool, "select count(*) from events where channel = 'a'").await, 0);
+    assert_eq!(count(&db.pool, "select count(*) from events where channel = 'b'").await, 5);
+    let unknown: Option<i64> =
+        sqlx::query_scalar("select trim_channel('c', 1)").fetch_one(&db.pool).await.expect("an answer");
     assert_eq!(unknown, None);
 }

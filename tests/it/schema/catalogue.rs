@@ -45,9 +45,7 @@ pub struct Index {
 
 impl Catalogue {
     pub async fn read(pool: &PgPool) -> Catalogue {
-        let mut catalogue = Catalogue {
-            tables: BTreeMap::new(),
-        };
+        let mut catalogue = Catalogue { tables: BTreeMap::new() };
         catalogue.read_columns(pool).await;
         catalogue.read_constraints(pool).await;
         catalogue.read_indexes(pool).await;
@@ -82,28 +80,12 @@ impl Catalogue {
         .await
         .expect("columns");
         for (table, name, full_type, required, default) in rows {
-            self.table(table).columns.insert(
-                name,
-                Column {
-                    full_type,
-                    required,
-                    default,
-                },
-            );
+            self.table(table).columns.insert(name, Column { full_type, required, default });
         }
     }
 
     async fn read_constraints(&mut self, pool: &PgPool) {
-        type Row = (
-            String,
-            String,
-            String,
-            Vec<String>,
-            Option<String>,
-            Vec<String>,
-            String,
-            String,
-        );
+        type Row = (String, String, String, Vec<String>, Option<String>, Vec<String>, String, String);
         let rows: Vec<Row> = sqlx::query_as(
             "select c.relname::text, conname::text, contype::text,
                  array(select attname::text from unnest(conkey) with ordinality k (num, pos)
@@ -122,15 +104,7 @@ impl Catalogue {
         .await
         .expect("constraints");
         for (table, name, kind, columns, target, target_columns, on_delete, definition) in rows {
-            let constraint = Constraint {
-                name,
-                kind,
-                columns,
-                target,
-                target_columns,
-                on_delete,
-                definition,
-            };
+            let constraint = Constraint { name, kind, columns, target, target_columns, on_delete, definition };
             self.table(table).constraints.push(constraint);
         }
     }
@@ -155,13 +129,7 @@ impl Catalogue {
         for (table, name, unique, partial, keys, included) in rows {
             let unquoted = |keys: Vec<String>| keys.iter().map(|key| key.replace('"', "")).collect();
             let (keys, included) = (unquoted(keys), unquoted(included));
-            self.table(table).indexes.push(Index {
-                name,
-                unique,
-                partial,
-                keys,
-                included,
-            });
+            self.table(table).indexes.push(Index { name, unique, partial, keys, included });
         }
     }
 }

@@ -75,9 +75,7 @@ impl Table {
                 self.unique.push(columns.split(", ").map(str::to_owned).collect());
             }
             _ => {
-                let column = quoted(name)
-                    .pop()
-                    .unwrap_or_else(|| panic!("{}: unknown row {name}", self.name));
+                let column = quoted(name).pop().unwrap_or_else(|| panic!("{}: unknown row {name}", self.name));
                 self.add_column(column, kind, notes);
             }
         }
@@ -110,12 +108,7 @@ impl Table {
                 _ => panic!("{}.{name}: unknown word {word} in the type", self.name),
             }
         }
-        assert_eq!(
-            kind.contains("FK"),
-            column.references.is_some(),
-            "{}.{name}: {kind}",
-            self.name
-        );
+        assert_eq!(kind.contains("FK"), column.references.is_some(), "{}.{name}: {kind}", self.name);
         self.columns.push(column);
     }
 }
@@ -150,10 +143,7 @@ fn closed_list(notes: &str) -> Vec<String> {
         return Vec::new();
     };
     let value = |item: &str| Some(item.strip_prefix('`')?.strip_suffix('`')?.to_owned());
-    list.split(", ")
-        .map(value)
-        .collect::<Option<Vec<_>>>()
-        .unwrap_or_default()
+    list.split(", ").map(value).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
 /// Everything between backticks.

@@ -7,7 +7,7 @@ use studyhall_protocol::Channel;
 use studyhall_protocol::client;
 use uuid::Uuid;
 
-use super::{Schedule, value};
+use super::seat::{Schedule, value};
 use crate::client::Sender;
 use crate::report::Latency;
 
@@ -41,11 +41,7 @@ pub struct Sent {
 impl Pacer {
     /// Sends until the time is over.
     pub fn run(self) -> Result<Sent> {
-        let mut sent = Sent {
-            count: 0,
-            values: vec![0; self.publishers.len()],
-            late: Latency::new(),
-        };
+        let mut sent = Sent { count: 0, values: vec![0; self.publishers.len()], late: Latency::new() };
         if self.publishers.is_empty() {
             return Ok(sent);
         }

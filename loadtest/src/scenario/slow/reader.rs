@@ -43,11 +43,7 @@ struct Settings {
 impl Reader {
     /// Starts to read; slowly, when it has a small receive buffer.
     pub fn start(shared: Rc<Shared>, token: &str, widgets: &[Uuid], receive_buffer: Option<u32>) -> Rc<Self> {
-        let writers = widgets
-            .iter()
-            .enumerate()
-            .map(|(writer, widget)| (*widget, writer))
-            .collect();
+        let writers = widgets.iter().enumerate().map(|(writer, widget)| (*widget, writer)).collect();
         let reader = Rc::new(Self {
             shared,
             token: token.to_owned(),
@@ -69,8 +65,7 @@ impl Reader {
                     running.shared.broken.set(running.shared.broken.get() + 1);
                     return running.shared.complain(format!("{error:#}"));
                 }
-                eprintln!("a reader resumes: {error}");
-                running.shared.resumed.set(running.shared.resumed.get() + 1);
+                *running.shared.resumed.borrow_mut().entry(error.to_string()).or_default() += 1;
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         });
@@ -97,17 +92,10 @@ impl Reader {
 
     async fn connection(&self) -> Result<()> {
         let pace = self.receive_buffer.map(|_| self.shared.pace.clone());
-        let options = Options {
-            receive_buffer: self.receive_buffer,
-            pace,
-        };
+        let options = Options { receive_buffer: self.receive_buffer, pace };
         let (sender, mut receiver) = open(&self.shared.host, options).await?;
         let since = self.position.borrow().clone();
-        let wishes = Wishes {
-            since: since.as_ref(),
-            reject_unrecovered: true,
-            join_leave: false,
-        };
+        let wishes = Wishes { since: since.as_ref(), reject_unrecovered: true, join_leave: false };
         let subscribe = client::subscribe(2, self.shared.channel, wishes);
         sender.send(&format!("{}\n{subscribe}", client::connect(1, &self.token)))?;
         *self.sender.borrow_mut() = Some(sender);
@@ -120,38 +108,22 @@ impl Reader {
 
     fn line(&self, line: ServerLine<'_>, at: Instant) -> Result<()> {
         match line {
-            ServerLine::Reply {
-                result: Ok(Reply::Subscribe(seat)),
-                ..
-            } => {
+            ServerLine::Reply { result: Ok(Reply::Subscribe(seat)), .. } => {
                 let mut position = self.position.borrow_mut();
-                if position
-                    .as_ref()
-                    .is_some_and(|position| !seat.recovered || seat.offset != position.offset)
-                {
+                if position.as_ref().is_some_and(|position| !seat.recovered || seat.offset != position.offset) {
                     bail!("resumed elsewhere: {seat:?}");
                 }
                 if position.is_none() {
                     self.shared.ready.set(self.shared.ready.get() + 1);
                 }
-                *position = Some(Position {
-                    channel: self.shared.channel,
-                    offset: seat.offset,
-                    epoch: seat.epoch,
-                });
-                seat.publications
-                    .iter()
-                    .try_for_each(|publication| self.event(publication, position.as_mut(), at))
+                *position = Some(Position { channel: self.shared.channel, offset: seat.offset, epoch: seat.epoch });
+                seat.publications.iter().try_for_each(|publication| self.event(publication, position.as_mut(), at))
             }
-            ServerLine::Push {
-                push: Push::Pub(publication),
-                ..
-            } => self.event(&publication, self.position.borrow_mut().as_mut(), at),
+            ServerLine::Push { push: Push::Pub(publication), .. } => {
+                self.event(&publication, self.position.borrow_mut().as_mut(), at)
+            }
             ServerLine::Reply { result: Err(error), .. } => Err(error.into()),
-            ServerLine::Push {
-                push: Push::Unsubscribe(ended),
-                ..
-            } => bail!("unsubscribed: {ended:?}"),
+            ServerLine::Push { push: Push::Unsubscribe(ended), .. } => bail!("unsubscribed: {ended:?}"),
             ServerLine::Ping | ServerLine::Reply { .. } | ServerLine::Push { .. } => Ok(()),
         }
     }
@@ -168,29 +140,16 @@ impl Reader {
         let Some(data) = said.and_then(|said| said.data) else {
             return Ok(());
         };
-        let Numbered {
-            id,
-            settings: Settings { n: Some(number) },
-        } = serde_json::from_str(data.get())?
-        else {
+        let Numbered { id, settings: Settings { n: Some(number) } } = serde_json::from_str(data.get())? else {
             return Ok(());
         };
-        let Some(&writer) = self.writers.get(&id) else {
-            bail!("an event of another room")
-        };
+        let Some(&writer) = self.writers.get(&id) else { bail!("an event of another room") };
         self.events.set(self.events.get() + 1);
-        self.sum
-            .set(self.sum.get().wrapping_add(fingerprint(offset, writer as u64, number)));
+        self.sum.set(self.sum.get().wrapping_add(fingerprint(offset, writer as u64, number)));
         if self.receive_buffer.is_none()
-            && let Some(sent) = self.shared.sent_at.borrow()[writer]
-                .get(number as usize)
-                .copied()
-                .flatten()
+            && let Some(sent) = self.shared.sent_at.borrow()[writer].get(number as usize).copied().flatten()
         {
-            self.shared
-                .latency
-                .borrow_mut()
-                .record(at.saturating_duration_since(sent));
+            self.shared.latency.borrow_mut().record(at.saturating_duration_since(sent));
         }
         Ok(())
     }

@@ -120,17 +120,10 @@ impl Writer {
         match result {
             Ok(Reply::Connect(_)) => self.shared.ready.set(self.shared.ready.get() + 1),
             Ok(Reply::Rpc(data)) => {
-                let number = self
-                    .state
-                    .borrow_mut()
-                    .under_way
-                    .remove(&id)
-                    .context("an answer that nobody asked for")?;
+                let number =
+                    self.state.borrow_mut().under_way.remove(&id).context("an answer that nobody asked for")?;
                 let answer: Answer<Value> = serde_json::from_str(data.get())?;
-                let position = answer
-                    .positions
-                    .iter()
-                    .find(|position| position.channel == self.shared.channel);
+                let position = answer.positions.iter().find(|position| position.channel == self.shared.channel);
                 let offset = position.context("an answer without a position")?.offset;
                 let part = fingerprint(offset, self.index as u64, number.into());
                 self.shared.promised.set(self.shared.promised.get().wrapping_add(part));
@@ -182,10 +175,6 @@ impl Writer {
             let data = json!({"id": self.widget, "settings": {"n": number}});
             lines.push(client::rpc(command, "widget.update", &data));
         }
-        if lines.is_empty() {
-            Ok(())
-        } else {
-            self.sender.send(&lines.join("\n"))
-        }
+        if lines.is_empty() { Ok(()) } else { self.sender.send(&lines.join("\n")) }
     }
 }

@@ -22,10 +22,7 @@ pub async fn create_widget(tx: &mut Tx, new: &NewWidget) -> Result<Widget> {
     let actor = tx.actor();
     let Some(widget) = sql::insert_widget(tx.conn(), actor, new).await? else {
         member_role(tx, new.workspace_id).await?;
-        return Err(Error::conflict(
-            "limit_reached",
-            format!("a room can have at most {WIDGETS_MAX} widgets"),
-        ));
+        return Err(Error::conflict("limit_reached", format!("a room can have at most {WIDGETS_MAX} widgets")));
     };
     tx.emit(room, Event::WidgetCreated(widget.clone()));
     Ok(widget)
@@ -48,15 +45,9 @@ pub async fn move_widget(tx: &mut Tx, to: &WidgetMove) -> Result<WidgetMoved> {
     let actor = tx.actor();
     let Some(widget) = sql::move_widget(tx.conn(), actor, id, to).await? else {
         let widget = unchanged(tx, id, to.id).await?;
-        return Ok(WidgetMoved {
-            widget,
-            drag_id: to.drag_id,
-        });
+        return Ok(WidgetMoved { widget, drag_id: to.drag_id });
     };
-    let moved = WidgetMoved {
-        widget,
-        drag_id: to.drag_id,
-    };
+    let moved = WidgetMoved { widget, drag_id: to.drag_id };
     tx.emit(room, Event::WidgetMoved(moved.clone()));
     Ok(moved)
 }
@@ -76,9 +67,7 @@ pub async fn delete_widget(tx: &mut Tx, gone: &Deleted) -> Result<Deleted> {
 /// A widget's room is looked up before the lock. It never changes; whether the widget is still there, the statement
 /// that writes finds out.
 async fn lock_room_of(tx: &mut Tx, widget_id: Uuid) -> Result<(Uuid, Channel)> {
-    let id = sql::room_of_widget(tx.conn(), widget_id)
-        .await?
-        .ok_or_else(Error::not_found)?;
+    let id = sql::room_of_widget(tx.conn(), widget_id).await?.ok_or_else(Error::not_found)?;
     let room = Channel::Workspace(id);
     tx.lock(&[room]).await?;
     Ok((id, room))
@@ -87,7 +76,5 @@ async fn lock_room_of(tx: &mut Tx, widget_id: Uuid) -> Result<(Uuid, Channel)> {
 /// Why a write did nothing: no right, no widget, or nothing to change.
 async fn unchanged(tx: &mut Tx, workspace_id: Uuid, widget_id: Uuid) -> Result<Widget> {
     member_role(tx, workspace_id).await?;
-    sql::widget(tx.conn(), workspace_id, widget_id)
-        .await?
-        .ok_or_else(Error::not_found)
+    sql::widget(tx.conn(), workspace_id, widget_id).await?.ok_or_else(Error::not_found)
 }

@@ -53,13 +53,7 @@ async fn adopt(tx: &mut Tx, workspace_id: Uuid, drag_id: Uuid, drop: &WidgetMove
     let author = tx.actor();
     tx.lock(&[room]).await?;
     if let Some(widget) = sql::adopt_drag(tx.conn(), author, workspace_id, drag_id, drop).await? {
-        tx.emit(
-            room,
-            Event::WidgetMoved(WidgetMoved {
-                widget,
-                drag_id: Some(drag_id),
-            }),
-        );
+        tx.emit(room, Event::WidgetMoved(WidgetMoved { widget, drag_id: Some(drag_id) }));
     }
     Ok(())
 }
@@ -86,18 +80,9 @@ mod tests {
     #[test]
     fn drops_on_the_nearest_place() {
         let (id, drag_id) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let drag = Drag {
-            drag_id,
-            grid_x: 1.6,
-            grid_y: -1.4,
-            grid_w: Some(0.2),
-            grid_h: None,
-        };
+        let drag = Drag { drag_id, grid_x: 1.6, grid_y: -1.4, grid_w: Some(0.2), grid_h: None };
         let drop = drop_of(id, drag_id, &drag);
-        assert_eq!(
-            (drop.grid_x, drop.grid_y, drop.grid_w, drop.grid_h),
-            (2, -1, Some(1), None)
-        );
+        assert_eq!((drop.grid_x, drop.grid_y, drop.grid_w, drop.grid_h), (2, -1, Some(1), None));
         assert_eq!((drop.id, drop.drag_id), (id, Some(drag_id)));
     }
 }

@@ -35,12 +35,7 @@ pub struct TailArgs {
     #[arg(long = "as", value_name = "NAME", default_value = "aiko")]
     name: String,
     /// Their password; that of the demo world unless told otherwise.
-    #[arg(
-        long,
-        env = "STUDYHALL_PASSWORD",
-        default_value = "studyhall-demo",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "STUDYHALL_PASSWORD", default_value = "studyhall-demo", hide_env_values = true)]
     password: String,
     /// Rooms to watch; all of mine when none is named.
     #[arg(long = "workspace", value_name = "ID")]
@@ -80,18 +75,8 @@ pub async fn tail(args: TailArgs) -> Result<()> {
     let mut api = Api::new(&args.url)?;
     api.sign_in(&args.name, &args.password).await?;
     let watched = api.load(&args.workspaces).await?;
-    let screen = Screen::new(
-        std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-        args.json,
-    );
-    let mut tail = Tail {
-        api,
-        watched,
-        screen,
-        backoff: BACKOFF_MIN,
-        ping_within: CONNECT_WITHIN,
-        connected: false,
-    };
+    let screen = Screen::new(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(), args.json);
+    let mut tail = Tail { api, watched, screen, backoff: BACKOFF_MIN, ping_within: CONNECT_WITHIN, connected: false };
     let ended = tokio::select! {
         ended = tail.run() => ended,
         interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Into::into),
@@ -124,8 +109,7 @@ impl Tail {
             // Full jitter: after a deploy not everybody comes back in the same moment.
             let wait = self.backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0);
             self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
-            self.screen
-                .note(&format!("{why}; again in {:.1} s", wait.as_secs_f64()));
+            self.screen.note(&format!("{why}; again in {:.1} s", wait.as_secs_f64()));
             tokio::time::sleep(wait).await;
         }
     }
@@ -171,11 +155,7 @@ impl Tail {
         let mut lines = vec![client::connect(1, self.api.token())];
         self.watched.begin();
         for (index, seat) in self.watched.seats.iter().enumerate() {
-            lines.push(client::subscribe(
-                subscribe_id(index),
-                seat.position.channel,
-                wishes(seat),
-            ));
+            lines.push(client::subscribe(subscribe_id(index), seat.position.channel, wishes(seat)));
         }
         for (index, seat) in self.watched.seats.iter().enumerate() {
             lines.push(client::history(history_id(index), seat.position.channel, None, 0));
@@ -204,11 +184,7 @@ impl Tail {
             Reply::Connect(connected) => {
                 self.connected = true;
                 self.ping_within = Duration::from_secs(connected.ping.into()) + PING_GRACE;
-                self.screen.note(&format!(
-                    "connected to {}, {} channels",
-                    self.api.base(),
-                    self.watched.seats.len()
-                ));
+                self.screen.note(&format!("connected to {}, {} channels", self.api.base(), self.watched.seats.len()));
             }
             Reply::Subscribe(subscribed) => {
                 let Some(seat) = seat_of(id, 2).and_then(|index| self.watched.seats.get_mut(index)) else {
@@ -240,18 +216,13 @@ impl Tail {
             if seat_of(id, 3).is_some() {
                 return Ok(None);
             }
-            return Err(if error.temporary {
-                End::Lost(error.to_string())
-            } else {
-                End::Over(error.into())
-            });
+            return Err(if error.temporary { End::Lost(error.to_string()) } else { End::Over(error.into()) });
         };
         let channel = self.watched.seats[index].position.channel;
         if error.code == WireError::unrecoverable_position().code {
             // Never live with a hole: load the state again and go on from there.
             let position = self.api.position(channel).await?;
-            self.screen
-                .note(&format!("{}: too long away, loaded anew", self.watched.name(channel)));
+            self.screen.note(&format!("{}: too long away, loaded anew", self.watched.name(channel)));
             let seat = &mut self.watched.seats[index];
             (seat.head, seat.position) = (Some(position.offset), position);
             return Ok(Some(client::subscribe(id, channel, wishes(seat))));
@@ -270,12 +241,7 @@ impl Tail {
             Push::Join(info) => self.screen.came(&self.watched, channel, info, true),
             Push::Leave(info) => self.screen.came(&self.watched, channel, info, false),
             Push::Unsubscribe(ended) => {
-                self.screen.note(&format!(
-                    "{}: {} ({})",
-                    self.watched.name(channel),
-                    ended.reason,
-                    ended.code
-                ));
+                self.screen.note(&format!("{}: {} ({})", self.watched.name(channel), ended.reason, ended.code));
                 self.leave(channel)?;
             }
             Push::Unknown => {}
@@ -311,20 +277,12 @@ impl Tail {
     }
 
     fn leave(&mut self, channel: Channel) -> Result<(), End> {
-        if self.watched.leave(channel) {
-            Ok(())
-        } else {
-            Err(anyhow!("nothing is left to watch").into())
-        }
+        if self.watched.leave(channel) { Ok(()) } else { Err(anyhow!("nothing is left to watch").into()) }
     }
 }
 
 fn wishes(seat: &Seat) -> Wishes<'_> {
-    Wishes {
-        since: Some(&seat.position),
-        join_leave: true,
-        reject_unrecovered: true,
-    }
+    Wishes { since: Some(&seat.position), join_leave: true, reject_unrecovered: true }
 }
 
 /// Even ids from 2 are subscribes, odd ones from 3 are questions for the head.

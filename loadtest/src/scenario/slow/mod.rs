@@ -8,10 +8,12 @@ mod reader;
 mod writer;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde_json::json;
 use studyhall_protocol::Channel;
 
 use self::reader::Reader;
@@ -80,7 +82,8 @@ struct Shared {
     promised: Cell<u64>,
     refused: Cell<u64>,
     broken: Cell<u64>,
-    resumed: Cell<u64>,
+    /// Why connections ended that were taken up again.
+    resumed: RefCell<BTreeMap<String, u64>>,
     first_error: RefCell<Option<String>>,
 }
 
@@ -112,40 +115,18 @@ pub async fn run(common: &Common, args: &SlowArgs) -> Result<bool> {
     if !args.compare {
         return Ok(once(common, args, &api, &accounts).await?.ok);
     }
-    let plain = once(
-        common,
-        &SlowArgs {
-            slow: 0,
-            ..args.clone()
-        },
-        &api,
-        &accounts,
-    )
-    .await?;
+    let plain = once(common, &SlowArgs { slow: 0, ..args.clone() }, &api, &accounts).await?;
     let slow = once(common, args, &api, &accounts).await?;
-    let per_reader = plain
-        .growth_kib
-        .zip(slow.growth_kib)
-        .map(|(plain, slow)| (slow - plain) / args.slow.max(1) as f64);
+    let per_reader =
+        plain.growth_kib.zip(slow.growth_kib).map(|(plain, slow)| (slow - plain) / args.slow.max(1) as f64);
     // Half as much again and some milliseconds: two runs on a shared machine are never the same.
-    let in_time = plain
-        .p99
-        .zip(slow.p99)
-        .is_none_or(|(plain, slow)| slow <= plain * 1.5 + 20.0);
+    let in_time = plain.p99.zip(slow.p99).is_none_or(|(plain, slow)| slow <= plain * 1.5 + 20.0);
     let small = per_reader.is_none_or(|kib| kib <= KIB_PER_SLOW_READER_MAX);
     let ok = plain.ok && slow.ok && small && in_time;
     let mut report = Report::new("slow-compare");
-    report
-        .set("slow", args.slow)
-        .number("server_kib_per_slow_reader", per_reader);
-    report
-        .number("ordinary_p99_without_ms", plain.p99)
-        .number("ordinary_p99_with_ms", slow.p99);
-    report
-        .set("memory_ok", small)
-        .set("latency_ok", in_time)
-        .set("ok", ok)
-        .print();
+    report.set("slow", args.slow).number("server_kib_per_slow_reader", per_reader);
+    report.number("ordinary_p99_without_ms", plain.p99).number("ordinary_p99_with_ms", slow.p99);
+    report.set("memory_ok", small).set("latency_ok", in_time).set("ok", ok).print();
     Ok(ok)
 }
 
@@ -163,7 +144,7 @@ async fn once(common: &Common, args: &SlowArgs, api: &Api, accounts: &[Account])
         promised: Cell::default(),
         refused: Cell::default(),
         broken: Cell::default(),
-        resumed: Cell::default(),
+        resumed: RefCell::default(),
         first_error: RefCell::default(),
     });
     let readers = (0..args.ordinary + args.slow).map(|index| {
@@ -216,77 +197,37 @@ async fn write(common: &Common, args: &SlowArgs, shared: &Rc<Shared>, writers: &
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let after = Usage::now(common.server_pid);
-    let growth_kib = peak
-        .get()
-        .zip(baseline)
-        .map(|(peak, baseline)| peak as f64 - baseline as f64);
+    let growth_kib = peak.get().zip(baseline).map(|(peak, baseline)| peak as f64 - baseline as f64);
     let mut report = Report::new("slow");
-    report
-        .set("ordinary", args.ordinary)
-        .set("slow", args.slow)
-        .set("events", args.events);
-    let took = writers
-        .iter()
-        .filter_map(|writer| writer.took())
-        .max()
-        .unwrap_or_default();
-    report
-        .set("acked", shared.acked.get())
-        .number("acks_per_s", f64::from(shared.acked.get()) / took.as_secs_f64());
+    report.set("ordinary", args.ordinary).set("slow", args.slow).set("events", args.events);
+    let took = writers.iter().filter_map(|writer| writer.took()).max().unwrap_or_default();
+    report.set("acked", shared.acked.get()).number("acks_per_s", f64::from(shared.acked.get()) / took.as_secs_f64());
     report.latency("ordinary", &shared.latency.borrow());
-    let busy = after
-        .server_since(&before)
-        .map(|cpu| cpu / after.seconds_since(&before));
-    report
-        .number("server_busy", busy)
-        .number("own_busy", after.own_busy_since(&before));
-    report
-        .set("server_rss_kib", baseline)
-        .number("server_growth_kib", growth_kib);
-    Written {
-        report,
-        growth_kib,
-        all_acknowledged: shared.acked.get() >= args.events,
-    }
+    let busy = after.server_since(&before).map(|cpu| cpu / after.seconds_since(&before));
+    report.number("server_busy", busy).number("own_busy", after.own_busy_since(&before));
+    report.set("server_rss_kib", baseline).number("server_growth_kib", growth_kib);
+    Written { report, growth_kib, all_acknowledged: shared.acked.get() >= args.events }
 }
 
 /// Lets the slow readers come to the end, and counts who got what.
 async fn catch_up(args: &SlowArgs, shared: &Shared, readers: &[Rc<Reader>], written: Written) -> Result<Outcome> {
     let started = Instant::now();
-    let behind = readers
-        .iter()
-        .map(|reader| u64::from(args.events).saturating_sub(reader.events()))
-        .max()
-        .unwrap_or(0);
+    let behind = readers.iter().map(|reader| u64::from(args.events).saturating_sub(reader.events())).max().unwrap_or(0);
     shared.pace.set(Pace::Bytes(args.catch_up_kib * 1024));
     let complete = || readers.iter().all(|reader| reader.events() >= u64::from(args.events));
     let arrived = settle(Duration::from_secs(180), || complete() || shared.broken.get() > 0).await;
-    let incomplete = readers
-        .iter()
-        .filter(|reader| !reader.has(args.events.into(), shared.promised.get()))
-        .count();
+    let incomplete = readers.iter().filter(|reader| !reader.has(args.events.into(), shared.promised.get())).count();
     let ok = arrived
         && written.all_acknowledged
         && incomplete == 0
         && shared.broken.get() == 0
         && shared.first_error.borrow().is_none();
     let p99 = shared.latency.borrow().quantile(0.99);
-    let Written {
-        mut report, growth_kib, ..
-    } = written;
-    report
-        .set("furthest_behind", behind)
-        .number("catch_up_seconds", started.elapsed().as_secs_f64());
-    report
-        .set("throttled", shared.refused.get())
-        .set("resumed", shared.resumed.get());
-    report
-        .set("holes", shared.broken.get())
-        .set("incomplete_readers", incomplete);
-    report
-        .set("error", shared.first_error.borrow().clone())
-        .set("ok", ok)
-        .print();
+    let Written { mut report, growth_kib, .. } = written;
+    report.set("furthest_behind", behind).number("catch_up_seconds", started.elapsed().as_secs_f64());
+    report.set("throttled", shared.refused.get()).set("resumed", json!(*shared.resumed.borrow()));
+    report.set("holes", shared.broken.get()).set("incomplete_readers", incomplete);
+    report.set("error", shared.first_error.borrow().clone()).set("ok", ok).print();
     readers.iter().for_each(|reader| reader.stop());
     Ok(Outcome { ok, p99, growth_kib })
 }

@@ -245,18 +245,12 @@ impl<'a> ServerLine<'a> {
         let raw: RawLine<'a> = serde_json::from_str(line)?;
         if let Some(push) = raw.push {
             let channel = push.channel.parse().map_err(serde::de::Error::custom)?;
-            return Ok(ServerLine::Push {
-                channel,
-                push: push.into(),
-            });
+            return Ok(ServerLine::Push { channel, push: push.into() });
         }
         if raw.id == 0 {
             return Ok(ServerLine::Ping);
         }
-        Ok(ServerLine::Reply {
-            id: raw.id,
-            result: raw.result(),
-        })
+        Ok(ServerLine::Reply { id: raw.id, result: raw.result() })
     }
 }
 
@@ -274,10 +268,7 @@ impl<'a> RawLine<'a> {
         } else if let Some(history) = self.history {
             Reply::History(history)
         } else {
-            self.presence
-                .or(self.presence_stats)
-                .or(self.refresh)
-                .map_or(Reply::Done, Reply::Other)
+            self.presence.or(self.presence_stats).or(self.refresh).map_or(Reply::Done, Reply::Other)
         })
     }
 }
