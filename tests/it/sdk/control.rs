@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
-use studyhall::app::App;
+use studyhall::app::{App, server};
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
@@ -70,7 +70,7 @@ impl Control {
             .route("/proxies/{proxy}/lead/{node}", post(lead))
             .route("/proxies/{proxy}/{action}", post(act))
             .with_state(control);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let own = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, routes).await });
         (format!("http://{address}"), format!("http://{own}"))
@@ -86,17 +86,12 @@ impl Control {
         config.drain_seconds = new.drain_seconds.unwrap_or(config.drain_seconds);
         config.commands_per_second = new.commands_per_second.unwrap_or(config.commands_per_second);
         let app = App::build(&config).await.map_err(failed)?;
-        let listener = studyhall::app::server::listen("127.0.0.1:0".parse().unwrap()).map_err(failed)?;
+        let listener = server::listen("127.0.0.1:0".parse().unwrap()).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let stop = CancellationToken::new();
         tokio::spawn(app.clone().serve(listener, stop.clone()));
         let mut nodes = self.nodes.write().await;
-        nodes.push(Arc::new(Node {
-            app,
-            database,
-            address,
-            stop,
-        }));
+        nodes.push(Arc::new(Node { app, database, address, stop }));
         Ok((nodes.len() - 1, address))
     }
 
@@ -124,20 +119,14 @@ async fn new_node(State(control): Shared, Json(new): Json<NewNode>) -> Answer {
 async fn read_sql(State(control): Shared, Path(node): Path<usize>, query: String) -> Answer {
     let node = control.node(node).await?;
     let rows = format!("select coalesce(json_agg(r), '[]') from ({query}) r");
-    let rows: Value = sqlx::query_scalar(AssertSqlSafe(rows))
-        .fetch_one(&node.database.pool)
-        .await
-        .map_err(failed)?;
+    let rows: Value = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_one(&node.database.pool).await.map_err(failed)?;
     Ok(Json(rows))
 }
 
 /// How many rows a statement changed.
 async fn execute_sql(State(control): Shared, Path(node): Path<usize>, statement: String) -> Answer {
     let node = control.node(node).await?;
-    let done = sqlx::query(AssertSqlSafe(statement))
-        .execute(&node.database.pool)
-        .await
-        .map_err(failed)?;
+    let done = sqlx::query(AssertSqlSafe(statement)).execute(&node.database.pool).await.map_err(failed)?;
     Ok(Json(json!({"rows": done.rows_affected()})))
 }
 
@@ -155,7 +144,7 @@ async fn counts(State(control): Shared, Path(node): Path<usize>) -> Answer {
 
 async fn new_proxy(State(control): Shared, Json(to): Json<Value>) -> Answer {
     let node = control.node(to["node"].as_u64().unwrap_or(0) as usize).await?;
-    let proxy = Arc::new(Proxy::start(node.address).await);
+    let proxy = Arc::new(Proxy::start(node.address));
     let url = format!("http://{}", proxy.address);
     let mut proxies = control.proxies.write().await;
     proxies.push(proxy);
@@ -169,6 +158,5 @@ async fn lead(State(control): Shared, Path((proxy, node)): Path<(usize, usize)>)
 
 async fn act(State(control): Shared, Path((proxy, action)): Path<(usize, String)>) -> Answer {
     let done = control.proxy(proxy).await?.act(&action);
-    done.then(|| Json(json!({})))
-        .ok_or_else(|| (StatusCode::NOT_FOUND, format!("cannot {action}")))
+    done.then(|| Json(json!({}))).ok_or_else(|| (StatusCode::NOT_FOUND, format!("cannot {action}")))
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// What the road does. Connections are numbered as they come.
@@ -32,16 +32,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    pub async fn start(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    pub fn start(target: SocketAddr) -> Self {
+        let listener = studyhall::app::server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        let (state, _) = watch::channel(State {
-            target,
-            torn_below: 0,
-            held_below: 0,
-            muted: false,
-            closed: false,
-        });
+        let (state, _) = watch::channel(State { target, torn_below: 0, held_below: 0, muted: false, closed: false });
         let next = Arc::new(AtomicU64::new(0));
         let (changes, numbers) = (state.subscribe(), next.clone());
         tokio::spawn(async move {
@@ -82,11 +76,7 @@ impl Proxy {
 
 async fn carry(client: TcpStream, number: u64, changes: watch::Receiver<State>) {
     let State { target, closed, .. } = *changes.borrow();
-    let server = if closed {
-        None
-    } else {
-        TcpStream::connect(target).await.ok()
-    };
+    let server = if closed { None } else { TcpStream::connect(target).await.ok() };
     let Some(server) = server else {
         tear(&client);
         return;
@@ -103,10 +93,7 @@ async fn carry(client: TcpStream, number: u64, changes: watch::Receiver<State>) 
             let Ok(read @ 1..) = from_server.read(&mut buffer).await else {
                 return;
             };
-            if state
-                .wait_for(|state| state.held_below <= number && (turn == 0 || !state.muted))
-                .await
-                .is_err()
+            if state.wait_for(|state| state.held_below <= number && (turn == 0 || !state.muted)).await.is_err()
                 || to_client.write_all(&buffer[..read]).await.is_err()
             {
                 return;

@@ -47,22 +47,18 @@ files! { python:
 }
 
 fn directory(language: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/sdk")
-        .join(language)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(language)
 }
 
 /// Runs one file of `tests/sdk/js`.
 async fn javascript(file: &str, at_least: usize) {
     let mut node = Command::new("node");
-    node.args(["--test", "--test-reporter=tap", file])
-        .current_dir(directory("js"));
+    node.args(["--test", "--test-reporter=tap", file]).current_dir(directory("js"));
     let output = run(node).await;
     let report = text(&output);
     let count = |what: &str| -> usize {
         let line = report.lines().find_map(|line| line.strip_prefix(&format!("# {what} ")));
-        line.and_then(|count| count.trim().parse().ok())
-            .unwrap_or_else(|| panic!("no `# {what}` in {report}"))
+        line.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("no `# {what}` in {report}"))
     };
     assert!(output.status.success(), "{file} failed");
     for none in ["fail", "cancelled", "skipped", "todo"] {
@@ -74,36 +70,22 @@ async fn javascript(file: &str, at_least: usize) {
 /// Runs one file of `tests/sdk/python`.
 async fn python(file: &str, at_least: usize) {
     let mut python = Command::new(harness::python("python"));
-    python
-        .args(["-m", "unittest", "-v", file])
-        .current_dir(directory("python"));
+    python.args(["-m", "unittest", "-v", file]).current_dir(directory("python"));
     // Leaves nothing behind in the source tree, and says what it did even when it is killed.
     python.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
     let output = run(python).await;
     let report = text(&output);
     assert!(output.status.success(), "{file} failed");
-    let ran = report
-        .lines()
-        .find_map(|line| line.strip_prefix("Ran ")?.split(' ').next()?.parse().ok());
+    let ran = report.lines().find_map(|line| line.strip_prefix("Ran ")?.split(' ').next()?.parse().ok());
     // Whatever was skipped or expected to fail is named behind the word.
     assert!(report.lines().any(|line| line == "OK"), "{file}: not simply OK");
-    judge(
-        file,
-        ran.unwrap_or(0),
-        &["async def test_", "def test_"],
-        "python",
-        at_least,
-    );
+    judge(file, ran.unwrap_or(0), &["async def test_", "def test_"], "python", at_least);
 }
 
 /// As many tests have passed as there are in the file, and the file has not lost any.
 fn judge(file: &str, passed: usize, beginnings: &[&str], language: &str, at_least: usize) {
     let source = std::fs::read_to_string(directory(language).join(file)).unwrap();
-    let begins = |line: &&str| {
-        beginnings
-            .iter()
-            .any(|beginning| line.trim_start().starts_with(beginning))
-    };
+    let begins = |line: &&str| beginnings.iter().any(|beginning| line.trim_start().starts_with(beginning));
     let declared = source.lines().filter(begins).count();
     assert_eq!(passed, declared, "{file}: not every test has run");
     assert!(passed >= at_least, "{file} has {passed} tests and had {at_least}");
@@ -114,9 +96,7 @@ async fn run(mut program: Command) -> Output {
     program.env("STUDYHALL_URL", url).env("STUDYHALL_CONTROL", control);
     program.env("STUDYHALL_PYTHON", harness::python("python"));
     program.stdin(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(FILE_WITHIN, program.output())
-        .await
-        .expect("took too long");
+    let output = tokio::time::timeout(FILE_WITHIN, program.output()).await.expect("took too long");
     let output = output.unwrap_or_else(|error| panic!("{error}: run `scripts/setup.sh test` first"));
     println!("{}", text(&output));
     output
