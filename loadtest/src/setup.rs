@@ -17,6 +17,8 @@ use crate::Common;
 
 /// Requests under way at a time.
 const AT_ONCE: usize = 8;
+/// What our rooms and lists are called.
+const NAME: &str = "Load";
 /// How often a request that was refused for now is made again.
 const TRIES: usize = 30;
 
@@ -145,7 +147,7 @@ impl Api {
 
     async fn room(&self, accounts: &[Account], number: usize, members: Vec<usize>, widgets: usize) -> Result<Room> {
         let owner = &accounts[members[0]];
-        let body = json!({"name": format!("Load {number}")});
+        let body = json!({"name": format!("{NAME} {number}")});
         let answer = self.call(Method::POST, "/workspaces", Some(&owner.token), body).await?;
         let id = id_of(&answer)?;
         for member in members.iter().skip(1) {
@@ -166,7 +168,7 @@ impl Api {
         stream::iter(0..clients)
             .map(|client| async move {
                 let token = Some(accounts[client % accounts.len()].token.as_str());
-                let list = self.call(Method::POST, "/task-lists", token, json!({"name": "Load"})).await?;
+                let list = self.call(Method::POST, "/task-lists", token, json!({"name": NAME})).await?;
                 let path = format!("/task-lists/{}/tasks", id_of(&list)?);
                 let task = self.call(Method::POST, &path, token, json!({"description": "Tick me"})).await?;
                 Ok(OneTask { id: id_of(&task)? })
@@ -174,6 +176,33 @@ impl Api {
             .buffered(AT_ONCE)
             .try_collect()
             .await
+    }
+
+    /// Removes what runs have made, this one or one that was interrupted: people may be in so many rooms only.
+    pub async fn sweep(&self, accounts: &[Account]) -> Result<()> {
+        loop {
+            let removed = stream::iter(accounts).map(|account| self.sweep_of(account)).buffer_unordered(AT_ONCE);
+            // A page may be full of other people's rooms; when those are gone, one's own come up.
+            if removed.try_fold(0, async |sum, removed| Ok(sum + removed)).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn sweep_of(&self, account: &Account) -> Result<usize> {
+        let mut removed = 0;
+        for path in ["/workspaces", "/task-lists"] {
+            let page = self.call(Method::GET, path, Some(&account.token), Value::Null).await?;
+            for item in page.pointer("/items").and_then(Value::as_array).into_iter().flatten() {
+                let text = |pointer: &str| item.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+                if text("/name").starts_with(NAME) && text("/user_id") == account.id.to_string() {
+                    let path = format!("{path}/{}", text("/id"));
+                    self.call(Method::DELETE, &path, Some(&account.token), Value::Null).await?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
     }
 }
 

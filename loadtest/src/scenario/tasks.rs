@@ -171,6 +171,7 @@ fn measured(at: Instant, found: &Found) -> bool {
 pub async fn run(common: &Common, args: &TasksArgs) -> Result<bool> {
     let api = Api::new(&common.url)?;
     let accounts = api.accounts(common).await?;
+    api.sweep(&accounts).await?;
     let tasks = api.tasks(&accounts, args.clients).await?;
     let found = Rc::new(Found {
         ready: Cell::default(),
@@ -206,7 +207,9 @@ pub async fn run(common: &Common, args: &TasksArgs) -> Result<bool> {
         });
     }
     all_ready(&found.ready, args.clients, Duration::from_secs(30)).await?;
-    measure(common, args, &clients, &found).await
+    let ok = measure(common, args, &clients, &found).await?;
+    api.sweep(&accounts).await?;
+    Ok(ok)
 }
 
 async fn measure(common: &Common, args: &TasksArgs, clients: &[Rc<Client>], found: &Found) -> Result<bool> {

@@ -43,6 +43,9 @@ pub struct TailArgs {
     /// Print pushes as they came, one JSON object per line.
     #[arg(long)]
     json: bool,
+    /// Any value: no colours.
+    #[arg(long, env = "NO_COLOR", hide = true)]
+    no_color: Option<String>,
 }
 
 /// Longest wait before a reconnect, as in the SDKs.
@@ -75,7 +78,7 @@ pub async fn tail(args: TailArgs) -> Result<()> {
     let mut api = Api::new(&args.url)?;
     api.sign_in(&args.name, &args.password).await?;
     let watched = api.load(&args.workspaces).await?;
-    let screen = Screen::new(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(), args.json);
+    let screen = Screen::new(std::io::stdout().is_terminal() && args.no_color.is_none(), args.json);
     let mut tail = Tail { api, watched, screen, backoff: BACKOFF_MIN, ping_within: CONNECT_WITHIN, connected: false };
     let ended = tokio::select! {
         ended = tail.run() => ended,
@@ -175,6 +178,9 @@ impl Tail {
                 }
                 self.push(channel, &push)?;
             }
+        }
+        if self.screen.is_gone() {
+            return Err(anyhow!("nobody reads the output any more").into());
         }
         Ok(None)
     }

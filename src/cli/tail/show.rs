@@ -1,5 +1,6 @@
 //! One readable line for each thing that happens.
 
+use std::cell::Cell;
 use std::io::Write;
 
 use chrono::Local;
@@ -22,6 +23,7 @@ pub struct Screen {
     colors: bool,
     /// Pushes are printed as they came, and notes go to stderr.
     pub json: bool,
+    gone: Cell<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -45,7 +47,7 @@ struct Slots<'a> {
 impl Screen {
     /// On stdout.
     pub fn new(colors: bool, json: bool) -> Self {
-        Self { colors, json }
+        Self { colors, json, gone: Cell::new(false) }
     }
 
     /// Something about the connection.
@@ -138,9 +140,16 @@ impl Screen {
     }
 
     fn print(&self, line: &str) {
-        // Into a pipe as well, line by line. A reader that has gone ends us by its signal.
+        // Into a pipe as well, line by line.
         let mut out = std::io::stdout().lock();
-        let _ = writeln!(out, "{}", line.trim_end()).and_then(|()| out.flush());
+        if writeln!(out, "{}", line.trim_end()).and_then(|()| out.flush()).is_err() {
+            self.gone.set(true);
+        }
+    }
+
+    /// Nobody reads the output any more.
+    pub fn is_gone(&self) -> bool {
+        self.gone.get()
     }
 }
 

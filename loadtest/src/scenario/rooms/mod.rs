@@ -72,6 +72,7 @@ struct World {
 pub async fn run(common: &Common, args: &RoomsArgs) -> Result<bool> {
     let api = Api::new(&common.url)?;
     let accounts = api.accounts(common).await?;
+    api.sweep(&accounts).await?;
     let publishers = args.publishers.min(args.people).min(accounts.len());
     let rooms = api.rooms(&accounts, args.rooms, args.people, publishers).await?;
     let widgets = rooms.iter().enumerate().flat_map(|(room, made)| {
@@ -80,7 +81,7 @@ pub async fn run(common: &Common, args: &RoomsArgs) -> Result<bool> {
         made.widgets.iter().enumerate().map(move |(local, widget)| (*widget, place(local)))
     });
     let widgets = Rc::new(widgets.collect());
-    let world = World { rooms, accounts, widgets, found: Rc::default(), host: api.host };
+    let world = World { rooms, accounts, widgets, found: Rc::default(), host: api.host.clone() };
 
     let rss_before = common.server_pid.and_then(rss_kib);
     let connections = args.rooms * args.people;
@@ -96,6 +97,7 @@ pub async fn run(common: &Common, args: &RoomsArgs) -> Result<bool> {
     let growth = rss_before.zip(rss_after).map(|(before, after)| (after as f64 - before as f64) / connections as f64);
     report.number("server_kib_per_connection", growth);
     let ok = measure(common, args, &world, seats, publishers, &mut report).await?;
+    api.sweep(&world.accounts).await?;
     report.set("server_rss_kib", common.server_pid.and_then(rss_kib)).set("ok", ok).print();
     Ok(ok)
 }
@@ -181,7 +183,7 @@ async fn measure(
         report.latency("latency", latency);
     }
     report.number("send_late_p99_ms", sent.late.quantile(0.99));
-    report.number("server_us_per_delivery", server.map(|cpu| cpu * 1e6 / delivered.max(1) as f64));
+    report.number("server_us_per_delivery", server.filter(|_| delivered > 0).map(|cpu| cpu * 1e6 / delivered as f64));
     report.number("server_busy", server.map(|cpu| cpu / after.seconds_since(&before)));
     report.number("own_busy", after.own_busy_since(&before));
     let counts = [&found.refused, &found.duplicates, &found.reordered, &found.foreign, &found.closed].map(Cell::get);

@@ -112,6 +112,7 @@ struct Outcome {
 pub async fn run(common: &Common, args: &SlowArgs) -> Result<bool> {
     let api = Api::new(&common.url)?;
     let accounts = api.accounts(common).await?;
+    api.sweep(&accounts).await?;
     if !args.compare {
         return Ok(once(common, args, &api, &accounts).await?.ok);
     }
@@ -158,7 +159,9 @@ async fn once(common: &Common, args: &SlowArgs, api: &Api, accounts: &[Account])
     // Connecting has allocated; let that come to rest.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let written = write(common, args, &shared, &writers).await;
-    catch_up(args, &shared, &readers, written).await
+    let outcome = catch_up(args, &shared, &readers, written).await?;
+    api.sweep(accounts).await?;
+    Ok(outcome)
 }
 
 /// The events are split evenly; the first writers take the rest.
