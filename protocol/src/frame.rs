@@ -190,9 +190,12 @@ impl<'a> ClientCommand<'a> {
         struct IdOnly {
             id: u32,
         }
+        // Arrays deserialize into structs too; a command is an object.
+        if !line.trim_start().starts_with('{') {
+            return Err(Unreadable::Malformed);
+        }
         serde_json::from_str(line).map_err(|_| match serde_json::from_str::<IdOnly>(line) {
-            // Arrays deserialize into structs too; a command is an object.
-            Ok(IdOnly { id }) if id > 0 && line.trim_start().starts_with('{') => Unreadable::Bad(id),
+            Ok(IdOnly { id }) if id > 0 => Unreadable::Bad(id),
             _ => Unreadable::Malformed,
         })
     }
@@ -232,6 +235,7 @@ mod tests {
     #[test]
     fn tells_malformed_from_bad() {
         assert_eq!(ClientCommand::parse("[5]").unwrap_err(), Unreadable::Malformed);
+        assert_eq!(ClientCommand::parse("[]").unwrap_err(), Unreadable::Malformed);
         assert_eq!(ClientCommand::parse("").unwrap_err(), Unreadable::Malformed);
         assert_eq!(ClientCommand::parse("nope").unwrap_err(), Unreadable::Malformed);
         assert_eq!(ClientCommand::parse(r#"{"id":-1,"rpc":{}}"#).unwrap_err(), Unreadable::Malformed);
