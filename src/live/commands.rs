@@ -25,6 +25,7 @@ impl Session {
     pub(super) async fn run_lines(&mut self, text: &str) -> Next {
         let mut lines = text.split('\n').peekable();
         while let Some(line) = lines.next() {
+            self.conn.room().await;
             let Ok(command) = ClientCommand::parse(line) else {
                 match self.message(Message::Text(line)) {
                     Next::Read => continue,
@@ -34,12 +35,16 @@ impl Session {
             if let Some(first) = command.subscribe.filter(|_| self.connected && command.id > 0) {
                 let mut batch = vec![(command.id, first)];
                 while let Some(next) = lines.peek().and_then(|line| ClientCommand::parse(line).ok()) {
-                    let Some(subscribe) = next.subscribe.filter(|_| next.id > 0 && next.connect.is_none()) else { break };
+                    let Some(subscribe) = next.subscribe.filter(|_| next.id > 0 && next.connect.is_none()) else {
+                        break;
+                    };
                     batch.push((next.id, subscribe));
                     lines.next();
                 }
-                self.subscribe(batch).await;
-                continue;
+                match self.subscribe(batch).await {
+                    Next::Read => continue,
+                    other => return other,
+                }
             }
             let next = match self.message(Message::Text(line)) {
                 Next::Run(_) => self.run(&ClientCommand::parse(line).unwrap_or_default()).await,
@@ -54,17 +59,22 @@ impl Session {
 
     async fn run(&mut self, command: &ClientCommand<'_>) -> Next {
         let id = command.id;
-        if let Some(connect) = &command.connect {
-            return self.connect(id, connect).await;
-        }
         if !self.spend(1.0) {
             return match self.too_fast_error() {
                 Ok(error) => {
                     self.refuse(id, &error);
-                    Next::Read
+                    // Nothing in the frame of a refused connect counts.
+                    if command.connect.is_some() {
+                        Next::Drop
+                    } else {
+                        Next::Read
+                    }
                 }
                 Err(why) => Next::Close(why),
             };
+        }
+        if let Some(connect) = &command.connect {
+            return self.connect(id, connect).await;
         }
         if let Some(history) = &command.history {
             let result = self.history(history).await;
@@ -106,22 +116,31 @@ impl Session {
             client: self.client.to_string(),
             ping: PING_EVERY.as_secs() as u32,
             pong: true,
-            data: ConnectData { user_id: identity.user_id, server_time: chrono::Utc::now().timestamp_millis() },
+            data: ConnectData {
+                user_id: identity.user_id,
+                server_time: chrono::Utc::now().timestamp_millis(),
+            },
         };
         self.connected = true;
         self.conn.times.connect_by.set(None);
         // The first one at random between half and the whole interval, or a storm would ping in step.
         let half = PING_EVERY / 2;
-        self.conn.times.ping_at.set(Some(now.after(half + half.mul_f32(rand::random::<f32>()))));
-        let user_id = identity.user_id;
-        self.conn.out.lock().identity = Some(Arc::new(identity));
-        self.hub.identify(&self.conn, user_id);
+        self.conn
+            .times
+            .ping_at
+            .set(Some(now.after(half + half.mul_f32(rand::random::<f32>()))));
+        self.hub.identify(&self.conn, identity);
         self.reply(id, "connect", Ok(result));
         Next::Read
     }
 
     fn identity(&self) -> Result<Arc<Identity>, WireError> {
-        self.conn.out.lock().identity.clone().ok_or_else(WireError::unauthorized)
+        self.conn
+            .out
+            .lock()
+            .identity
+            .clone()
+            .ok_or_else(WireError::unauthorized)
     }
 
     async fn refresh(&mut self, refresh: &Refresh<'_>) -> Result<RefreshResult, WireError> {
@@ -131,8 +150,10 @@ impl Session {
             return Err(WireError::unauthorized());
         }
         self.set_expiry(identity.expires_at);
-        self.conn.out.lock().identity = Some(Arc::new(identity));
-        Ok(RefreshResult { client: self.client.to_string() })
+        self.hub.identify(&self.conn, identity);
+        Ok(RefreshResult {
+            client: self.client.to_string(),
+        })
     }
 
     async fn rpc(&mut self, rpc: &Rpc<'_>) -> Result<Box<RawValue>, WireError> {
@@ -157,10 +178,14 @@ impl Session {
                 backend.read_log_back(channel, before, limit).await?
             }
             (Some(since), false) => backend.read_log(channel, since.offset, limit).await?,
-            (None, false) => backend.read_log(channel, admission.floor.saturating_sub(1), limit).await?,
+            (None, false) => {
+                backend
+                    .read_log(channel, admission.floor.saturating_sub(1), limit)
+                    .await?
+            }
         };
         if let Some(since) = &request.since {
-            let reachable = request.reverse || (since.offset + 1 >= page.floor && since.offset <= page.head);
+            let reachable = request.reverse || reaches(since.offset, page.floor, page.head);
             if since.epoch != *page.epoch || !reachable {
                 return Err(WireError::unrecoverable_position());
             }
@@ -170,10 +195,20 @@ impl Session {
 
     /// Subscribes to several channels with one question to the database. The topics are made first:
     /// what is committed while the answer is on its way waits in them.
-    async fn subscribe(&mut self, batch: Vec<(u32, Subscribe<'_>)>) {
-        let Ok(identity) = self.identity() else { return };
+    async fn subscribe(&mut self, batch: Vec<(u32, Subscribe<'_>)>) -> Next {
+        let Ok(identity) = self.identity() else {
+            return Next::Read;
+        };
         let mut wanted = Vec::with_capacity(batch.len());
         for (id, request) in batch {
+            self.conn.room().await;
+            if !self.spend(1.0) {
+                match self.too_fast_error() {
+                    Ok(error) => self.refuse(id, &error),
+                    Err(why) => return Next::Close(why),
+                }
+                continue;
+            }
             match self.readable(&request, &wanted) {
                 Ok(channel) => wanted.push((id, request, channel)),
                 Err(error) => self.refuse(id, &error),
@@ -181,7 +216,7 @@ impl Session {
         }
         for _ in 0..ADMIT_TRIES {
             if wanted.is_empty() {
-                return;
+                return Next::Read;
             }
             let channels: Vec<Channel> = wanted.iter().map(|(_, _, channel)| *channel).collect();
             let topics: Vec<_> = channels.iter().map(|channel| self.hub.topic(*channel)).collect();
@@ -189,12 +224,14 @@ impl Session {
                 Ok(admissions) => admissions,
                 Err(error) => {
                     wanted.iter().for_each(|(id, _, _)| self.refuse(*id, &error));
-                    return;
+                    return Next::Read;
                 }
             };
             let mut again = Vec::new();
             for (((id, request, channel), topic), admission) in wanted.into_iter().zip(topics).zip(admissions) {
-                let seated = admission.and_then(|admission| self.take_seat(id, &request, &identity, &topic, &admission));
+                self.conn.room().await;
+                let seated =
+                    admission.and_then(|admission| self.take_seat(id, &request, &identity, &topic, &admission));
                 match seated {
                     Ok(Ok(())) => {}
                     Ok(Err(NoSeat::Retired)) => {
@@ -207,7 +244,10 @@ impl Session {
             }
             wanted = again;
         }
-        wanted.iter().for_each(|(id, _, _)| self.refuse(*id, &WireError::internal()));
+        wanted
+            .iter()
+            .for_each(|(id, _, _)| self.refuse(*id, &WireError::internal()));
+        Next::Read
     }
 
     /// What can be refused without asking anybody.
@@ -244,8 +284,7 @@ impl Session {
     ) -> Result<Result<(), NoSeat>, WireError> {
         let recovered = request.recover
             && request.epoch == *admission.epoch
-            && request.offset + 1 >= admission.floor
-            && request.offset <= admission.head;
+            && reaches(request.offset, admission.floor, admission.head);
         if request.recover && !recovered && request.reject_unrecovered() {
             return Err(WireError::unrecoverable_position());
         }
@@ -274,7 +313,9 @@ impl Session {
             next_move: (request.join_leave && admission.place).then_some(seated.next_move),
             slots_seen: seated.slots_seen,
         });
-        let data = String::from_utf8(seated.data).ok().and_then(|data| RawValue::from_string(data).ok());
+        let data = String::from_utf8(seated.data)
+            .ok()
+            .and_then(|data| RawValue::from_string(data).ok());
         let data = data.unwrap_or_else(|| RawValue::NULL.to_owned());
         let result = SubscribeResult {
             recoverable: true,
@@ -286,7 +327,11 @@ impl Session {
             data: &data,
         };
         out.reply(|replies| encode::reply(replies, id, "subscribe", &result));
+        self.conn.note_backlog(&out);
         drop(out);
+        if seated.repair {
+            self.hub.start_repair(topic.clone());
+        }
         if seated.timed {
             self.hub.watch(topic.channel);
         }
@@ -294,6 +339,11 @@ impl Session {
         self.hub.flusher.mark(&self.conn, index as u16);
         Ok(Ok(()))
     }
+}
+
+/// Whether everything after `offset` is in the log.
+fn reaches(offset: u64, floor: u64, head: u64) -> bool {
+    offset >= floor.saturating_sub(1) && offset <= head
 }
 
 fn refused(refusal: Refusal) -> WireError {
@@ -323,9 +373,16 @@ impl HistoryResult {
     fn new(page: LogPage, head: u64) -> Result<Self, WireError> {
         let publications = page.events.iter().filter(|event| event.offset <= head).map(|event| {
             let data: Box<RawValue> = serde_json::from_slice(&event.payload).map_err(|_| WireError::internal())?;
-            Ok(HistoryEvent { offset: event.offset, data })
+            Ok(HistoryEvent {
+                offset: event.offset,
+                data,
+            })
         });
-        Ok(Self { epoch: page.epoch, offset: head, publications: publications.collect::<Result<_, WireError>>()? })
+        Ok(Self {
+            epoch: page.epoch,
+            offset: head,
+            publications: publications.collect::<Result<_, WireError>>()?,
+        })
     }
 }
 

@@ -29,7 +29,9 @@ struct Shard {
 impl Flusher {
     /// Lists for so many flush tasks.
     pub fn new(shards: usize) -> Self {
-        Self { shards: (0..shards.max(1)).map(|_| Shard::default()).collect() }
+        Self {
+            shards: (0..shards.max(1)).map(|_| Shard::default()).collect(),
+        }
     }
 
     /// How many flush tasks there have to be.

@@ -34,7 +34,8 @@ pub(super) fn data_of(channel: Channel, line: &[u8]) -> &[u8] {
     // The kind, a colon and a hyphenated UUID.
     let name = channel.kind().len() + 1 + 36;
     let head = PUSH_HEAD.len() + name + PUSH_MIDDLE.len();
-    line.get(head..line.len().saturating_sub(PUSH_TAIL.len())).unwrap_or(b"null")
+    line.get(head..line.len().saturating_sub(PUSH_TAIL.len()))
+        .unwrap_or(b"null")
 }
 
 /// Encodes a publication as everybody gets it.
@@ -60,7 +61,11 @@ impl Topic {
             }
             Action::Slot(write) => write,
         };
-        let by = Writer { author: from.author, conn: from.conn, now: Ticks::now() };
+        let by = Writer {
+            author: from.author,
+            conn: from.conn,
+            now: Ticks::now(),
+        };
         let slots = state.slots.get_or_insert_default();
         match slots.write(write, by, line) {
             Ok(false) => return Ok(false),
@@ -68,7 +73,10 @@ impl Topic {
             // A late value of a gesture that is over says nothing; that is not the sender's mistake.
             Err(SlotRefusal::Ended) => return Ok(false),
             Err(SlotRefusal::Held(by)) => {
-                return Err(WireError::new(1409, format!("widget_held: {by} is dragging this widget")));
+                return Err(WireError::new(
+                    1409,
+                    format!("widget_held: {by} is dragging this widget"),
+                ));
             }
             Err(SlotRefusal::Full) => return Err(WireError::limit_exceeded()),
         }
@@ -82,7 +90,11 @@ impl Topic {
     pub fn tick(&self, now: Ticks, flusher: &Flusher) -> (Vec<Orphan>, bool) {
         let mut state = self.state.lock();
         state.people_left(self.channel, now, flusher);
-        let abandoned = state.slots.as_mut().map(|slots| slots.abandoned(now)).unwrap_or_default();
+        let abandoned = state
+            .slots
+            .as_mut()
+            .map(|slots| slots.abandoned(now))
+            .unwrap_or_default();
         let orphans = abandoned.into_iter().map(|abandoned| Orphan {
             channel: self.channel,
             key: abandoned.key,
@@ -101,25 +113,41 @@ impl Topic {
         let mut state = self.state.lock();
         let owner = state.slots.as_ref().and_then(|slots| slots.owner(key));
         if owner.is_some_and(|(_, held)| held == Some(gesture)) {
-            state.clear_slot(self.channel, key, flusher);
+            state.clear_slot(self.channel, key);
+            state.mark_all(flusher);
         }
     }
 }
 
 impl TopicState {
-    /// Empties a slot and tells everybody.
-    pub fn clear_slot(&mut self, channel: Channel, key: SlotKey, flusher: &Flusher) {
+    /// Empties a slot; whoever calls it marks the subscribers.
+    pub fn clear_slot(&mut self, channel: Channel, key: SlotKey) {
         let Some(slots) = &mut self.slots else { return };
-        let Some((author, gesture)) = slots.owner(key) else { return };
+        let Some((author, gesture)) = slots.owner(key) else {
+            return;
+        };
         let id = key.id.as_hyphenated().to_string();
         let mut line = Vec::with_capacity(192);
-        let published = Published { kind: key.kind, key: gesture.map(|_| id.as_str()), actor: author, data: None };
+        let published = Published {
+            kind: key.kind,
+            key: gesture.map(|_| id.as_str()),
+            actor: author,
+            data: None,
+        };
         encode_line(&mut line, channel, &published);
-        let write = SlotWrite { key, clear: true, gesture: None };
-        let by = Writer { author, conn: ConnId::NONE, now: Ticks::now() };
-        if slots.write(&write, by, &line) == Ok(true) {
-            self.mark_all(flusher);
-        }
+        let write = SlotWrite {
+            key,
+            clear: true,
+            gesture: None,
+        };
+        let by = Writer {
+            author,
+            conn: ConnId::NONE,
+            now: Ticks::now(),
+        };
+        // What is cleared already stays so.
+        let _ = slots.write(&write, by, &line);
+        self.last_used = by.now;
     }
 }
 

@@ -18,7 +18,7 @@ use super::conn::Conn;
 use super::hub::Hub;
 use super::publish::{From, encode_line};
 use super::socket::Next;
-use super::ws::{Message, OpCode};
+use super::ws::Message;
 
 /// One connection's side of the protocol.
 pub(super) struct Session {
@@ -51,8 +51,18 @@ enum Step {
 impl Session {
     pub(super) fn new(hub: Arc<Hub>, conn: Arc<Conn>, cookie: Option<String>) -> Self {
         let tokens = hub.limits.commands_burst as f32;
-        let bucket = Bucket { tokens, filled_at: Instant::now() };
-        Self { hub, conn, cookie, client: uuid::Uuid::new_v4(), connected: false, bucket }
+        let bucket = Bucket {
+            tokens,
+            filled_at: Instant::now(),
+        };
+        Self {
+            hub,
+            conn,
+            cookie,
+            client: uuid::Uuid::new_v4(),
+            connected: false,
+            bucket,
+        }
     }
 
     /// One message of the client.
@@ -61,8 +71,12 @@ impl Session {
             Message::Text(text) => self.text(text),
             Message::Binary(_) => Next::Close(Disconnect::UNSUPPORTED_DATA),
             Message::Ping(payload) => {
-                self.conn.frame(&self.hub, OpCode::Pong, payload);
-                if self.spend(1.0) { Next::Read } else { Next::Close(Disconnect::TOO_MANY_REQUESTS) }
+                self.conn.pong(&self.hub.flusher, payload);
+                if self.spend(1.0) {
+                    Next::Read
+                } else {
+                    Next::Close(Disconnect::TOO_MANY_REQUESTS)
+                }
             }
             Message::Pong(_) => Next::Read,
             Message::Close(close) => Next::Bye(close.map(|(code, _)| code)),
@@ -72,6 +86,9 @@ impl Session {
     fn text(&mut self, text: &str) -> Next {
         let mut from = 0;
         for line in text.split('\n') {
+            if self.conn.is_backed_up() {
+                return Next::Run(text[from..].to_owned());
+            }
             match self.line(line) {
                 Step::Done => from += line.len() + 1,
                 Step::Later => return Next::Run(text[from..].to_owned()),
@@ -86,6 +103,9 @@ impl Session {
         let command = match ClientCommand::parse(line) {
             Ok(command) => command,
             Err(Unreadable::Bad(id)) if self.connected => {
+                if !self.spend(1.0) {
+                    return self.too_fast(id);
+                }
                 self.refuse(id, &WireError::bad_request("the command has a field of the wrong type"));
                 return Step::Done;
             }
@@ -98,16 +118,25 @@ impl Session {
             return Step::Close(Disconnect::BAD_REQUEST);
         }
         if command.connect.is_some() {
-            return if self.connected { Step::Close(Disconnect::BAD_REQUEST) } else { Step::Later };
+            return if self.connected {
+                Step::Close(Disconnect::BAD_REQUEST)
+            } else {
+                Step::Later
+            };
         }
         if !self.connected {
             return Step::Close(Disconnect::BAD_REQUEST);
         }
-        if command.subscribe.is_some() || command.history.is_some() || command.rpc.is_some() || command.refresh.is_some() {
+        if command.subscribe.is_some()
+            || command.history.is_some()
+            || command.rpc.is_some()
+            || command.refresh.is_some()
+        {
             return Step::Later;
         }
         if !self.spend(1.0) {
-            return self.too_fast(command.id);
+            // What is never answered gets no error either.
+            return self.too_fast(if command.send.is_some() { 0 } else { command.id });
         }
         self.at_once(&command)
     }
@@ -115,13 +144,18 @@ impl Session {
     fn at_once(&mut self, command: &ClientCommand<'_>) -> Step {
         let id = command.id;
         if command.ping.is_some() {
-            self.conn.reply(&self.hub.flusher, |replies| encode::reply_empty(replies, id, "ping"));
+            self.conn
+                .reply(&self.hub.flusher, |replies| encode::reply_empty(replies, id, "ping"));
         } else if let Some(unsubscribe) = &command.unsubscribe {
             self.unsubscribe(unsubscribe);
-            self.conn.reply(&self.hub.flusher, |replies| encode::reply_empty(replies, id, "unsubscribe"));
+            self.conn.reply(&self.hub.flusher, |replies| {
+                encode::reply_empty(replies, id, "unsubscribe")
+            });
         } else if let Some(publish) = &command.publish {
             match self.publish(publish) {
-                Ok(()) => self.conn.reply(&self.hub.flusher, |replies| encode::reply_empty(replies, id, "publish")),
+                Ok(()) => self
+                    .conn
+                    .reply(&self.hub.flusher, |replies| encode::reply_empty(replies, id, "publish")),
                 Err(error) => self.refuse(id, &error),
             }
         } else if let Some(presence) = &command.presence {
@@ -133,7 +167,11 @@ impl Session {
         } else {
             // sub_refresh, or a request that does not exist.
             let known = command.sub_refresh.is_some();
-            let error = if known { WireError::not_available() } else { WireError::bad_request("no known request") };
+            let error = if known {
+                WireError::not_available()
+            } else {
+                WireError::bad_request("no known request")
+            };
             self.refuse(id, &error);
         }
         Step::Done
@@ -187,23 +225,30 @@ impl Session {
 
     /// Answers a command with an error.
     pub(super) fn refuse(&self, id: u32, error: &WireError) {
-        self.conn.reply(&self.hub.flusher, |replies| encode::reply_error(replies, id, error));
+        self.conn
+            .reply(&self.hub.flusher, |replies| encode::reply_error(replies, id, error));
     }
 
     /// Leaves a channel; idempotent.
     fn unsubscribe(&self, request: &ChannelOnly<'_>) {
-        let Ok(channel) = request.channel.parse::<Channel>() else { return };
+        let Ok(channel) = request.channel.parse::<Channel>() else {
+            return;
+        };
         let mut out = self.conn.out.lock();
         let subscription = out.find(channel).and_then(|index| out.subscriptions[index].take());
         drop(out);
         if let Some(subscription) = subscription {
-            subscription.topic.leave(subscription.place, self.conn.id, true, &self.hub.flusher);
+            subscription
+                .topic
+                .leave(subscription.place, self.conn.id, true, &self.hub.flusher);
             self.hub.watch(channel);
         }
     }
 
     fn publish(&self, request: &Publish<'_>) -> Result<(), WireError> {
-        let data = request.data.ok_or_else(|| WireError::bad_request("publish needs data"))?;
+        let data = request
+            .data
+            .ok_or_else(|| WireError::bad_request("publish needs data"))?;
         let publication: Publication<'_> =
             serde_json::from_str(data.get()).map_err(|error| WireError::bad_request(format_args!("data: {error}")))?;
         self.publish_to(&request.channel, &publication)
@@ -211,7 +256,9 @@ impl Session {
 
     /// `send` has no reply: what cannot be taken is dropped.
     fn send(&self, request: &Send<'_>) {
-        let publication = request.data.and_then(|data| serde_json::from_str::<Publication<'_>>(data.get()).ok());
+        let publication = request
+            .data
+            .and_then(|data| serde_json::from_str::<Publication<'_>>(data.get()).ok());
         if let Some(publication) = publication
             && let Some(channel) = &publication.channel
             && let Err(error) = self.publish_to(channel, &publication)
@@ -225,7 +272,11 @@ impl Session {
         let out = self.conn.out.lock();
         let subscription = out.find(channel).and_then(|index| out.subscriptions[index].as_ref());
         let subscription = subscription.ok_or_else(WireError::permission_denied)?;
-        let author = out.identity.as_ref().map(|identity| identity.user_id).ok_or_else(WireError::unauthorized)?;
+        let author = out
+            .identity
+            .as_ref()
+            .map(|identity| identity.user_id)
+            .ok_or_else(WireError::unauthorized)?;
         let (topic, grant, place) = (subscription.topic.clone(), subscription.grant, subscription.place);
         drop(out);
         let action = self.hub.backend.publication(author, channel, grant, publication)?;
@@ -237,7 +288,16 @@ impl Session {
         };
         let mut line = Vec::with_capacity(384);
         encode_line(&mut line, channel, &published);
-        if topic.publish(&action, From { author, conn: self.conn.id, place }, &line, &self.hub.flusher)? {
+        if topic.publish(
+            &action,
+            From {
+                author,
+                conn: self.conn.id,
+                place,
+            },
+            &line,
+            &self.hub.flusher,
+        )? {
             self.hub.watch(channel);
         }
         Ok(())
@@ -246,7 +306,9 @@ impl Session {
     fn presence(&self, id: u32, request: &ChannelOnly<'_>) {
         let people = self.place(request).map(|topic| {
             let people = topic.people().into_iter().map(|info| (info.user, info));
-            PresenceResult { presence: people.collect() }
+            PresenceResult {
+                presence: people.collect(),
+            }
         });
         self.reply(id, "presence", people);
     }
@@ -267,7 +329,11 @@ impl Session {
         let topic = subscription.map(|subscription| subscription.topic.clone());
         let topic = topic.ok_or_else(WireError::permission_denied)?;
         // Who looks at a profile is nobody's business.
-        if matches!(channel, Channel::Workspace(_)) { Ok(topic) } else { Err(WireError::not_available()) }
+        if matches!(channel, Channel::Workspace(_)) {
+            Ok(topic)
+        } else {
+            Err(WireError::not_available())
+        }
     }
 
     /// Notes that the sign-in behind the connection ends by itself then.

@@ -3,13 +3,15 @@
 //! A slot keeps its newest value only. A reader remembers the version it has seen; what it has to
 //! send are the slots with a higher one. So a slow reader skips values and never falls behind.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use uuid::Uuid;
 
 use super::backend::{SlotKey, SlotWrite};
 use super::conn::ConnId;
-use super::limits::{ENDED_GESTURES_MAX, GESTURE_HOLD, GESTURES_MAX, ORPHAN_AFTER, SILENT_AFTER, SLOTS_MAX, TOMBSTONES_MAX};
+use super::limits::{
+    ENDED_GESTURES_MAX, GESTURE_HOLD, GESTURES_MAX, ORPHAN_AFTER, SILENT_AFTER, SLOTS_MAX, TOMBSTONES_MAX,
+};
 use super::time::Ticks;
 
 /// The values of one channel, in the order in which they changed.
@@ -88,12 +90,17 @@ impl Slots {
 
     /// Values that are set, oldest change first.
     pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        self.by_version.values().filter(|slot| !slot.cleared).map(|slot| slot.line.as_slice())
+        self.by_version
+            .values()
+            .filter(|slot| !slot.cleared)
+            .map(|slot| slot.line.as_slice())
     }
 
     /// Changes after `version`, with their own versions.
     pub fn since(&self, version: u64) -> impl Iterator<Item = (u64, &[u8])> {
-        self.by_version.range(version + 1..).map(|(version, slot)| (*version, slot.line.as_slice()))
+        self.by_version
+            .range(version + 1..)
+            .map(|(version, slot)| (*version, slot.line.as_slice()))
     }
 
     /// Takes a new value. `Ok(false)` when it cleared what was not set.
@@ -101,7 +108,10 @@ impl Slots {
         if write.gesture.is_some_and(|gesture| self.ended.contains(&gesture)) {
             return Err(SlotRefusal::Ended);
         }
-        let current = self.versions.get(&write.key).and_then(|version| self.by_version.get(version));
+        let current = self
+            .versions
+            .get(&write.key)
+            .and_then(|version| self.by_version.get(version));
         let set = current.filter(|slot| !slot.cleared);
         if let Some(slot) = set {
             let held = slot.author != by.author && by.now.since(slot.written_at) < GESTURE_HOLD;
@@ -127,7 +137,10 @@ impl Slots {
     }
 
     fn put(&mut self, write: &SlotWrite, by: Writer, line: &[u8]) {
-        let old = self.versions.get(&write.key).and_then(|version| self.by_version.remove(version));
+        let old = self
+            .versions
+            .get(&write.key)
+            .and_then(|version| self.by_version.remove(version));
         let mut buffer = Vec::new();
         if let Some(old) = old {
             self.gestures -= usize::from(old.gesture.is_some() && !old.cleared);
@@ -160,9 +173,13 @@ impl Slots {
         if let Some(gesture) = gesture {
             self.end(gesture);
         }
-        let Some(version) = self.versions.get(&key).copied() else { return };
+        let Some(version) = self.versions.get(&key).copied() else {
+            return;
+        };
         let held = self.by_version.get(&version).and_then(|slot| slot.gesture);
-        let Some(held) = held.filter(|held| gesture.is_none_or(|gesture| gesture == *held)) else { return };
+        let Some(held) = held.filter(|held| gesture.is_none_or(|gesture| gesture == *held)) else {
+            return;
+        };
         self.end(held);
         self.remove(version);
     }
@@ -170,7 +187,11 @@ impl Slots {
     /// The connection is gone. Its plain slots are returned, to be cleared; its gestures wait.
     pub fn author_left(&mut self, conn: ConnId, now: Ticks) -> Vec<SlotKey> {
         let mut plain = Vec::new();
-        for slot in self.by_version.values_mut().filter(|slot| slot.conn == conn && !slot.cleared) {
+        for slot in self
+            .by_version
+            .values_mut()
+            .filter(|slot| slot.conn == conn && !slot.cleared)
+        {
             match slot.gesture {
                 Some(_) => slot.author_gone = Some(now),
                 None => plain.push(slot.key),
@@ -179,9 +200,10 @@ impl Slots {
         plain
     }
 
-    /// The person may not be here any more: the keys of all their slots, to be cleared.
-    pub fn of_author(&self, author: Uuid) -> Vec<SlotKey> {
-        self.by_version.values().filter(|slot| slot.author == author && !slot.cleared).map(|slot| slot.key).collect()
+    /// These people may not be here any more: the keys of all their slots, to be cleared.
+    pub fn of_authors(&self, authors: &HashSet<Uuid>) -> Vec<SlotKey> {
+        let theirs = |slot: &&Slot| !slot.cleared && authors.contains(&slot.author);
+        self.by_version.values().filter(theirs).map(|slot| slot.key).collect()
     }
 
     /// Who wrote the slot last, and its gesture.
@@ -199,8 +221,15 @@ impl Slots {
         };
         let mut abandoned = Vec::new();
         for slot in self.by_version.values().filter(|slot| !slot.cleared && given_up(slot)) {
-            let Some(gesture) = slot.gesture.filter(|gesture| !self.ended.contains(gesture)) else { continue };
-            abandoned.push(Abandoned { key: slot.key, author: slot.author, gesture, line: slot.line.clone() });
+            let Some(gesture) = slot.gesture.filter(|gesture| !self.ended.contains(gesture)) else {
+                continue;
+            };
+            abandoned.push(Abandoned {
+                key: slot.key,
+                author: slot.author,
+                gesture,
+                line: slot.line.clone(),
+            });
         }
         for Abandoned { gesture, .. } in &abandoned {
             self.end(*gesture);
@@ -234,7 +263,11 @@ impl Slots {
         if self.tombstones <= TOMBSTONES_MAX {
             return;
         }
-        let oldest = self.by_version.iter().find(|(_, slot)| slot.cleared).map(|(version, _)| *version);
+        let oldest = self
+            .by_version
+            .iter()
+            .find(|(_, slot)| slot.cleared)
+            .map(|(version, _)| *version);
         if let Some(oldest) = oldest {
             self.remove(oldest);
             self.floor = oldest;

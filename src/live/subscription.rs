@@ -29,7 +29,9 @@ pub struct Subscription {
 impl Out {
     /// The index of the subscription to `channel`.
     pub(super) fn find(&self, channel: Channel) -> Option<usize> {
-        self.subscriptions.iter().position(|slot| slot.as_ref().is_some_and(|held| held.topic.channel == channel))
+        self.subscriptions
+            .iter()
+            .position(|slot| slot.as_ref().is_some_and(|held| held.topic.channel == channel))
     }
 
     /// An index for a new subscription; `None` when the connection has as many as it may.
@@ -39,7 +41,8 @@ impl Out {
         }
         (self.subscriptions.len() < CHANNELS_MAX).then(|| {
             // Exactly one more: most connections have a handful, and there are many connections.
-            self.subscriptions.reserve_exact(if self.subscriptions.len() < 16 { 1 } else { 16 });
+            self.subscriptions
+                .reserve_exact(if self.subscriptions.len() < 16 { 1 } else { 16 });
             self.subscriptions.push(None);
             self.subscriptions.len() - 1
         })

@@ -26,7 +26,11 @@ impl Ticks {
     /// How long ago `earlier` was; zero when it lies ahead.
     pub fn since(self, earlier: Ticks) -> Duration {
         let difference = self.0.wrapping_sub(earlier.0);
-        Duration::from_millis(if difference > u32::MAX / 2 { 0 } else { u64::from(difference) })
+        Duration::from_millis(if difference > u32::MAX / 2 {
+            0
+        } else {
+            u64::from(difference)
+        })
     }
 
     /// This long after.
@@ -52,7 +56,9 @@ impl Deadline {
 
     /// The moment, if one is set.
     pub fn get(&self) -> Option<Ticks> {
-        Some(self.0.load(Ordering::Relaxed)).filter(|millis| *millis != 0).map(Ticks)
+        Some(self.0.load(Ordering::Relaxed))
+            .filter(|millis| *millis != 0)
+            .map(Ticks)
     }
 
     /// Whether it is set and has come.

@@ -19,7 +19,12 @@ use super::ws::{self, Accept};
 /// Answers a request for a WebSocket that speaks the protocol. `cookie` is the session cookie, if the
 /// request's `Origin` is allowed to use it.
 pub fn connect(hub: Arc<Hub>, mut request: Request, cookie: Option<String>) -> Response {
-    let accept = match ws::check(request.method(), &request.version(), request.headers(), ws::SUBPROTOCOLS) {
+    let accept = match ws::check(
+        request.method(),
+        &request.version(),
+        request.headers(),
+        ws::SUBPROTOCOLS,
+    ) {
         Ok(accept) => accept,
         Err(error) => return refuse(error.status(), error.message(), |headers| error.write_headers(headers)),
     };
@@ -75,7 +80,10 @@ async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
 fn refuse(status: StatusCode, why: &'static str, add: impl FnOnce(&mut axum::http::HeaderMap)) -> Response {
     let mut response = Response::new(Body::from(why));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     add(response.headers_mut());
     response
 }
