@@ -71,6 +71,54 @@ async fn nor_to_a_reader_that_lags() {
     assert!(removed.all().await.is_empty());
 }
 
+/// Removed, but not told yet, for it does not read: what it publishes goes nowhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_not_told_yet_publishes_nothing() {
+    let engine = Engine::start().await;
+    let mut other = engine.subscribed(2, room(1)).await;
+    let mut removed = engine.small_reader(1).await;
+    removed.subscribe(room(1)).await;
+    engine.toy.state.lock().padding = 3_000;
+    engine.publish(room(1), 100);
+    let conn = engine.conn(1);
+    eventually("the reader lags", || conn.is_blocked()).await;
+    engine.hub.apply(vec![engine.toy.commit(room(1), remove(1))]);
+    let publish = json!({"id": 60, "publish": {"channel": room(1), "data": {"type": "reaction"}}});
+    removed.send(&publish.to_string()).await;
+    assert_eq!(removed.reply(60).await["error"]["code"], 103);
+    other.offsets_until(room(1), 101).await;
+    let seen = other.all().await;
+    assert!(seen.iter().all(|line| line["push"]["pub"].is_null()), "{seen:?}");
+}
+
+/// The log is ahead of this node: what lies there may lie behind a removal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_is_cut_where_the_node_is() {
+    let engine = Engine::start().await;
+    let mut keeper = engine.subscribed(2, room(1)).await;
+    engine.publish(room(1), 10);
+    keeper.offsets_until(room(1), 10).await;
+    engine.topic(room(1)).drop_rings();
+    let mut removed = engine.connected(1).await;
+    engine.toy.admitting.shut();
+    let asked = engine.toy.admitting.count();
+    let request = json!({"channel": room(1), "recover": true, "offset": 4, "epoch": "e1"});
+    removed.send(&json!({"id": 70, "subscribe": request}).to_string()).await;
+    engine.toy.admitting.arrived(asked + 1).await;
+    let mut events = vec![engine.toy.commit(room(1), remove(1))];
+    events.extend((0..5).map(|_| engine.toy.commit(room(1), Vec::new())));
+    engine.toy.admitting.open();
+    assert_eq!(removed.reply(70).await["subscribe"]["recovered"], true);
+    assert_eq!(removed.offsets_until(room(1), 10).await, (5..=10).collect::<Vec<_>>());
+    engine.hub.apply(events);
+    let seen = removed.until(ended).await;
+    assert!(
+        seen.iter().all(|line| line["push"]["pub"]["offset"].is_null()),
+        "{seen:?}"
+    );
+    assert_eq!(keeper.offsets_until(room(1), 16).await, (11..=16).collect::<Vec<_>>());
+}
+
 /// The answer to "may they?" is older than the removal that this node has applied already.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_admission_is_asked_for_again() {
