@@ -280,6 +280,7 @@ mod tests {
     #[test]
     fn tells_malformed_from_bad() {
         assert_eq!(ClientCommand::parse("[5]").unwrap_err(), Unreadable::Malformed);
+        assert_eq!(ClientCommand::parse("[]").unwrap_err(), Unreadable::Malformed);
         assert_eq!(ClientCommand::parse("").unwrap_err(), Unreadable::Malformed);
         assert_eq!(ClientCommand::parse("nope").unwrap_err(), Unreadable::Malformed);
         assert_eq!(ClientCommand::parse(r#"{"id":-1,"rpc":{}}"#).unwrap_err(), Unreadable::Malformed);

@@ -31,7 +31,7 @@ impl Hub {
         }
     }
 
-    fn look_after_channels(self: &Arc<Self>, now: Ticks) {
+    pub(super) fn look_after_channels(self: &Arc<Self>, now: Ticks) {
         let timed: Vec<_> = self.timed.lock().iter().copied().collect();
         for channel in timed {
             let topic = self.topics.get(&channel).map(|topic| topic.clone());
@@ -56,7 +56,7 @@ impl Hub {
         }
     }
 
-    fn look_after_connections(&self, now: Ticks) {
+    pub(super) fn look_after_connections(&self, now: Ticks) {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         for conn in self.conns.iter() {
             if let Some(why) = overdue(&conn, now, seconds) {
@@ -68,12 +68,15 @@ impl Hub {
         }
     }
 
-    fn retire_idle(&self, now: Ticks) {
-        self.topics.retain(|_, topic| !(topic.is_idle(now, IDLE_CHANNEL_AFTER) && topic.retire()));
+    pub(super) fn retire_idle(&self, now: Ticks) {
+        self.topics.retain(|_, topic| {
+            topic.release_idle(now, IDLE_CHANNEL_AFTER);
+            !(topic.is_idle(now, IDLE_CHANNEL_AFTER) && topic.retire())
+        });
     }
 
     /// Above the budget the channels that were used longest ago give their rings back.
-    fn keep_ring_budget(&self) {
+    pub(super) fn keep_ring_budget(&self) {
         let now = Ticks::now();
         let mut used: Vec<_> = self.topics.iter().map(|topic| (topic.ring_use(), topic.clone())).collect();
         let mut total: usize = used.iter().map(|((bytes, _), _)| bytes).sum();
@@ -97,11 +100,14 @@ fn overdue(conn: &Conn, now: Ticks, seconds: u64) -> Option<Disconnect> {
     if times.connect_by.is_due(now) {
         return Some(Disconnect::NO_CONNECT);
     }
-    if times.pong_by.is_due(now) {
-        return Some(Disconnect::NO_PONG);
-    }
-    if times.blocked_since.get().is_some_and(|since| now.since(since) >= PROGRESS_WITHIN) {
+    let stands_still = times.progress_at.get().is_none_or(|at| now.since(at) >= PROGRESS_WITHIN);
+    if conn.is_blocked() && stands_still {
         return Some(Disconnect::WRITE_ERROR);
+    }
+    // A reader that was slow a moment ago has the ping behind what the kernels still hold. And while a command
+    // runs nothing is read: its pong may have come long ago.
+    if times.pong_by.is_due(now) && stands_still && !conn.busy.load(Ordering::Acquire) {
+        return Some(Disconnect::NO_PONG);
     }
     (expires_at != 0 && expires_at <= seconds).then_some(Disconnect::EXPIRED)
 }

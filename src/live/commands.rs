@@ -25,6 +25,7 @@ impl Session {
     pub(super) async fn run_lines(&mut self, text: &str) -> Next {
         let mut lines = text.split('\n').peekable();
         while let Some(line) = lines.next() {
+            self.conn.room().await;
             let Ok(command) = ClientCommand::parse(line) else {
                 match self.message(Message::Text(line)) {
                     Next::Read => continue,
@@ -40,8 +41,10 @@ impl Session {
                     batch.push((next.id, subscribe));
                     lines.next();
                 }
-                self.subscribe(batch).await;
-                continue;
+                match self.subscribe(batch).await {
+                    Next::Read => continue,
+                    other => return other,
+                }
             }
             let next = match self.message(Message::Text(line)) {
                 Next::Run(_) => self.run(&ClientCommand::parse(line).unwrap_or_default()).await,
@@ -56,17 +59,18 @@ impl Session {
 
     async fn run(&mut self, command: &ClientCommand<'_>) -> Next {
         let id = command.id;
-        if let Some(connect) = &command.connect {
-            return self.connect(id, connect).await;
-        }
         if !self.spend(1.0) {
             return match self.too_fast_error() {
                 Ok(error) => {
                     self.refuse(id, &error);
-                    Next::Read
+                    // Nothing in the frame of a refused connect counts.
+                    if command.connect.is_some() { Next::Drop } else { Next::Read }
                 }
                 Err(why) => Next::Close(why),
             };
+        }
+        if let Some(connect) = &command.connect {
+            return self.connect(id, connect).await;
         }
         if let Some(history) = &command.history {
             let result = self.history(history).await;
@@ -115,9 +119,7 @@ impl Session {
         // The first one at random between half and the whole interval, or a storm would ping in step.
         let half = PING_EVERY / 2;
         self.conn.times.ping_at.set(Some(now.after(half + half.mul_f32(rand::random::<f32>()))));
-        let user_id = identity.user_id;
-        self.conn.out.lock().identity = Some(Arc::new(identity));
-        self.hub.identify(&self.conn, user_id);
+        self.hub.identify(&self.conn, identity);
         self.reply(id, "connect", Ok(result));
         Next::Read
     }
@@ -133,7 +135,7 @@ impl Session {
             return Err(WireError::unauthorized());
         }
         self.set_expiry(identity.expires_at);
-        self.conn.out.lock().identity = Some(Arc::new(identity));
+        self.hub.identify(&self.conn, identity);
         Ok(RefreshResult { client: self.client.to_string() })
     }
 
@@ -162,7 +164,7 @@ impl Session {
             (None, false) => backend.read_log(channel, admission.floor.saturating_sub(1), limit).await?,
         };
         if let Some(since) = &request.since {
-            let reachable = request.reverse || (since.offset <= page.head && since.offset + 1 >= page.floor);
+            let reachable = request.reverse || reaches(since.offset, page.floor, page.head);
             if since.epoch != *page.epoch || !reachable {
                 return Err(WireError::unrecoverable_position());
             }
@@ -172,10 +174,20 @@ impl Session {
 
     /// Subscribes to several channels with one question to the database. The topics are made first:
     /// what is committed while the answer is on its way waits in them.
-    async fn subscribe(&mut self, batch: Vec<(u32, Subscribe<'_>)>) {
-        let Ok(identity) = self.identity() else { return };
+    async fn subscribe(&mut self, batch: Vec<(u32, Subscribe<'_>)>) -> Next {
+        let Ok(identity) = self.identity() else {
+            return Next::Read;
+        };
         let mut wanted = Vec::with_capacity(batch.len());
         for (id, request) in batch {
+            self.conn.room().await;
+            if !self.spend(1.0) {
+                match self.too_fast_error() {
+                    Ok(error) => self.refuse(id, &error),
+                    Err(why) => return Next::Close(why),
+                }
+                continue;
+            }
             match self.readable(&request, &wanted) {
                 Ok(channel) => wanted.push((id, request, channel)),
                 Err(error) => self.refuse(id, &error),
@@ -183,7 +195,7 @@ impl Session {
         }
         for _ in 0..ADMIT_TRIES {
             if wanted.is_empty() {
-                return;
+                return Next::Read;
             }
             let channels: Vec<Channel> = wanted.iter().map(|(_, _, channel)| *channel).collect();
             let topics: Vec<_> = channels.iter().map(|channel| self.hub.topic(*channel)).collect();
@@ -191,11 +203,12 @@ impl Session {
                 Ok(admissions) => admissions,
                 Err(error) => {
                     wanted.iter().for_each(|(id, _, _)| self.refuse(*id, &error));
-                    return;
+                    return Next::Read;
                 }
             };
             let mut again = Vec::new();
             for (((id, request, channel), topic), admission) in wanted.into_iter().zip(topics).zip(admissions) {
+                self.conn.room().await;
                 let seated =
                     admission.and_then(|admission| self.take_seat(id, &request, &identity, &topic, &admission));
                 match seated {
@@ -211,6 +224,7 @@ impl Session {
             wanted = again;
         }
         wanted.iter().for_each(|(id, _, _)| self.refuse(*id, &WireError::internal()));
+        Next::Read
     }
 
     /// What can be refused without asking anybody.
@@ -248,8 +262,7 @@ impl Session {
         // The upper bound first: a number out of nowhere must not overflow.
         let recovered = request.recover
             && request.epoch == *admission.epoch
-            && request.offset <= admission.head
-            && request.offset + 1 >= admission.floor;
+            && reaches(request.offset, admission.floor, admission.head);
         if request.recover && !recovered && request.reject_unrecovered() {
             return Err(WireError::unrecoverable_position());
         }
@@ -290,7 +303,11 @@ impl Session {
             data: &data,
         };
         out.reply(|replies| encode::reply(replies, id, "subscribe", &result));
+        self.conn.note_backlog(&out);
         drop(out);
+        if seated.repair {
+            self.hub.start_repair(topic.clone());
+        }
         if seated.timed {
             self.hub.watch(topic.channel);
         }
@@ -298,6 +315,11 @@ impl Session {
         self.hub.flusher.mark(&self.conn, index as u16);
         Ok(Ok(()))
     }
+}
+
+/// Whether everything after `offset` is in the log.
+fn reaches(offset: u64, floor: u64, head: u64) -> bool {
+    offset >= floor.saturating_sub(1) && offset <= head
 }
 
 fn refused(refusal: Refusal) -> WireError {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::backend::Identity;
 use super::flush::Flusher;
-use super::gather::{self, Gathered};
+use super::gather::{self, Batch, Gathered};
 use super::hub::Hub;
 use super::limits::{BATCH_BYTES, CHANNELS_MAX, PONG_WITHIN};
 use super::pages::LogPages;
@@ -44,6 +44,10 @@ thread_local! {
 }
 
 /// A connection.
+///
+/// The flags work in pairs: one side sets its own, then looks at the other's (news and `enlisted`, news and
+/// `blocked`). Of two such sides at least one has to see the other, or news would lie unsent: hence `SeqCst`,
+/// which costs nothing more where it matters, in the loads.
 #[derive(Debug)]
 pub struct Conn {
     /// Its name.
@@ -55,6 +59,11 @@ pub struct Conn {
     /// The kernel takes nothing more; the connection's own task waits for it.
     blocked: AtomicBool,
     ping_due: AtomicBool,
+    /// Replies wait in such numbers that no further command may run.
+    pub(super) backed_up: AtomicBool,
+    pub(super) room: Notify,
+    /// A command is running, so that nothing is read, not even pongs.
+    pub(super) busy: AtomicBool,
     closing: OnceLock<Disconnect>,
     /// Wakes the connection's task, to wait for the kernel or to close.
     pub(super) wake: Notify,
@@ -73,8 +82,8 @@ pub(super) struct Times {
     pub ping_at: Deadline,
     /// The pong has to be here by then.
     pub pong_by: Deadline,
-    /// When the kernel last took something, while it is blocked.
-    pub blocked_since: Deadline,
+    /// When the kernel last took something, since it first did not take all.
+    pub progress_at: Deadline,
     /// When the sign-in ends, in seconds since 1970.
     pub expires_at: AtomicU64,
 }
@@ -106,6 +115,9 @@ impl Conn {
             enlisted: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             ping_due: AtomicBool::new(false),
+            backed_up: AtomicBool::new(false),
+            room: Notify::new(),
+            busy: AtomicBool::new(false),
             closing: OnceLock::new(),
             wake: Notify::new(),
             user_id: OnceLock::new(),
@@ -122,17 +134,25 @@ impl Conn {
     pub(super) fn mark(&self, index: u16) {
         let (word, bit) = (index as usize / 64, index % 64);
         if let Some(word) = self.news.get(word) {
-            word.fetch_or(1 << bit, Ordering::AcqRel);
+            word.fetch_or(1 << bit, Ordering::SeqCst);
+        }
+    }
+
+    pub(super) fn mark_word(&self, word: usize, bits: u64) {
+        if bits != 0
+            && let Some(word) = self.news.get(word)
+        {
+            word.fetch_or(bits, Ordering::SeqCst);
         }
     }
 
     /// `true` when it was not enlisted before.
     pub(super) fn set_enlisted(&self) -> bool {
-        !self.enlisted.load(Ordering::Acquire) && !self.enlisted.swap(true, Ordering::AcqRel)
+        !self.enlisted.load(Ordering::SeqCst) && !self.enlisted.swap(true, Ordering::SeqCst)
     }
 
     pub(super) fn is_blocked(&self) -> bool {
-        self.blocked.load(Ordering::Acquire)
+        self.blocked.load(Ordering::SeqCst)
     }
 
     /// Why it is being closed, if it is.
@@ -149,13 +169,13 @@ impl Conn {
 
     /// A ping is due; it goes before everything else.
     pub(super) fn ping(self: &Arc<Self>, flusher: &Flusher) {
-        self.ping_due.store(true, Ordering::Release);
+        self.ping_due.store(true, Ordering::SeqCst);
         flusher.enlist(self);
     }
 
     /// Its turn: one batch, one write. With more to send it goes to the end of the list.
     pub(super) fn flush(self: &Arc<Self>, flusher: &Flusher, pages: &LogPages) {
-        self.enlisted.store(false, Ordering::Release);
+        self.enlisted.store(false, Ordering::SeqCst);
         if self.is_blocked() || self.closing().is_some() {
             return;
         }
@@ -168,11 +188,10 @@ impl Conn {
             return;
         }
         BATCH.with_borrow_mut(|batch| {
-            let ping = self.ping_due.swap(false, Ordering::AcqRel);
-            let gathered = self.gather(out, ping, batch, flusher, pages);
+            let gathered = self.gather(out, batch, pages);
             if batch.len() > HEADER_MAX {
                 let start = if gathered.raw { HEADER_MAX } else { seal_frame(batch, OpCode::Text) };
-                self.send(out, &batch[start..], ping);
+                self.send(out, &batch[start..], gathered.ping);
             }
             if batch.capacity() > HEADER_MAX + 8 * BATCH_BYTES {
                 *batch = Vec::with_capacity(HEADER_MAX + 2 * BATCH_BYTES);
@@ -184,24 +203,15 @@ impl Conn {
     }
 
     /// Fills the batch: either whole frames as they are, or lines that will become one text frame.
-    fn gather(
-        self: &Arc<Self>,
-        out: &mut Out,
-        ping: bool,
-        batch: &mut Vec<u8>,
-        flusher: &Flusher,
-        pages: &LogPages,
-    ) -> Gathered {
+    fn gather(self: &Arc<Self>, out: &mut Out, batch: &mut Vec<u8>, pages: &LogPages) -> Gathered {
         batch.clear();
         batch.resize(HEADER_MAX, 0);
         if !out.frames.is_empty() {
             batch.append(&mut out.frames);
             out.frames = Vec::new();
-            if ping {
-                self.ping_due.store(true, Ordering::Release);
-            }
-            return Gathered { raw: true, more: true };
+            return Gathered { raw: true, ping: false, more: true };
         }
+        let ping = self.ping_due.swap(false, Ordering::SeqCst);
         if ping {
             batch.extend_from_slice(encode::PING);
             batch.push(b'\n');
@@ -210,26 +220,32 @@ impl Conn {
             batch.append(&mut out.replies);
             // The handshake's replies are the largest; an idle connection keeps no buffer.
             out.replies = Vec::new();
+            if self.backed_up.swap(false, Ordering::AcqRel) {
+                self.room.notify_one();
+            }
         }
-        let more = gather::subscriptions(self, out, batch, flusher, pages);
+        let begin = batch.len();
+        let more = gather::subscriptions(self, out, &mut Batch { bytes: batch, begin }, pages);
         if batch.last() == Some(&b'\n') {
             batch.pop();
         }
-        Gathered { raw: false, more }
+        Gathered { raw: false, ping, more }
     }
 
     fn send(&self, out: &mut Out, bytes: &[u8], ping: bool) {
+        self.await_pong(ping);
         match self.socket.try_write(bytes) {
-            Ok(written) if written == bytes.len() => self.sent(ping),
+            Ok(written) if written == bytes.len() => {}
             Ok(written) => self.block(out, &bytes[written..], ping),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.block(out, bytes, ping),
             Err(_) => self.close(Disconnect::WRITE_ERROR),
         }
     }
 
-    fn sent(&self, ping: bool) {
+    /// The pong clock starts with the write that takes the ping out, and before it: another thread may read the pong
+    /// while the system call is still returning. A write that is cut short stops the clock again.
+    fn await_pong(&self, ping: bool) {
         if ping {
-            // The pong clock starts when the ping has left, not before.
             self.times.pong_by.set(Some(Ticks::now().after(PONG_WITHIN)));
         }
     }
@@ -240,34 +256,36 @@ impl Conn {
         out.rest_has_ping = ping;
         // A reader that stands still cannot answer a ping either: progress is what counts now.
         self.times.pong_by.set(None);
-        self.times.blocked_since.set(Some(Ticks::now()));
-        self.blocked.store(true, Ordering::Release);
+        self.times.progress_at.set(Some(Ticks::now()));
+        self.blocked.store(true, Ordering::SeqCst);
         self.wake.notify_one();
     }
 
     /// The kernel takes bytes again: sends what was kept, then goes on. By the connection's own task.
     pub(super) fn unblock(self: &Arc<Self>, flusher: &Flusher, pages: &LogPages) {
         let mut out = self.out.lock();
+        self.await_pong(out.rest_has_ping);
         match self.socket.try_write(&out.rest[out.rest_at..]) {
             Ok(written) => {
-                self.times.blocked_since.set(Some(Ticks::now()));
+                self.times.progress_at.set(Some(Ticks::now()));
                 out.rest_at += written;
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.times.pong_by.set(None);
+                return;
+            }
             Err(_) => {
                 self.close(Disconnect::WRITE_ERROR);
                 return;
             }
         }
         if out.rest_at < out.rest.len() {
+            self.times.pong_by.set(None);
             return;
         }
-        let ping = out.rest_has_ping;
         out.rest = Vec::new();
         out.rest_at = 0;
-        self.times.blocked_since.set(None);
-        self.blocked.store(false, Ordering::Release);
-        self.sent(ping);
+        self.blocked.store(false, Ordering::SeqCst);
         if self.closing().is_none() {
             self.send_batch(&mut out, flusher, pages);
         }
@@ -286,7 +304,7 @@ impl Conn {
             None => super::ws::encode_frame(OpCode::Close, &[], &mut last),
         }
         out.rest.extend_from_slice(&last);
-        self.blocked.store(true, Ordering::Release);
+        self.blocked.store(true, Ordering::SeqCst);
     }
 
     /// Writes what is left before the end. `true` when nothing is.
@@ -306,7 +324,7 @@ impl Conn {
     /// Takes the news: a word of bits at a time.
     pub(super) fn take_news(&self, word: usize) -> u64 {
         match self.news.get(word) {
-            Some(bits) if bits.load(Ordering::Acquire) != 0 => bits.swap(0, Ordering::AcqRel),
+            Some(bits) if bits.load(Ordering::SeqCst) != 0 => bits.swap(0, Ordering::SeqCst),
             _ => 0,
         }
     }
@@ -315,6 +333,7 @@ impl Conn {
     pub(super) fn reply(self: &Arc<Self>, flusher: &Flusher, write: impl FnOnce(&mut Vec<u8>)) {
         let mut out = self.out.lock();
         out.reply(write);
+        self.note_backlog(&out);
         drop(out);
         flusher.enlist(self);
     }

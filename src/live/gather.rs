@@ -6,9 +6,9 @@ use studyhall_protocol::encode;
 use studyhall_protocol::error::{Disconnect, Unsubscribed};
 
 use super::conn::{Conn, Out};
-use super::flush::Flusher;
 use super::limits::BATCH_BYTES;
 use super::pages::LogPages;
+use super::ring::Ring;
 use super::subscription::Subscription;
 use super::topic::{Phase, Topic, TopicState};
 use super::ws::HEADER_MAX;
@@ -18,8 +18,43 @@ use super::ws::HEADER_MAX;
 pub struct Gathered {
     /// The batch holds whole frames.
     pub raw: bool,
+    /// A ping is in it.
+    pub ping: bool,
     /// There is more to send than fitted.
     pub more: bool,
+}
+
+/// What is being gathered for one write.
+pub struct Batch<'a> {
+    /// Room for a frame header, then lines.
+    pub bytes: &'a mut Vec<u8>,
+    /// Where the pushes begin, behind ping and replies.
+    pub begin: usize,
+}
+
+impl Batch<'_> {
+    fn room(&self) -> usize {
+        (HEADER_MAX + BATCH_BYTES).saturating_sub(self.bytes.len())
+    }
+
+    /// Nothing was pushed yet: a line longer than the room goes all the same, or it would never go.
+    fn is_empty(&self) -> bool {
+        self.bytes.len() <= self.begin
+    }
+
+    fn copy(&mut self, lines: &Ring, from: u64, before: u64) -> u64 {
+        lines.copy(from, before, self.room(), self.is_empty(), self.bytes)
+    }
+
+    /// `false` when there is no room for it.
+    fn push(&mut self, line: &[u8]) -> bool {
+        if line.len() >= self.room() && !self.is_empty() {
+            return false;
+        }
+        self.bytes.extend_from_slice(line);
+        self.bytes.push(b'\n');
+        true
+    }
 }
 
 /// What one subscription came to.
@@ -30,7 +65,12 @@ enum Outcome {
     Full,
     /// Events before this one are not in the ring: they have to come from the log. What lies beyond is
     /// not taken from there, for it may lie beyond a removal that this node has not applied yet.
-    Behind(u64),
+    Behind {
+        /// The ring begins here.
+        before: u64,
+        /// The log that the cursor is in.
+        epoch: Arc<str>,
+    },
     /// The subscription was ended.
     Ended(Unsubscribed),
     /// The cursor means nothing any more.
@@ -38,31 +78,30 @@ enum Outcome {
 }
 
 /// Goes round the subscriptions with news, beginning where the last batch ended.
-pub(super) fn subscriptions(
-    conn: &Arc<Conn>,
-    out: &mut Out,
-    batch: &mut Vec<u8>,
-    flusher: &Flusher,
-    pages: &LogPages,
-) -> bool {
+pub(super) fn subscriptions(conn: &Arc<Conn>, out: &mut Out, batch: &mut Batch<'_>, pages: &LogPages) -> bool {
     let words = out.subscriptions.len().div_ceil(64);
-    for step in 0..words {
-        let word = (out.turn + step) % words;
+    let (first_word, first_bit) = (out.turn / 64, out.turn % 64);
+    // The word in which it begins comes twice: its upper bits first, its lower bits last.
+    for step in 0..=words {
+        let word = (first_word + step) % words.max(1);
         let mut bits = conn.take_news(word);
+        if step == 0 {
+            let earlier = bits & ((1 << first_bit) - 1);
+            conn.mark_word(word, earlier);
+            bits &= !earlier;
+        }
         while bits != 0 {
-            let bit = bits.trailing_zeros() as usize;
-            bits &= bits - 1;
-            let index = word * 64 + bit;
-            if one(conn, out, index, batch, flusher, pages) {
+            let index = word * 64 + bits.trailing_zeros() as usize;
+            let before = batch.bytes.len();
+            if one(conn, out, index, batch, pages) {
+                bits &= bits - 1;
                 continue;
             }
-            // Full: this one and the rest of the word keep their news; the next word goes first.
-            conn.mark(index as u16);
-            while bits != 0 {
-                conn.mark((word * 64 + bits.trailing_zeros() as usize) as u16);
-                bits &= bits - 1;
-            }
-            out.turn = (word + 1) % words;
+            // Full: this one and the rest of the word keep their news. Who found no room at all goes first
+            // in the next batch, who filled this one goes last.
+            conn.mark_word(word, bits);
+            let turn = if batch.bytes.len() == before { index } else { index + 1 };
+            out.turn = if turn < out.subscriptions.len() { turn } else { 0 };
             return true;
         }
     }
@@ -70,23 +109,18 @@ pub(super) fn subscriptions(
 }
 
 /// One subscription. `false` when the batch is full.
-fn one(
-    conn: &Arc<Conn>,
-    out: &mut Out,
-    index: usize,
-    batch: &mut Vec<u8>,
-    flusher: &Flusher,
-    pages: &LogPages,
-) -> bool {
-    let Some(subscription) = out.subscriptions.get_mut(index).and_then(Option::as_mut) else { return true };
+fn one(conn: &Arc<Conn>, out: &mut Out, index: usize, batch: &mut Batch<'_>, pages: &LogPages) -> bool {
+    let Some(subscription) = out.subscriptions.get_mut(index).and_then(Option::as_mut) else {
+        return true;
+    };
     let topic = subscription.topic.clone();
     loop {
-        let before = match topic.gather(conn, subscription, batch) {
+        let (before, epoch) = match topic.gather(conn, subscription, batch) {
             Outcome::Done => return true,
             Outcome::Full => return false,
             Outcome::Ended(why) => {
-                encode::push_unsubscribe(batch, topic.channel, why);
-                batch.push(b'\n');
+                encode::push_unsubscribe(batch.bytes, topic.channel, why);
+                batch.bytes.push(b'\n');
                 out.subscriptions[index] = None;
                 return true;
             }
@@ -94,17 +128,17 @@ fn one(
                 conn.close(Disconnect::INSUFFICIENT_STATE);
                 return true;
             }
-            Outcome::Behind(before) => before,
+            Outcome::Behind { before, epoch } => (before, epoch),
         };
-        let Some(page) = pages.get(topic.channel, subscription.next_event) else {
-            pages.wait(topic.channel, subscription.next_event, conn, index as u16, flusher);
+        let Some(page) = pages.get(topic.channel, subscription.next_event, &epoch) else {
+            pages.wait(topic.channel, subscription.next_event, conn, index as u16);
             return true;
         };
         if subscription.next_event < page.floor || subscription.next_event < page.lines.first() {
             conn.close(Disconnect::INSUFFICIENT_STATE);
             return true;
         }
-        let next = page.lines.copy(subscription.next_event, before, room(batch), is_empty(batch), batch);
+        let next = batch.copy(&page.lines, subscription.next_event, before);
         if next == subscription.next_event {
             return false;
         }
@@ -112,28 +146,20 @@ fn one(
     }
 }
 
-fn room(batch: &[u8]) -> usize {
-    (HEADER_MAX + BATCH_BYTES).saturating_sub(batch.len())
-}
-
-fn is_empty(batch: &[u8]) -> bool {
-    batch.len() <= HEADER_MAX
-}
-
 impl Topic {
     /// Copies what this subscription has not sent yet: events, then broadcasts, slots, joins and leaves.
-    fn gather(&self, conn: &Conn, subscription: &mut Subscription, batch: &mut Vec<u8>) -> Outcome {
+    fn gather(&self, conn: &Conn, subscription: &mut Subscription, batch: &mut Batch<'_>) -> Outcome {
         let mut state = self.state.lock();
         if !state.seats.holds(subscription.place, conn.id) {
             return state.gather_last(conn, subscription, batch);
         }
-        if !matches!(state.phase, Phase::Live { .. }) {
+        let Phase::Live { epoch } = &state.phase else {
             return Outcome::Void;
-        }
+        };
         if subscription.next_event < state.events.first() {
-            return Outcome::Behind(state.events.first());
+            return Outcome::Behind { before: state.events.first(), epoch: epoch.clone() };
         }
-        let next = state.events.copy(subscription.next_event, u64::MAX, room(batch), is_empty(batch), batch);
+        let next = batch.copy(&state.events, subscription.next_event, u64::MAX);
         subscription.next_event = next.max(subscription.next_event);
         if subscription.next_event < state.events.next() {
             return Outcome::Full;
@@ -145,13 +171,13 @@ impl Topic {
 impl TopicState {
     /// For a subscription that was ended here: what came up to the event that ended it, as far as the ring has it, and
     /// then the end.
-    fn gather_last(&mut self, conn: &Conn, subscription: &mut Subscription, batch: &mut Vec<u8>) -> Outcome {
+    fn gather_last(&mut self, conn: &Conn, subscription: &mut Subscription, batch: &mut Batch<'_>) -> Outcome {
         let Some(note) = self.expelled.iter().position(|expelled| expelled.conn == conn.id) else {
             return Outcome::Done;
         };
         let end = (self.expelled[note].offset + 1).min(self.events.next());
         if subscription.next_event >= self.events.first() && subscription.next_event < end {
-            let next = self.events.copy(subscription.next_event, end, room(batch), is_empty(batch), batch);
+            let next = batch.copy(&self.events, subscription.next_event, end);
             subscription.next_event = next;
             if next < end {
                 return Outcome::Full;
@@ -161,52 +187,55 @@ impl TopicState {
     }
 
     /// `false` when the batch is full.
-    fn gather_unnumbered(&self, topic: &Topic, subscription: &mut Subscription, batch: &mut Vec<u8>) -> bool {
+    fn gather_unnumbered(&self, topic: &Topic, subscription: &mut Subscription, batch: &mut Batch<'_>) -> bool {
         // Behind the ring of broadcasts: what is gone is skipped.
         let from = subscription.next_cast.max(self.casts.first());
-        subscription.next_cast = self.casts.copy(from, u64::MAX, room(batch), is_empty(batch), batch);
+        subscription.next_cast = batch.copy(&self.casts, from, u64::MAX);
         if subscription.next_cast < self.casts.next() {
             return false;
         }
         if !self.gather_slots(topic, subscription, batch) {
             return false;
         }
-        let Some(next_move) = subscription.next_move else { return true };
+        let Some(next_move) = subscription.next_move else {
+            return true;
+        };
         if next_move < self.moves.first() {
             // Too many came and went: the whole picture instead.
-            self.push_snapshot(topic, batch);
-            subscription.next_move = Some(self.moves.next());
-            return true;
+            let pushed = self.push_snapshot(topic, batch);
+            subscription.next_move = pushed.then(|| self.moves.next()).or(subscription.next_move);
+            return pushed;
         }
-        let next = self.moves.copy(next_move, u64::MAX, room(batch), is_empty(batch), batch);
+        let next = batch.copy(&self.moves, next_move, u64::MAX);
         subscription.next_move = Some(next);
         next == self.moves.next()
     }
 
-    fn gather_slots(&self, topic: &Topic, subscription: &mut Subscription, batch: &mut Vec<u8>) -> bool {
+    fn gather_slots(&self, topic: &Topic, subscription: &mut Subscription, batch: &mut Batch<'_>) -> bool {
         let Some(slots) = &self.slots else { return true };
         if slots.forgot_since(subscription.slots_seen) {
-            self.push_snapshot(topic, batch);
-            subscription.slots_seen = slots.version();
-            return true;
+            let pushed = self.push_snapshot(topic, batch);
+            if pushed {
+                subscription.slots_seen = slots.version();
+            }
+            return pushed;
         }
         for (version, line) in slots.since(subscription.slots_seen) {
-            if line.len() >= room(batch) && !is_empty(batch) {
+            if !batch.push(line) {
                 return false;
             }
-            batch.extend_from_slice(line);
-            batch.push(b'\n');
             subscription.slots_seen = version;
         }
         true
     }
 
     /// `{"type":"slots","data":{"people":[…],"slots":[…]}}`: replaces all that was known of both.
-    fn push_snapshot(&self, topic: &Topic, batch: &mut Vec<u8>) {
+    fn push_snapshot(&self, topic: &Topic, batch: &mut Batch<'_>) -> bool {
         let mut data = Vec::from(br#"{"type":"slots","data":"#.as_slice());
         data.extend_from_slice(&self.snapshot(topic.channel));
         data.push(b'}');
-        encode::push_unnumbered(batch, topic.channel, &data);
-        batch.push(b'\n');
+        let mut line = Vec::with_capacity(data.len() + 128);
+        encode::push_unnumbered(&mut line, topic.channel, &data);
+        batch.push(&line)
     }
 }

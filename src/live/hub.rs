@@ -1,5 +1,6 @@
 //! The hub: the channels and connections of this node.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -13,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::backend::{Backend, Effect, LogEvent};
+use super::backend::{Backend, Effect, Identity, LogEvent};
 use super::conn::{Conn, ConnId};
 use super::flush::Flusher;
-use super::limits::{CONNECT_WITHIN, Limits};
+use super::limits::{CONNECT_WITHIN, ENDED_SESSIONS_FOR, LOG_RETRY, Limits};
 use super::pages::LogPages;
 use super::time::Ticks;
 use super::topic::Topic;
@@ -31,8 +32,10 @@ pub struct Hub {
     pub(super) topics: DashMap<Channel, Arc<Topic>>,
     pub(super) conns: DashMap<u64, Arc<Conn>>,
     users: DashMap<Uuid, Vec<Arc<Conn>>>,
+    /// Sign-ins that ended a short while ago.
+    ended: Mutex<VecDeque<EndedSession>>,
     /// Channels with holds or gestures to look after.
-    pub(super) timed: Mutex<std::collections::HashSet<Channel>>,
+    pub(super) timed: Mutex<HashSet<Channel>>,
     next_id: AtomicU64,
     open: AtomicUsize,
     draining: AtomicBool,
@@ -44,6 +47,12 @@ impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hub").field("topics", &self.topics.len()).field("conns", &self.conns.len()).finish()
     }
+}
+
+struct EndedSession {
+    session_id: Uuid,
+    why: Disconnect,
+    at: Ticks,
 }
 
 /// The node takes no more connections.
@@ -66,6 +75,7 @@ impl Hub {
             topics: DashMap::new(),
             conns: DashMap::new(),
             users: DashMap::new(),
+            ended: Mutex::default(),
             timed: Mutex::default(),
             next_id: AtomicU64::new(1),
             open: AtomicUsize::new(0),
@@ -96,10 +106,17 @@ impl Hub {
         });
     }
 
-    async fn read_pages(self: Arc<Self>, mut wanted: mpsc::Receiver<(Channel, u64)>) {
+    async fn read_pages(self: Arc<Self>, mut wanted: mpsc::UnboundedReceiver<(Channel, u64)>) {
         while let Some(key) = wanted.recv().await {
             let hub = self.clone();
-            self.spawn(async move { hub.pages.read(key, &*hub.backend, &hub.flusher).await });
+            self.spawn(async move {
+                let check = |epoch: &Arc<str>| {
+                    if let Some(topic) = hub.topics.get(&key.0) {
+                        topic.check_epoch(epoch, &hub.flusher);
+                    }
+                };
+                hub.pages.read(key, &*hub.backend, &hub.flusher, check).await;
+            });
         }
     }
 
@@ -125,13 +142,24 @@ impl Hub {
         let conn = Arc::new(Conn::new(ConnId(id), socket));
         conn.times.connect_by.set(Some(Ticks::now().after(CONNECT_WITHIN)));
         self.conns.insert(id, conn.clone());
+        // Behind the insertion: the drain sees the connection, or the connection the drain.
+        if self.draining.load(Ordering::SeqCst) {
+            conn.close(Disconnect::SHUTDOWN);
+        }
         conn
     }
 
-    /// The connection is known to be this person's now.
-    pub(super) fn identify(&self, conn: &Arc<Conn>, user_id: Uuid) {
+    /// The connection is known to be this person's now, by this sign-in.
+    pub(super) fn identify(&self, conn: &Arc<Conn>, identity: Identity) {
+        let (user_id, session_id) = (identity.user_id, identity.session_id);
+        conn.out.lock().identity = Some(Arc::new(identity));
         if conn.user_id.set(user_id).is_ok() {
             self.users.entry(user_id).or_default().push(conn.clone());
+        }
+        // It may have ended since its credential was checked: before that was to be seen above.
+        let ended = self.ended.lock().iter().find(|ended| ended.session_id == session_id).map(|ended| ended.why);
+        if let Some(why) = ended {
+            conn.close(why);
         }
     }
 
@@ -176,19 +204,30 @@ impl Hub {
     /// Committed events, in any order, any number of times. This is the only way into the rings.
     pub fn apply(self: &Arc<Self>, events: Vec<LogEvent>) {
         for event in events {
-            let effects = self.backend.effects(&event);
-            for effect in &effects {
-                if let Effect::EndSessions { user_id, session_ids, why } = effect {
-                    self.end_sessions(*user_id, session_ids, *why);
-                }
-            }
+            let effects = self.effects(&event);
             let topic = self.topics.get(&event.channel).map(|topic| topic.clone());
             let Some(topic) = topic else { continue };
             if topic.apply(event, effects, &self.flusher).repair {
-                let hub = self.clone();
-                self.spawn(async move { hub.repair(topic).await });
+                self.start_repair(topic);
             }
         }
+    }
+
+    /// What an event does; what it does to people's sockets is done at once.
+    fn effects(&self, event: &LogEvent) -> Vec<Effect> {
+        let effects = self.backend.effects(event);
+        for effect in &effects {
+            if let Effect::EndSessions { user_id, session_ids, why } = effect {
+                self.end_sessions(*user_id, session_ids, *why);
+            }
+        }
+        effects
+    }
+
+    /// The topic has a hole, and this caller was told to see to it.
+    pub(super) fn start_repair(self: &Arc<Self>, topic: Arc<Topic>) {
+        let hub = self.clone();
+        self.spawn(async move { hub.repair(topic).await });
     }
 
     /// Reads what a topic has missed, until it has no hole.
@@ -198,21 +237,31 @@ impl Hub {
         while let Some(after) = topic.hole_after() {
             match self.backend.read_log(topic.channel, after, 256).await {
                 Ok(page) => {
+                    topic.check_epoch(&page.epoch, &self.flusher);
                     topic.skip_to(page.floor, &self.flusher);
                     for event in page.events {
-                        let effects = self.backend.effects(&event);
+                        let effects = self.effects(&event);
                         topic.apply(event, effects, &self.flusher);
                     }
                 }
                 Err(error) => {
                     tracing::warn!(channel = %topic.channel, %error, "cannot read the log to close a hole; trying again");
-                    tokio::time::sleep(std::time::Duration::from_millis(250)).await;
                 }
+            }
+            if topic.hole_after() == Some(after) {
+                tokio::time::sleep(LOG_RETRY).await;
             }
         }
     }
 
     fn end_sessions(&self, user_id: Uuid, session_ids: &[Uuid], why: Disconnect) {
+        let now = Ticks::now();
+        let mut ended = self.ended.lock();
+        while ended.front().is_some_and(|ended| now.since(ended.at) >= ENDED_SESSIONS_FOR) {
+            ended.pop_front();
+        }
+        ended.extend(session_ids.iter().map(|session_id| EndedSession { session_id: *session_id, why, at: now }));
+        drop(ended);
         let conns = self.users.get(&user_id).map(|conns| conns.clone()).unwrap_or_default();
         for conn in conns {
             let session_id = conn.out.lock().identity.as_ref().map(|identity| identity.session_id);
@@ -240,7 +289,7 @@ impl Hub {
     /// Takes no more connections and tells the open ones to come back elsewhere, in slices spread
     /// over `window`.
     pub async fn drain(&self, window: std::time::Duration) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.store(true, Ordering::SeqCst);
         // The map's order is by hash: as good as random.
         let conns: Vec<Arc<Conn>> = self.conns.iter().map(|conn| conn.clone()).collect();
         let slices = 20;
@@ -252,8 +301,10 @@ impl Hub {
         }
     }
 
-    /// Ends every task of the engine.
+    /// Ends every task of the engine, and what a drain has left.
     pub async fn stop(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        self.conns.iter().for_each(|conn| conn.close(Disconnect::SHUTDOWN));
         let closing = async {
             while !self.conns.is_empty() {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -36,6 +36,10 @@ pub const CHANNELS_MAX: usize = 512;
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// Bytes gathered for one write; also bounds what a blocked connection holds.
 pub const BATCH_BYTES: usize = 32 * 1024;
+/// Bytes of replies that wait for a slow reader before its next command has to wait as well.
+pub const REPLY_BYTES: usize = 8 * 1024;
+/// Bytes of pongs that wait for a slow reader.
+pub const PONG_BYTES: usize = 4 * 1024;
 /// The kernel takes no more than this ahead of the reader, or slots would be late by megabytes.
 pub const NOTSENT_LOWAT: u32 = 16 * 1024;
 /// Bytes read from one socket at a time, into a buffer that all connections of a thread share.
@@ -44,8 +48,8 @@ pub const READ_BYTES: usize = 64 * 1024;
 pub const READS_PER_TURN: usize = 4;
 /// Sockets written before readers get their turn.
 pub const FLUSH_SLICE: usize = 256;
-/// Bytes one channel's ring holds of events, and of broadcasts.
-pub const RING_BYTES_PER_CHANNEL: usize = 256 * 1024;
+/// Bytes one channel's ring holds of events, and of broadcasts. Tests lag sooner.
+pub const RING_BYTES_PER_CHANNEL: usize = if cfg!(test) { 8 * 1024 } else { 256 * 1024 };
 /// Bytes one channel's ring of joins and leaves holds.
 pub const MOVES_BYTES_PER_CHANNEL: usize = 16 * 1024;
 /// Events in one page of the log for readers that lag.
@@ -62,6 +66,8 @@ pub const TOMBSTONES_MAX: usize = 256;
 pub const ENDED_GESTURES_MAX: usize = 512;
 /// People listed in a subscribe reply; `presence` lists all of them.
 pub const PEOPLE_LISTED_MAX: usize = 100;
+/// How long the end of a sign-in is remembered for connections whose credential is being checked.
+pub const ENDED_SESSIONS_FOR: Duration = Duration::from_secs(60);
 /// Revocations a channel remembers, for subscribers whose permission was checked before them.
 pub const REVOKED_MAX: usize = 128;
 /// Events per `history` request.
@@ -89,5 +95,7 @@ pub const ORPHAN_AFTER: Duration = Duration::from_secs(3);
 pub const SILENT_AFTER: Duration = Duration::from_secs(60);
 /// A channel without subscribers is forgotten after this.
 pub const IDLE_CHANNEL_AFTER: Duration = Duration::from_secs(30);
+/// Between two questions for an event that the log does not have.
+pub const LOG_RETRY: Duration = Duration::from_millis(250);
 /// Between looks at timers of channels.
 pub const TICK: Duration = Duration::from_millis(250);

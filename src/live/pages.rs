@@ -7,12 +7,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::backend::{Backend, LogPage};
-use super::conn::Conn;
+use super::conn::{Conn, ConnId};
 use super::flush::Flusher;
-use super::limits::{PAGE_EVENTS, PAGE_READS_MAX};
+use super::limits::{LOG_RETRY, PAGE_EVENTS, PAGE_READS_MAX};
 use super::ring::Ring;
 
 type PageKey = (Channel, u64);
@@ -24,6 +24,8 @@ pub struct Page {
     pub lines: Ring,
     /// The oldest number in the log.
     pub floor: u64,
+    /// The log that they are of.
+    epoch: Arc<str>,
 }
 
 /// The pages of this node.
@@ -32,8 +34,9 @@ pub struct LogPages {
     state: Mutex<PagesState>,
     reads: Semaphore,
     bytes_max: usize,
-    /// Asks for a page; the other end reads it.
-    wanted: tokio::sync::mpsc::Sender<PageKey>,
+    /// Asks for a page; the other end reads it. A key is sent once while it is waited for, so the queue is no
+    /// longer than the list of those who wait.
+    wanted: mpsc::UnboundedSender<PageKey>,
 }
 
 #[derive(Debug, Default)]
@@ -42,80 +45,106 @@ struct PagesState {
     /// In the order in which they were read; the oldest go first.
     order: VecDeque<PageKey>,
     bytes: usize,
-    waiting: HashMap<PageKey, Vec<(Arc<Conn>, u16)>>,
+    waiting: HashMap<PageKey, Waiting>,
+}
+
+/// Who waits for a page. A busy channel marks them again and again: each is noted once.
+#[derive(Debug, Default)]
+struct Waiting {
+    subscriptions: HashMap<(ConnId, u16), Arc<Conn>>,
+    /// The highest number that somebody wants.
+    wanted: u64,
+}
+
+impl Waiting {
+    fn wake(&self, flusher: &Flusher) {
+        for ((_, index), conn) in &self.subscriptions {
+            flusher.mark(conn, *index);
+        }
+    }
 }
 
 impl LogPages {
     /// No pages yet. What is sent to the receiver has to be passed to [`LogPages::read`].
-    pub fn new(bytes_max: usize) -> (Self, tokio::sync::mpsc::Receiver<PageKey>) {
-        // A key is sent once while it is waited for. When the queue is full, waiters are woken and ask again.
-        let (wanted, receiver) = tokio::sync::mpsc::channel(4_096);
+    pub fn new(bytes_max: usize) -> (Self, mpsc::UnboundedReceiver<PageKey>) {
+        let (wanted, receiver) = mpsc::unbounded_channel();
         let pages = Self { state: Mutex::default(), reads: Semaphore::new(PAGE_READS_MAX), bytes_max, wanted };
         (pages, receiver)
     }
 
     /// The page with the event `next` in it, if it is here and reaches that far.
-    pub fn get(&self, channel: Channel, next: u64) -> Option<Arc<Page>> {
+    pub fn get(&self, channel: Channel, next: u64, epoch: &Arc<str>) -> Option<Arc<Page>> {
         let page = self.state.lock().pages.get(&key_of(channel, next)).cloned()?;
-        let useful = next < page.lines.next() || next < page.floor;
+        let useful = page.epoch == *epoch && (next < page.lines.next() || next < page.floor);
         useful.then_some(page)
     }
 
     /// Marks subscription `index` of this connection when the page is here.
-    pub fn wait(&self, channel: Channel, next: u64, conn: &Arc<Conn>, index: u16, flusher: &Flusher) {
+    pub fn wait(&self, channel: Channel, next: u64, conn: &Arc<Conn>, index: u16) {
         let key = key_of(channel, next);
         let mut state = self.state.lock();
-        let waiters = state.waiting.entry(key).or_default();
-        waiters.push((conn.clone(), index));
-        if waiters.len() == 1 && self.wanted.try_send(key).is_err() {
-            let waiters = state.waiting.remove(&key).unwrap_or_default();
-            drop(state);
-            wake(&waiters, flusher);
+        let waiting = state.waiting.entry(key).or_default();
+        waiting.wanted = waiting.wanted.max(next);
+        waiting.subscriptions.insert((conn.id, index), conn.clone());
+        if waiting.subscriptions.len() == 1 {
+            // The other end is gone when the engine stops; then nobody waits for long.
+            let _ = self.wanted.send(key);
         }
     }
 
-    /// Reads a page and wakes whoever waits for it.
-    pub async fn read(&self, key: PageKey, backend: &dyn Backend, flusher: &Flusher) {
-        let Ok(_permit) = self.reads.acquire().await else { return };
+    /// Reads a page and wakes whoever waits for it. `check` learns of which log it is, before they do.
+    pub async fn read(&self, key: PageKey, backend: &dyn Backend, flusher: &Flusher, check: impl FnOnce(&Arc<str>)) {
+        let Ok(_permit) = self.reads.acquire().await else {
+            return;
+        };
         let (channel, number) = key;
         let read = backend.read_log(channel, number * PAGE_EVENTS, PAGE_EVENTS as u32).await;
-        match read {
-            Ok(page) => self.keep(key, to_page(channel, number, &page)),
+        let reaches = match read {
+            Ok(page) => {
+                check(&page.epoch);
+                self.keep(key, to_page(channel, number, &page))
+            }
             Err(error) => {
                 tracing::warn!(%channel, %error, "cannot read the log for readers that lag; trying again");
-                tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+                false
             }
+        };
+        if !reaches {
+            tokio::time::sleep(LOG_RETRY).await;
         }
-        let waiters = self.state.lock().waiting.remove(&key).unwrap_or_default();
-        wake(&waiters, flusher);
+        let waiting = self.state.lock().waiting.remove(&key).unwrap_or_default();
+        waiting.wake(flusher);
     }
 
-    fn keep(&self, key: PageKey, page: Page) {
+    /// Keeps a page; says whether it is what those who wait for it want.
+    fn keep(&self, key: PageKey, page: Page) -> bool {
         let mut state = self.state.lock();
-        state.bytes += page.lines.len_bytes();
+        let wanted = state.waiting.get(&key).map_or(0, |waiting| waiting.wanted);
+        let reaches = wanted < page.lines.next() || wanted < page.floor;
+        state.bytes += size_of_page(&page);
         if let Some(old) = state.pages.insert(key, Arc::new(page)) {
-            state.bytes -= old.lines.len_bytes();
+            state.bytes -= size_of_page(&old);
         } else {
             state.order.push_back(key);
         }
         while state.bytes > self.bytes_max && state.order.len() > PAGE_READS_MAX {
             let Some(oldest) = state.order.pop_front() else { break };
             if let Some(old) = state.pages.remove(&oldest) {
-                state.bytes -= old.lines.len_bytes();
+                state.bytes -= size_of_page(&old);
             }
         }
+        reaches
     }
+}
+
+/// Empty pages take room as well.
+fn size_of_page(page: &Page) -> usize {
+    page.lines.held_bytes() + size_of::<Page>() + 2 * size_of::<PageKey>()
 }
 
 /// Events 1 … [`PAGE_EVENTS`] are page 0.
 fn key_of(channel: Channel, offset: u64) -> PageKey {
     (channel, offset.saturating_sub(1) / PAGE_EVENTS)
-}
-
-fn wake(waiters: &[(Arc<Conn>, u16)], flusher: &Flusher) {
-    for (conn, index) in waiters {
-        flusher.mark(conn, *index);
-    }
 }
 
 fn to_page(channel: Channel, number: u64, page: &LogPage) -> Page {
@@ -131,5 +160,6 @@ fn to_page(channel: Channel, number: u64, page: &LogPage) -> Page {
         encode::push_event(&mut line, channel, event.offset, &event.payload);
         lines.push(&line, usize::MAX);
     }
-    Page { lines, floor: page.floor }
+    lines.shrink();
+    Page { lines, floor: page.floor, epoch: page.epoch.clone() }
 }

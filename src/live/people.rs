@@ -5,10 +5,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use studyhall_protocol::encode::{ClientInfo, DeviceInfo};
+use studyhall_protocol::channel::Channel;
+use studyhall_protocol::encode::{self, ClientInfo, DeviceInfo};
 use uuid::Uuid;
 
+use super::backend::Identity;
+use super::flush::Flusher;
+use super::limits::{MOVES_BYTES_PER_CHANNEL, PEOPLE_LISTED_MAX};
 use super::time::Ticks;
+use super::topic::TopicState;
 
 /// The people of one channel.
 #[derive(Debug, Default)]
@@ -68,6 +73,11 @@ impl People {
         self.by_id.get(&user_id).map(|person| person.to_info(user_id))
     }
 
+    /// Everybody's id.
+    pub fn ids(&self) -> impl Iterator<Item = Uuid> {
+        self.by_id.keys().copied()
+    }
+
     /// Everybody.
     pub fn all(&self) -> impl Iterator<Item = ClientInfo> {
         self.by_id.iter().map(|(id, person)| person.to_info(*id))
@@ -92,5 +102,63 @@ impl Person {
             conn_info: Some((*self.info).to_owned()),
             chan_info: Some(DeviceInfo { devices: self.devices }),
         }
+    }
+}
+
+impl TopicState {
+    /// Notes a join or a leave; whoever calls it marks the subscribers.
+    pub(super) fn push_move(&mut self, channel: Channel, kind: &str, info: &ClientInfo) {
+        let mut line = Vec::with_capacity(256);
+        encode::push_info(&mut line, channel, kind, info);
+        self.moves.push(&line, MOVES_BYTES_PER_CHANNEL);
+        self.last_used = Ticks::now();
+    }
+
+    pub(super) fn person_enters(&mut self, channel: Channel, identity: &Identity, flusher: &Flusher) {
+        let people = self.people.get_or_insert_default();
+        if people.enter(identity.user_id, &identity.info)
+            && let Some(info) = people.get(identity.user_id)
+        {
+            self.push_move(channel, "join", &info);
+            self.mark_all(flusher);
+        }
+    }
+
+    pub(super) fn people_left(&mut self, channel: Channel, now: Ticks, flusher: &Flusher) {
+        let left = self.people.as_mut().map(|people| people.take_left(now)).unwrap_or_default();
+        let any = !left.is_empty();
+        for info in left {
+            self.push_move(channel, "leave", &info);
+        }
+        if any {
+            self.mark_all(flusher);
+        }
+        if self.people.as_ref().is_some_and(|people| people.is_empty()) {
+            self.people = None;
+        }
+    }
+
+    /// `{"num_users":…,"people":[…],"slots":[…]}`: what a newcomer has to know besides the log. A crowd is
+    /// counted and not listed: in a lecture of thousands the lists alone would be gigabytes.
+    pub(super) fn snapshot(&self, channel: Channel) -> Vec<u8> {
+        let users = self.people.as_ref().map_or(0, |people| people.counts().1);
+        let mut data = format!(r#"{{"num_users":{users},"people":["#).into_bytes();
+        let people = self.people.iter().flat_map(|people| people.all()).take(PEOPLE_LISTED_MAX);
+        for (index, info) in people.enumerate() {
+            if index > 0 {
+                data.push(b',');
+            }
+            let _ = serde_json::to_writer(&mut data, &info);
+        }
+        data.extend_from_slice(br#"],"slots":["#);
+        let slots = self.slots.iter().flat_map(|slots| slots.lines());
+        for (index, line) in slots.enumerate() {
+            if index > 0 {
+                data.push(b',');
+            }
+            data.extend_from_slice(super::publish::data_of(channel, line));
+        }
+        data.extend_from_slice(b"]}");
+        data
     }
 }

@@ -101,25 +101,28 @@ impl Topic {
         let mut state = self.state.lock();
         let owner = state.slots.as_ref().and_then(|slots| slots.owner(key));
         if owner.is_some_and(|(_, held)| held == Some(gesture)) {
-            state.clear_slot(self.channel, key, flusher);
+            state.clear_slot(self.channel, key);
+            state.mark_all(flusher);
         }
     }
 }
 
 impl TopicState {
-    /// Empties a slot and tells everybody.
-    pub fn clear_slot(&mut self, channel: Channel, key: SlotKey, flusher: &Flusher) {
+    /// Empties a slot; whoever calls it marks the subscribers.
+    pub fn clear_slot(&mut self, channel: Channel, key: SlotKey) {
         let Some(slots) = &mut self.slots else { return };
-        let Some((author, gesture)) = slots.owner(key) else { return };
+        let Some((author, gesture)) = slots.owner(key) else {
+            return;
+        };
         let id = key.id.as_hyphenated().to_string();
         let mut line = Vec::with_capacity(192);
         let published = Published { kind: key.kind, key: gesture.map(|_| id.as_str()), actor: author, data: None };
         encode_line(&mut line, channel, &published);
         let write = SlotWrite { key, clear: true, gesture: None };
         let by = Writer { author, conn: ConnId::NONE, now: Ticks::now() };
-        if slots.write(&write, by, &line) == Ok(true) {
-            self.mark_all(flusher);
-        }
+        // What is cleared already stays so.
+        let _ = slots.write(&write, by, &line);
+        self.last_used = by.now;
     }
 }
 

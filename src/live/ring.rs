@@ -33,9 +33,15 @@ impl Ring {
         self.first + self.ends.len() as u64
     }
 
-    /// Bytes held.
-    pub fn len_bytes(&self) -> usize {
-        self.bytes.len()
+    /// Bytes taken from the heap.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<u64>()
+    }
+
+    /// Gives back what is reserved for more lines.
+    pub fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
     }
 
     /// Adds a line (without its newline), and drops the oldest ones beyond `max` bytes.
@@ -64,7 +70,9 @@ impl Ring {
     ///
     /// `from` must not lie before [`Ring::first`].
     pub fn copy(&self, from: u64, before: u64, room: usize, force: bool, out: &mut Vec<u8>) -> u64 {
-        let Some(index) = from.checked_sub(self.first).map(|index| index as usize) else { return from };
+        let Some(index) = from.checked_sub(self.first).map(|index| index as usize) else {
+            return from;
+        };
         let lines = before.saturating_sub(self.first).min(self.ends.len() as u64) as usize;
         if index >= lines {
             return from;
@@ -134,6 +142,6 @@ mod tests {
         let mut ring = Ring::starting_at(1);
         ring.push(b"a", 100);
         ring.clear();
-        assert_eq!((ring.first(), ring.next(), ring.len_bytes()), (2, 2, 0));
+        assert_eq!((ring.first(), ring.next(), ring.held_bytes()), (2, 2, 0));
     }
 }

@@ -18,7 +18,7 @@ use super::conn::Conn;
 use super::hub::Hub;
 use super::publish::{From, encode_line};
 use super::socket::Next;
-use super::ws::{Message, OpCode};
+use super::ws::Message;
 
 /// One connection's side of the protocol.
 pub(super) struct Session {
@@ -61,7 +61,7 @@ impl Session {
             Message::Text(text) => self.text(text),
             Message::Binary(_) => Next::Close(Disconnect::UNSUPPORTED_DATA),
             Message::Ping(payload) => {
-                self.conn.frame(&self.hub, OpCode::Pong, payload);
+                self.conn.pong(&self.hub.flusher, payload);
                 if self.spend(1.0) { Next::Read } else { Next::Close(Disconnect::TOO_MANY_REQUESTS) }
             }
             Message::Pong(_) => Next::Read,
@@ -72,6 +72,9 @@ impl Session {
     fn text(&mut self, text: &str) -> Next {
         let mut from = 0;
         for line in text.split('\n') {
+            if self.conn.is_backed_up() {
+                return Next::Run(text[from..].to_owned());
+            }
             match self.line(line) {
                 Step::Done => from += line.len() + 1,
                 Step::Later => return Next::Run(text[from..].to_owned()),
@@ -86,6 +89,9 @@ impl Session {
         let command = match ClientCommand::parse(line) {
             Ok(command) => command,
             Err(Unreadable::Bad(id)) if self.connected => {
+                if !self.spend(1.0) {
+                    return self.too_fast(id);
+                }
                 self.refuse(id, &WireError::bad_request("the command has a field of the wrong type"));
                 return Step::Done;
             }
@@ -111,7 +117,8 @@ impl Session {
             return Step::Later;
         }
         if !self.spend(1.0) {
-            return self.too_fast(command.id);
+            // What is never answered gets no error either.
+            return self.too_fast(if command.send.is_some() { 0 } else { command.id });
         }
         self.at_once(&command)
     }
@@ -196,7 +203,9 @@ impl Session {
 
     /// Leaves a channel; idempotent.
     fn unsubscribe(&self, request: &ChannelOnly<'_>) {
-        let Ok(channel) = request.channel.parse::<Channel>() else { return };
+        let Ok(channel) = request.channel.parse::<Channel>() else {
+            return;
+        };
         let mut out = self.conn.out.lock();
         let subscription = out.find(channel).and_then(|index| out.subscriptions[index].take());
         drop(out);

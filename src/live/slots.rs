@@ -3,7 +3,7 @@
 //! A slot keeps its newest value only. A reader remembers the version it has seen; what it has to
 //! send are the slots with a higher one. So a slow reader skips values and never falls behind.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use uuid::Uuid;
 
@@ -164,9 +164,13 @@ impl Slots {
         if let Some(gesture) = gesture {
             self.end(gesture);
         }
-        let Some(version) = self.versions.get(&key).copied() else { return };
+        let Some(version) = self.versions.get(&key).copied() else {
+            return;
+        };
         let held = self.by_version.get(&version).and_then(|slot| slot.gesture);
-        let Some(held) = held.filter(|held| gesture.is_none_or(|gesture| gesture == *held)) else { return };
+        let Some(held) = held.filter(|held| gesture.is_none_or(|gesture| gesture == *held)) else {
+            return;
+        };
         self.end(held);
         self.remove(version);
     }
@@ -183,9 +187,10 @@ impl Slots {
         plain
     }
 
-    /// The person may not be here any more: the keys of all their slots, to be cleared.
-    pub fn of_author(&self, author: Uuid) -> Vec<SlotKey> {
-        self.by_version.values().filter(|slot| slot.author == author && !slot.cleared).map(|slot| slot.key).collect()
+    /// These people may not be here any more: the keys of all their slots, to be cleared.
+    pub fn of_authors(&self, authors: &HashSet<Uuid>) -> Vec<SlotKey> {
+        let theirs = |slot: &&Slot| !slot.cleared && authors.contains(&slot.author);
+        self.by_version.values().filter(theirs).map(|slot| slot.key).collect()
     }
 
     /// Who wrote the slot last, and its gesture.
@@ -203,7 +208,9 @@ impl Slots {
         };
         let mut abandoned = Vec::new();
         for slot in self.by_version.values().filter(|slot| !slot.cleared && given_up(slot)) {
-            let Some(gesture) = slot.gesture.filter(|gesture| !self.ended.contains(gesture)) else { continue };
+            let Some(gesture) = slot.gesture.filter(|gesture| !self.ended.contains(gesture)) else {
+                continue;
+            };
             abandoned.push(Abandoned { key: slot.key, author: slot.author, gesture, line: slot.line.clone() });
         }
         for Abandoned { gesture, .. } in &abandoned {

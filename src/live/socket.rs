@@ -69,9 +69,8 @@ enum End {
 /// Prepares an upgraded socket.
 pub(super) fn prepare(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    let reference = socket2::SockRef::from(socket);
-    reference.set_tcp_user_timeout(Some(super::limits::PROGRESS_WITHIN))?;
-    reference.set_tcp_notsent_lowat(NOTSENT_LOWAT)
+    // No TCP_USER_TIMEOUT: it also ends readers that are slow but alive, whose window is closed for most of the time.
+    socket2::SockRef::from(socket).set_tcp_notsent_lowat(NOTSENT_LOWAT)
 }
 
 /// Serves a connection to its end. `leftover` was read together with the upgrade request.
@@ -124,7 +123,11 @@ async fn read_until_end<H: Handler>(hub: &Arc<Hub>, conn: &Arc<Conn>, handler: &
         if !ready.is_readable() && !ready.is_read_closed() {
             continue;
         }
-        for _ in 0..READS_PER_TURN {
+        for turn in 1..=READS_PER_TURN {
+            if turn == READS_PER_TURN {
+                // A socket that is always ready gives nobody else a turn by itself.
+                tokio::task::yield_now().await;
+            }
             match read_once(conn, handler, decoder) {
                 Ok(Read::Nothing) => break,
                 Ok(Read::Handled) => {}
@@ -215,6 +218,7 @@ async fn after<H: Handler>(hub: &Arc<Hub>, conn: &Arc<Conn>, handler: &mut H, ne
     };
     // Boxed: these are the rare, large states, and an idle connection must not make room for them.
     let mut running = Box::pin(handler.run(lines));
+    let _busy = conn.busy();
     loop {
         tokio::select! {
             biased;
@@ -255,14 +259,24 @@ async fn say_goodbye(conn: &Conn, why: Option<Disconnect>, wait: bool) {
     if !wait {
         return;
     }
+    // The end of the stream right behind the close frame: browsers wait for it before they tell the page.
+    let _ = socket2::SockRef::from(conn.socket()).shutdown(std::net::Shutdown::Write);
     // Closing with unread bytes would reset the connection and take the close frame with it.
-    let mut scratch = [0; 1024];
     while conn.socket().readable().await.is_ok() {
-        match conn.socket().try_read(&mut scratch) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
+        if discard(conn.socket()).is_break() {
+            return;
         }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Reads and forgets. A function of its own, so that the buffer is no part of every connection's task.
+fn discard(socket: &TcpStream) -> ControlFlow<()> {
+    let mut scratch = [0; 4096];
+    match socket.try_read(&mut scratch) {
+        Ok(0) => ControlFlow::Break(()),
+        Ok(_) => ControlFlow::Continue(()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
     }
 }

@@ -10,17 +10,15 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode::{self, ClientInfo};
-use studyhall_protocol::error::Unsubscribed;
-use uuid::Uuid;
 
 use super::backend::{Effect, Grant, Identity, LogEvent};
 use super::conn::{Conn, ConnId};
 use super::flush::Flusher;
-use super::limits::{
-    LEFT_HOLD, LOST_HOLD, MOVES_BYTES_PER_CHANNEL, PEOPLE_LISTED_MAX, REVOKED_MAX, RING_BYTES_PER_CHANNEL,
-};
+use super::limits::{LEFT_HOLD, LOST_HOLD, RING_BYTES_PER_CHANNEL};
 use super::people::People;
+use super::removal::{Expelled, Revoked};
 use super::ring::Ring;
+use super::seats::{Seat, Seats};
 use super::slots::Slots;
 use super::time::Ticks;
 
@@ -69,78 +67,6 @@ pub(super) enum Phase {
     Retired,
 }
 
-#[derive(Debug)]
-pub(super) struct Expelled {
-    pub conn: ConnId,
-    pub why: Unsubscribed,
-    /// The event that ended it; it and those before it were still meant for them.
-    pub offset: u64,
-}
-
-#[derive(Debug)]
-pub(super) struct Revoked {
-    /// `None`: all guests.
-    user_id: Option<Uuid>,
-    offset: u64,
-}
-
-/// The subscribers: places in a list, so that leaving needs no search.
-#[derive(Debug, Default)]
-pub(super) struct Seats {
-    seats: Vec<Option<Seat>>,
-    free: Vec<u32>,
-}
-
-#[derive(Debug)]
-pub(super) struct Seat {
-    pub conn: Arc<Conn>,
-    /// The subscription's index in the connection.
-    pub index: u16,
-    pub grant: Grant,
-    pub user_id: Uuid,
-}
-
-impl Seats {
-    fn take(&mut self, seat: Seat) -> u32 {
-        if let Some(place) = self.free.pop() {
-            self.seats[place as usize] = Some(seat);
-            return place;
-        }
-        self.seats.push(Some(seat));
-        self.seats.len() as u32 - 1
-    }
-
-    fn leave(&mut self, place: u32, conn: ConnId) -> Option<Seat> {
-        let seat = self.seats.get_mut(place as usize)?;
-        if seat.as_ref().is_none_or(|seat| seat.conn.id != conn) {
-            return None;
-        }
-        let left = seat.take();
-        self.free.push(place);
-        if self.is_empty() {
-            *self = Self::default();
-        }
-        left
-    }
-
-    pub(super) fn holds(&self, place: u32, conn: ConnId) -> bool {
-        self.seats.get(place as usize).and_then(Option::as_ref).is_some_and(|seat| seat.conn.id == conn)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.free.len() == self.seats.len()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Seat> {
-        self.seats.iter().flatten()
-    }
-
-    fn matching(&self, test: impl Fn(&Seat) -> bool) -> Vec<u32> {
-        let taken = self.seats.iter().enumerate();
-        taken.filter(|(_, seat)| seat.as_ref().is_some_and(&test)).map(|(place, _)| place as u32).collect()
-    }
-}
-
 /// A subscriber who takes a seat.
 #[derive(Debug)]
 pub struct Newcomer<'a> {
@@ -175,6 +101,8 @@ pub struct Seated {
     pub data: Vec<u8>,
     /// Somebody came into the place and has to be watched.
     pub timed: bool,
+    /// There is a hole behind the head: read the log.
+    pub repair: bool,
 }
 
 /// Why there is no seat.
@@ -230,15 +158,12 @@ impl Topic {
                 state.events = Ring::starting_at(new.admitted_at + 1);
                 state.phase = Phase::Live { epoch: new.epoch.clone() };
                 state.early = state.early.split_off(&(new.admitted_at + 1));
+                // Whom the events up to the head removed is not known here.
+                state.revoked_until = new.admitted_at;
                 state.drain_early(self.channel, flusher);
             }
         }
-        let void = |revoked: &Revoked| match revoked.user_id {
-            Some(user_id) => user_id == new.identity.user_id,
-            None => new.grant == Grant::Guest,
-        };
-        let outdated = new.admitted_at < state.revoked_until;
-        if outdated || state.revoked.iter().any(|revoked| revoked.offset > new.admitted_at && void(revoked)) {
+        if state.is_revoked(&new) {
             return Err(NoSeat::Revoked);
         }
         let next_move = state.moves.next();
@@ -247,6 +172,7 @@ impl Topic {
             state.person_enters(self.channel, new.identity, flusher);
         }
         let data = state.snapshot(self.channel);
+        let repair = state.wants_repair();
         let place = state.seats.take(Seat {
             conn: new.conn.clone(),
             index: new.index,
@@ -260,6 +186,7 @@ impl Topic {
             slots_seen: state.slots.as_ref().map_or(0, |slots| slots.version()),
             data,
             timed,
+            repair,
         })
     }
 
@@ -268,15 +195,21 @@ impl Topic {
         let now = Ticks::now();
         let mut state = self.state.lock();
         state.expelled.retain(|expelled| expelled.conn != conn);
-        let Some(seat) = state.seats.leave(place, conn) else { return };
+        let Some(seat) = state.seats.leave(place, conn) else {
+            return;
+        };
         state.last_used = now;
         let leaves_at = now.after(if clean { LEFT_HOLD } else { LOST_HOLD });
         if let Some(people) = &mut state.people {
             people.leave(seat.user_id, leaves_at);
         }
         let plain = state.slots.as_mut().map(|slots| slots.author_left(conn, now)).unwrap_or_default();
+        let any = !plain.is_empty();
         for key in plain {
-            state.clear_slot(self.channel, key, flusher);
+            state.clear_slot(self.channel, key);
+        }
+        if any {
+            state.mark_all(flusher);
         }
     }
 
@@ -295,9 +228,7 @@ impl Topic {
         }
         state.early.insert(event.offset, (event, effects));
         state.drain_early(self.channel, flusher);
-        let repair = !state.early.is_empty() && !state.repairing;
-        state.repairing |= repair;
-        Applied { repair }
+        Applied { repair: state.wants_repair() }
     }
 
     /// The number after which the log has to be read to close a hole; `None` when there is none.
@@ -313,6 +244,7 @@ impl Topic {
         if first > state.events.next() {
             state.events = Ring::starting_at(first);
             state.early = state.early.split_off(&first);
+            state.revoked_until = first - 1;
             state.drain_early(self.channel, flusher);
         }
     }
@@ -349,18 +281,41 @@ impl Topic {
     /// Bytes in the rings, and when the channel was last used.
     pub fn ring_use(&self) -> (usize, Ticks) {
         let state = self.state.lock();
-        (state.events.len_bytes() + state.casts.len_bytes(), state.last_used)
+        let rings = [&state.events, &state.casts, &state.moves];
+        (rings.into_iter().map(Ring::held_bytes).sum(), state.last_used)
     }
 
     /// Gives the rings' memory back; readers that lag go to the log.
     pub fn drop_rings(&self) {
+        self.state.lock().drop_rings();
+    }
+
+    /// Gives the rings' memory back if nothing has happened for a while: whoever comes back with an older
+    /// position than that finds the events in the log.
+    pub fn release_idle(&self, now: Ticks, after: std::time::Duration) {
         let mut state = self.state.lock();
-        state.events.clear();
-        state.casts.clear();
+        if now.since(state.last_used) >= after {
+            state.drop_rings();
+        }
+    }
+
+    /// The log was read: if it is another one now, every cursor into it is void.
+    pub fn check_epoch(&self, seen: &Arc<str>, flusher: &Flusher) {
+        let mut state = self.state.lock();
+        if matches!(&state.phase, Phase::Live { epoch } if epoch != seen) {
+            state.phase = Phase::Void;
+            state.mark_all(flusher);
+        }
     }
 }
 
 impl TopicState {
+    fn drop_rings(&mut self) {
+        self.events.clear();
+        self.casts.clear();
+        self.moves.clear();
+    }
+
     /// Tells every subscriber that there is news.
     pub fn mark_all(&mut self, flusher: &Flusher) {
         for seat in self.seats.iter() {
@@ -374,30 +329,11 @@ impl TopicState {
         self.mark_all(flusher);
     }
 
-    fn push_move(&mut self, channel: Channel, kind: &str, info: &ClientInfo, flusher: &Flusher) {
-        let mut line = Vec::with_capacity(256);
-        encode::push_info(&mut line, channel, kind, info);
-        self.moves.push(&line, MOVES_BYTES_PER_CHANNEL);
-        self.mark_all(flusher);
-    }
-
-    fn person_enters(&mut self, channel: Channel, identity: &Identity, flusher: &Flusher) {
-        let people = self.people.get_or_insert_default();
-        if people.enter(identity.user_id, &identity.info)
-            && let Some(info) = people.get(identity.user_id)
-        {
-            self.push_move(channel, "join", &info, flusher);
-        }
-    }
-
-    pub fn people_left(&mut self, channel: Channel, now: Ticks, flusher: &Flusher) {
-        let left = self.people.as_mut().map(|people| people.take_left(now)).unwrap_or_default();
-        for info in left {
-            self.push_move(channel, "leave", &info, flusher);
-        }
-        if self.people.as_ref().is_some_and(|people| people.is_empty()) {
-            self.people = None;
-        }
+    /// `true` for the one who has to see to it that a hole is closed.
+    fn wants_repair(&mut self) -> bool {
+        let repair = !self.early.is_empty() && !self.repairing;
+        self.repairing |= repair;
+        repair
     }
 
     /// Sends and numbers every event that is next in line.
@@ -423,76 +359,5 @@ impl TopicState {
             self.last_used = Ticks::now();
             self.mark_all(flusher);
         }
-    }
-
-    fn take_effect(&mut self, channel: Channel, offset: u64, effect: Effect, flusher: &Flusher) {
-        match effect {
-            Effect::EndGesture { key, gesture } => {
-                self.slots.get_or_insert_default().end_gesture(key, gesture);
-            }
-            Effect::Remove(user_id, why) => {
-                self.revoked.push(Revoked { user_id: Some(user_id), offset });
-                self.expel(channel, offset, why, |seat| seat.user_id == user_id, flusher);
-            }
-            Effect::RemoveGuests(why) => {
-                self.revoked.push(Revoked { user_id: None, offset });
-                self.expel(channel, offset, why, |seat| seat.grant == Grant::Guest, flusher);
-            }
-            Effect::RemoveAll(why) => self.expel(channel, offset, why, |_| true, flusher),
-            // About the person's sockets, not about this channel: the hub has seen to it.
-            Effect::EndSessions { .. } => {}
-        }
-        if self.revoked.len() > REVOKED_MAX {
-            let forgotten = self.revoked.drain(..REVOKED_MAX / 2).next_back();
-            self.revoked_until = forgotten.map_or(self.revoked_until, |revoked| revoked.offset);
-        }
-    }
-
-    fn expel(
-        &mut self,
-        channel: Channel,
-        offset: u64,
-        why: Unsubscribed,
-        test: impl Fn(&Seat) -> bool,
-        flusher: &Flusher,
-    ) {
-        for place in self.seats.matching(test) {
-            let Some(seat) = self.seats.seats[place as usize].take() else { continue };
-            self.seats.free.push(place);
-            self.expelled.push(Expelled { conn: seat.conn.id, why, offset });
-            flusher.mark(&seat.conn, seat.index);
-            let slots = self.slots.as_ref().map(|slots| slots.of_author(seat.user_id)).unwrap_or_default();
-            for key in slots {
-                self.clear_slot(channel, key, flusher);
-            }
-            let person = self.people.as_mut().and_then(|people| people.expel(seat.user_id));
-            if let Some(info) = person {
-                self.push_move(channel, "leave", &info, flusher);
-            }
-        }
-    }
-
-    /// `{"num_users":…,"people":[…],"slots":[…]}`: what a newcomer has to know besides the log. A crowd is
-    /// counted and not listed: in a lecture of thousands the lists alone would be gigabytes.
-    pub fn snapshot(&self, channel: Channel) -> Vec<u8> {
-        let users = self.people.as_ref().map_or(0, |people| people.counts().1);
-        let mut data = format!(r#"{{"num_users":{users},"people":["#).into_bytes();
-        let people = self.people.iter().flat_map(|people| people.all()).take(PEOPLE_LISTED_MAX);
-        for (index, info) in people.enumerate() {
-            if index > 0 {
-                data.push(b',');
-            }
-            let _ = serde_json::to_writer(&mut data, &info);
-        }
-        data.extend_from_slice(br#"],"slots":["#);
-        let slots = self.slots.iter().flat_map(|slots| slots.lines());
-        for (index, line) in slots.enumerate() {
-            if index > 0 {
-                data.push(b',');
-            }
-            data.extend_from_slice(super::publish::data_of(channel, line));
-        }
-        data.extend_from_slice(b"]}");
-        data
     }
 }

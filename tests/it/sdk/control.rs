@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
-use studyhall::app::App;
+use studyhall::app::{App, server};
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
@@ -67,11 +67,10 @@ impl Control {
             .route("/nodes/{node}/drain", post(drain))
             .route("/nodes/{node}/counts", get(counts))
             .route("/proxies", post(new_proxy))
-            .route("/proxies/{proxy}", get(count_proxy))
             .route("/proxies/{proxy}/lead/{node}", post(lead))
             .route("/proxies/{proxy}/{action}", post(act))
             .with_state(control);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let own = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, routes).await });
         (format!("http://{address}"), format!("http://{own}"))
@@ -87,7 +86,7 @@ impl Control {
         config.drain_seconds = new.drain_seconds.unwrap_or(config.drain_seconds);
         config.commands_per_second = new.commands_per_second.unwrap_or(config.commands_per_second);
         let app = App::build(&config).await.map_err(failed)?;
-        let listener = studyhall::app::server::listen("127.0.0.1:0".parse().unwrap()).map_err(failed)?;
+        let listener = server::listen("127.0.0.1:0".parse().unwrap()).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let stop = CancellationToken::new();
         tokio::spawn(app.clone().serve(listener, stop.clone()));
@@ -145,15 +144,11 @@ async fn counts(State(control): Shared, Path(node): Path<usize>) -> Answer {
 
 async fn new_proxy(State(control): Shared, Json(to): Json<Value>) -> Answer {
     let node = control.node(to["node"].as_u64().unwrap_or(0) as usize).await?;
-    let proxy = Arc::new(Proxy::start(node.address).await);
+    let proxy = Arc::new(Proxy::start(node.address));
     let url = format!("http://{}", proxy.address);
     let mut proxies = control.proxies.write().await;
     proxies.push(proxy);
     Ok(Json(json!({"proxy": proxies.len() - 1, "url": url})))
-}
-
-async fn count_proxy(State(control): Shared, Path(proxy): Path<usize>) -> Answer {
-    Ok(Json(json!({"connections": control.proxy(proxy).await?.count()})))
 }
 
 async fn lead(State(control): Shared, Path((proxy, node)): Path<(usize, usize)>) -> Answer {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// What the road does. Connections are numbered as they come.
@@ -18,6 +18,8 @@ struct State {
     torn_below: u64,
     /// What the server sends on connections below this number is held back.
     held_below: u64,
+    /// The server's first words pass, the answer to the upgrade; what follows is held back.
+    muted: bool,
     /// Nobody comes through.
     closed: bool,
 }
@@ -30,10 +32,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    pub async fn start(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    pub fn start(target: SocketAddr) -> Self {
+        let listener = studyhall::app::server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        let (state, _) = watch::channel(State { target, torn_below: 0, held_below: 0, closed: false });
+        let (state, _) = watch::channel(State { target, torn_below: 0, held_below: 0, muted: false, closed: false });
         let next = Arc::new(AtomicU64::new(0));
         let (changes, numbers) = (state.subscribe(), next.clone());
         tokio::spawn(async move {
@@ -45,23 +47,20 @@ impl Proxy {
         Self { address, state, next }
     }
 
-    /// How many came.
-    pub fn count(&self) -> u64 {
-        self.next.load(Ordering::SeqCst)
-    }
-
     /// Does what a test asks for; `false` when there is no such thing.
     pub fn act(&self, action: &str) -> bool {
-        let next = self.count();
+        let next = self.next.load(Ordering::SeqCst);
         let change: fn(&mut State, u64) = match action {
             // Whoever is on the road falls off it; others may come.
             "cut" => |state, next| state.torn_below = next,
             // Nobody is on the road and nobody comes.
             "close" => |state, next| (state.torn_below, state.closed) = (next, true),
-            "open" => |state, _| (state.held_below, state.closed) = (0, false),
+            "open" => |state, _| (state.held_below, state.muted, state.closed) = (0, false, false),
             // Nothing comes back from the server, on connections that are there and on those to come.
             "hold" => |state, _| state.held_below = u64::MAX,
-            // Only on those that are there.
+            // Nothing but the answer to the upgrade.
+            "mute" => |state, _| state.muted = true,
+            // Nothing on those that are there; others are free.
             "freeze" => |state, next| state.held_below = next,
             _ => return false,
         };
@@ -90,9 +89,11 @@ async fn carry(client: TcpStream, number: u64, changes: watch::Receiver<State>) 
     let mut torn = changes;
     let down = async {
         let mut buffer = vec![0; 16 * 1024];
-        loop {
-            let Ok(read @ 1..) = from_server.read(&mut buffer).await else { return };
-            if state.wait_for(|state| state.held_below <= number).await.is_err()
+        for turn in 0_u64.. {
+            let Ok(read @ 1..) = from_server.read(&mut buffer).await else {
+                return;
+            };
+            if state.wait_for(|state| state.held_below <= number && (turn == 0 || !state.muted)).await.is_err()
                 || to_client.write_all(&buffer[..read]).await.is_err()
             {
                 return;

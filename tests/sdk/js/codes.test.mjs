@@ -118,7 +118,7 @@ test('well-formed commands with bad content: 107 or the like, and on it goes', a
   const connection = await bareAs(t, person);
   const odd = [
     [{ subscribe: { channel: 5 } }, 107], [{ subscribe: {} }, 102], [{ subscribe: { channel: person.channel, offset: -1 } }, 107],
-    [{ publish: { channel: person.channel } }, 107], [{ rpc: {} }, 104], [{ rpc: [] }, 104], [{ unknown: {} }, 107], [{ presence: { channel: 'x' } }, 102],
+    [{ publish: { channel: person.channel } }, 107], [{ rpc: {} }, 104], [{ rpc: [] }, 107], [{ unknown: {} }, 107], [{ presence: { channel: 'x' } }, 102],
     [{ history: { channel: person.channel } }, 103], [{ refresh: {} }, 101], [{ refresh: { token: 5 } }, 107], [{ ping: 'x' }, null],
   ];
   let id = 10;

@@ -49,14 +49,13 @@ export async function newNode({ beside, ...settings } = {}) {
   return new Node(made.node, made.url);
 }
 
-/// A road to a node: `cut`, `close`, `open`, `hold`, `freeze`, `leadTo`.
+/// A road to a node: `cut`, `close`, `open`, `hold`, `mute`, `freeze`, `leadTo`.
 export async function newProxy(to = node) {
   const { proxy, url } = await call('/proxies', JSON.stringify({ node: to.number }));
   const act = action => () => call(`/proxies/${proxy}/${action}`, '{}');
-  const names = ['cut', 'close', 'open', 'hold', 'freeze'];
+  const names = ['cut', 'close', 'open', 'hold', 'mute', 'freeze'];
   const actions = Object.fromEntries(names.map(name => [name, act(name)]));
-  const connections = async () => (await call(`/proxies/${proxy}`, undefined, 'GET')).connections;
-  return { url, ...actions, connections, leadTo: other => act(`lead/${other.number}`)() };
+  return { url, ...actions, leadTo: other => act(`lead/${other.number}`)() };
 }
 
 // --- people

@@ -29,11 +29,21 @@ macro_rules! files {
 }
 
 files! { javascript:
-    js_connection => "connection.test.mjs", 12;
+    js_connection => "connection.test.mjs", 16;
+    js_subscription => "subscription.test.mjs", 11;
+    js_recovery => "recovery.test.mjs", 15;
+    js_state => "state.test.mjs", 7;
+    js_live => "live.test.mjs", 12;
+    js_codes => "codes.test.mjs", 10;
+    js_cookie => "cookie.test.mjs", 6;
+    js_slow => "slow.test.mjs", 5;
+    js_and_python_together => "together.test.mjs", 2;
 }
 
 files! { python:
-    python_connection => "test_connection.py", 1;
+    python_connection => "test_connection.py", 16;
+    python_recovery => "test_recovery.py", 16;
+    python_live => "test_live.py", 8;
 }
 
 fn directory(language: &str) -> PathBuf {
@@ -94,12 +104,4 @@ async fn run(mut program: Command) -> Output {
 
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore]
-async fn playground() {
-    let (url, control) = control::Control::start().await;
-    println!("export STUDYHALL_URL={url} STUDYHALL_CONTROL={control}");
-    tokio::time::sleep(Duration::from_secs(36000)).await;
 }

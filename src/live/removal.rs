@@ -1,0 +1,111 @@
+//! What events do to the people of a channel: who has to leave, and who may not come in any more.
+
+use std::collections::HashSet;
+
+use studyhall_protocol::channel::Channel;
+use studyhall_protocol::error::Unsubscribed;
+use uuid::Uuid;
+
+use super::backend::{Effect, Grant};
+use super::conn::ConnId;
+use super::flush::Flusher;
+use super::limits::REVOKED_MAX;
+use super::seats::Seat;
+use super::topic::{Newcomer, TopicState};
+
+/// Who lost the right to be here, and with which event.
+#[derive(Debug)]
+pub(super) struct Revoked {
+    who: Who,
+    offset: u64,
+}
+
+/// A subscription that was ended here and has not been told yet.
+#[derive(Debug)]
+pub(super) struct Expelled {
+    pub conn: ConnId,
+    pub why: Unsubscribed,
+    /// The event that ended it; it and those before it were still meant for them.
+    pub offset: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Who {
+    Person(Uuid),
+    Guests,
+    Everybody,
+}
+
+impl TopicState {
+    /// Whether the newcomer's permission was checked before an event that may have ended it.
+    pub(super) fn is_revoked(&self, new: &Newcomer<'_>) -> bool {
+        let void = |revoked: &Revoked| match revoked.who {
+            Who::Person(user_id) => user_id == new.identity.user_id,
+            Who::Guests => new.grant == Grant::Guest,
+            Who::Everybody => true,
+        };
+        new.admitted_at < self.revoked_until
+            || self.revoked.iter().any(|revoked| revoked.offset > new.admitted_at && void(revoked))
+    }
+
+    /// Does what an event does besides being sent. Whoever calls it marks the subscribers afterwards.
+    pub(super) fn take_effect(&mut self, channel: Channel, offset: u64, effect: Effect, flusher: &Flusher) {
+        match effect {
+            Effect::EndGesture { key, gesture } => {
+                self.slots.get_or_insert_default().end_gesture(key, gesture);
+            }
+            Effect::Remove(user_id, why) => {
+                self.revoked.push(Revoked { who: Who::Person(user_id), offset });
+                self.expel(channel, (offset, why), |seat| seat.user_id == user_id, flusher);
+                // Also who has no seat any more, but is held after a lost connection.
+                self.forget_people(channel, &HashSet::from([user_id]));
+            }
+            Effect::RemoveGuests(why) => {
+                self.revoked.push(Revoked { who: Who::Guests, offset });
+                self.expel(channel, (offset, why), |seat| seat.grant == Grant::Guest, flusher);
+            }
+            Effect::RemoveAll(why) => {
+                self.revoked.push(Revoked { who: Who::Everybody, offset });
+                self.expel(channel, (offset, why), |_| true, flusher);
+                let all = self.people.iter().flat_map(|people| people.ids()).collect();
+                self.forget_people(channel, &all);
+            }
+            // About the person's sockets, not about this channel: the hub has seen to it.
+            Effect::EndSessions { .. } => {}
+        }
+        if self.revoked.len() > REVOKED_MAX {
+            let forgotten = self.revoked.drain(..REVOKED_MAX / 2).next_back();
+            self.revoked_until = forgotten.map_or(self.revoked_until, |revoked| revoked.offset);
+        }
+    }
+
+    fn expel(
+        &mut self,
+        channel: Channel,
+        (offset, why): (u64, Unsubscribed),
+        test: impl Fn(&Seat) -> bool,
+        flusher: &Flusher,
+    ) {
+        let mut gone = HashSet::new();
+        for seat in self.seats.take_matching(test) {
+            self.expelled.push(Expelled { conn: seat.conn.id, why, offset });
+            flusher.mark(&seat.conn, seat.index);
+            gone.insert(seat.user_id);
+        }
+        self.forget_people(channel, &gone);
+    }
+
+    /// Clears the slots of people who were put out, and notes their leaves. Whoever stays is marked once,
+    /// by [`TopicState::drain_early`].
+    fn forget_people(&mut self, channel: Channel, gone: &HashSet<Uuid>) {
+        let slots = self.slots.as_ref().map(|slots| slots.of_authors(gone)).unwrap_or_default();
+        for key in slots {
+            self.clear_slot(channel, key);
+        }
+        for user_id in gone {
+            if let Some(info) = self.people.as_mut().and_then(|people| people.expel(*user_id)) {
+                self.push_move(channel, "leave", &info);
+            }
+        }
+    }
+}

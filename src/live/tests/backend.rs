@@ -1,0 +1,293 @@
+//! A server around the engine that keeps its log in memory and does as it is told.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+use studyhall_protocol::channel::Channel;
+use studyhall_protocol::error::WireError;
+use studyhall_protocol::live::Publication;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::live::backend::{
+    Action, Admission, Backend, Credential, Effect, Grant, Identity, LogEvent, LogPage, Orphan, Refusal, SlotKey,
+    SlotWrite,
+};
+
+/// Holds back who comes, while it is shut.
+pub struct Gate {
+    open: watch::Sender<bool>,
+    arrived: watch::Sender<usize>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { open: watch::Sender::new(true), arrived: watch::Sender::new(0) }
+    }
+}
+
+impl Gate {
+    pub fn shut(&self) {
+        self.open.send_replace(false);
+    }
+
+    pub fn open(&self) {
+        self.open.send_replace(true);
+    }
+
+    pub fn count(&self) -> usize {
+        *self.arrived.borrow()
+    }
+
+    /// Waits until so many have come since the beginning.
+    pub async fn arrived(&self, count: usize) {
+        let mut arrived = self.arrived.subscribe();
+        let waited = tokio::time::timeout(super::DEADLINE, arrived.wait_for(|so_far| *so_far >= count)).await;
+        waited.expect("nobody came to the gate").unwrap();
+    }
+
+    async fn pass(&self) {
+        self.arrived.send_modify(|count| *count += 1);
+        let _ = self.open.subscribe().wait_for(|open| *open).await;
+    }
+}
+
+pub struct Log {
+    pub floor: u64,
+    pub events: Vec<LogEvent>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { floor: 1, events: Vec::new() }
+    }
+}
+
+impl Log {
+    fn head(&self) -> u64 {
+        self.events.last().map_or(0, |event| event.offset)
+    }
+}
+
+#[derive(Default)]
+pub struct State {
+    pub logs: HashMap<Channel, Log>,
+    pub epoch: Option<Arc<str>>,
+    pub effects: HashMap<(Channel, u64), Vec<Effect>>,
+    pub denied: HashSet<(Uuid, Channel)>,
+    pub guests: HashSet<Uuid>,
+    /// So many reads of the log fail before the next one works.
+    pub failing_reads: usize,
+    pub reads: usize,
+    pub orphans: Vec<Orphan>,
+    /// Bytes added to every payload.
+    pub padding: usize,
+}
+
+/// The toy. Gates stand behind the snapshot: who is held has an old answer.
+#[derive(Default)]
+pub struct Toy {
+    pub state: Mutex<State>,
+    pub authenticating: Gate,
+    pub admitting: Gate,
+    pub running: Gate,
+    pub reading: Gate,
+}
+
+impl Toy {
+    /// Appends an event to a log. The hub learns of it when the test says so.
+    pub fn commit(&self, channel: Channel, effects: Vec<Effect>) -> LogEvent {
+        let mut state = self.state.lock();
+        let padding = "x".repeat(state.padding);
+        let log = state.logs.entry(channel).or_default();
+        let offset = log.head() + 1;
+        let payload = Bytes::from(format!(r#"{{"type":"did","data":{{"n":{offset},"pad":"{padding}"}}}}"#));
+        let event = LogEvent { channel, offset, name: "did".into(), payload };
+        log.events.push(event.clone());
+        for effect in &effects {
+            if let Effect::Remove(user_id, _) = effect {
+                state.denied.insert((*user_id, channel));
+            }
+        }
+        state.effects.insert((channel, offset), effects);
+        event
+    }
+
+    pub fn set_epoch(&self, epoch: &str) {
+        self.state.lock().epoch = Some(epoch.into());
+    }
+
+    pub fn identity_of(&self, token: &str) -> Identity {
+        identity(token).unwrap()
+    }
+
+    /// The log begins there now.
+    pub fn forget_before(&self, channel: Channel, floor: u64) {
+        let mut state = self.state.lock();
+        let log = state.logs.entry(channel).or_default();
+        log.floor = floor;
+        log.events.retain(|event| event.offset >= floor);
+    }
+
+    fn page(&self, channel: Channel, choose: impl FnOnce(&[LogEvent]) -> Vec<LogEvent>) -> Result<LogPage, WireError> {
+        let mut state = self.state.lock();
+        state.reads += 1;
+        if state.failing_reads > 0 {
+            state.failing_reads -= 1;
+            return Err(WireError::internal());
+        }
+        let epoch = state.epoch();
+        let log = state.logs.entry(channel).or_default();
+        Ok(LogPage { events: choose(&log.events), head: log.head(), floor: log.floor, epoch })
+    }
+}
+
+impl State {
+    fn epoch(&self) -> Arc<str> {
+        self.epoch.clone().unwrap_or_else(|| "e1".into())
+    }
+
+    fn admission(&mut self, user_id: Uuid, channel: Channel) -> Result<Admission, WireError> {
+        if self.denied.contains(&(user_id, channel)) {
+            return Err(WireError::permission_denied());
+        }
+        let grant = if self.guests.contains(&user_id) { Grant::Guest } else { Grant::Member };
+        let epoch = self.epoch();
+        let log = self.logs.entry(channel).or_default();
+        let place = matches!(channel, Channel::Workspace(_));
+        Ok(Admission { grant, head: log.head(), floor: log.floor, epoch, place })
+    }
+}
+
+/// `u7` is person 7 with sign-in 1007; `u7:3` the same person with sign-in 3.
+fn identity(token: &str) -> Result<Identity, Refusal> {
+    match token {
+        "expired" => return Err(Refusal::Expired),
+        "down" => return Err(Refusal::Unavailable),
+        _ => {}
+    }
+    let person = token.strip_prefix('u').ok_or(Refusal::Unauthorized)?;
+    let (person, session) = person.split_once(':').unwrap_or((person, ""));
+    let person: u128 = person.parse().map_err(|_| Refusal::Unauthorized)?;
+    Ok(Identity {
+        user_id: Uuid::from_u128(person),
+        session_id: Uuid::from_u128(session.parse().unwrap_or(1_000 + person)),
+        expires_at: chrono::Utc::now() + chrono::TimeDelta::hours(1),
+        info: RawValue::from_string(format!(r#"{{"name":"u{person}"}}"#)).unwrap().into(),
+    })
+}
+
+#[derive(serde::Deserialize)]
+struct Drag {
+    drag_id: Uuid,
+}
+
+impl Backend for Toy {
+    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Identity, Refusal>> {
+        let (Credential::Token(token) | Credential::Cookie(token)) = credential;
+        async move {
+            let identity = identity(&token);
+            self.authenticating.pass().await;
+            identity
+        }
+        .boxed()
+    }
+
+    fn admit<'a>(
+        &'a self,
+        who: &'a Identity,
+        channels: Vec<Channel>,
+    ) -> BoxFuture<'a, Result<Vec<Result<Admission, WireError>>, WireError>> {
+        async move {
+            let answers = {
+                let mut state = self.state.lock();
+                channels.into_iter().map(|channel| state.admission(who.user_id, channel)).collect()
+            };
+            self.admitting.pass().await;
+            Ok(answers)
+        }
+        .boxed()
+    }
+
+    fn read_log(&self, channel: Channel, after: u64, limit: u32) -> BoxFuture<'_, Result<LogPage, WireError>> {
+        async move {
+            let page = self.page(channel, |events| {
+                events.iter().filter(|event| event.offset > after).take(limit as usize).cloned().collect()
+            });
+            self.reading.pass().await;
+            page
+        }
+        .boxed()
+    }
+
+    fn read_log_back(&self, channel: Channel, before: u64, limit: u32) -> BoxFuture<'_, Result<LogPage, WireError>> {
+        async move {
+            self.page(channel, |events| {
+                events.iter().rev().filter(|event| event.offset < before).take(limit as usize).cloned().collect()
+            })
+        }
+        .boxed()
+    }
+
+    fn rpc<'a>(
+        &'a self,
+        _: &'a Identity,
+        method: &'a str,
+        data: Option<&'a RawValue>,
+    ) -> BoxFuture<'a, Result<Box<RawValue>, WireError>> {
+        async move {
+            self.running.pass().await;
+            match method {
+                "echo" => Ok(data.unwrap_or(RawValue::NULL).to_owned()),
+                "large" => Ok(RawValue::from_string(format!(r#""{}""#, "y".repeat(6 * 1024))).unwrap()),
+                "deny" => Err(WireError::new(1403, "forbidden: not yours")),
+                _ => Err(WireError::method_not_found()),
+            }
+        }
+        .boxed()
+    }
+
+    fn publication(
+        &self,
+        user_id: Uuid,
+        _: Channel,
+        grant: Grant,
+        publication: &Publication<'_>,
+    ) -> Result<Action, WireError> {
+        let slot = |kind, id, gesture| {
+            let key = SlotKey { kind, id };
+            Ok(Action::Slot(SlotWrite { key, clear: publication.data.is_none(), gesture }))
+        };
+        match &*publication.kind {
+            "reaction" => Ok(Action::Broadcast),
+            "pointer" => {
+                let id = publication.key.as_deref().and_then(|key| key.parse().ok());
+                slot("pointer", id.unwrap_or(user_id), None)
+            }
+            "drag" if grant == Grant::Member => {
+                let id = publication.key.as_deref().and_then(|key| key.parse().ok());
+                let id = id.ok_or_else(|| WireError::bad_request("key"))?;
+                let drag = publication.data.and_then(|data| serde_json::from_str::<Drag>(data.get()).ok());
+                slot("drag", id, drag.map(|drag| drag.drag_id))
+            }
+            "drag" => Err(WireError::new(1403, "forbidden: guests look on")),
+            _ => Err(WireError::bad_request("type")),
+        }
+    }
+
+    fn effects(&self, event: &LogEvent) -> Vec<Effect> {
+        self.state.lock().effects.get(&(event.channel, event.offset)).cloned().unwrap_or_default()
+    }
+
+    fn adopt_orphan(&self, orphan: Orphan) -> BoxFuture<'_, ()> {
+        async move {
+            self.state.lock().orphans.push(orphan);
+        }
+        .boxed()
+    }
+}
