@@ -84,7 +84,7 @@ pub async fn database() -> Database {
 
 /// An application on a port of its own, over a database of its own.
 pub struct TestApp {
-    _app: App,
+    pub app: App,
     pub database: Database,
     pub address: std::net::SocketAddr,
     stop: CancellationToken,
@@ -125,7 +125,7 @@ pub async fn app_with(change: impl FnOnce(&mut Config)) -> TestApp {
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     tokio::spawn(app.clone().serve(listener, stop.clone()));
-    TestApp { _app: app, database, address, stop }
+    TestApp { app, database, address, stop }
 }
 
 /// Somebody with an account.
