@@ -233,17 +233,19 @@ impl Conn {
     }
 
     fn send(&self, out: &mut Out, bytes: &[u8], ping: bool) {
+        self.await_pong(ping);
         match self.socket.try_write(bytes) {
-            Ok(written) if written == bytes.len() => self.sent(ping),
+            Ok(written) if written == bytes.len() => {}
             Ok(written) => self.block(out, &bytes[written..], ping),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.block(out, bytes, ping),
             Err(_) => self.close(Disconnect::WRITE_ERROR),
         }
     }
 
-    fn sent(&self, ping: bool) {
+    /// The pong clock starts with the write that takes the ping out, and before it: another thread may read the pong
+    /// while the system call is still returning. A write that is cut short stops the clock again.
+    fn await_pong(&self, ping: bool) {
         if ping {
-            // The pong clock starts when the ping has left, not before.
             self.times.pong_by.set(Some(Ticks::now().after(PONG_WITHIN)));
         }
     }
@@ -262,25 +264,28 @@ impl Conn {
     /// The kernel takes bytes again: sends what was kept, then goes on. By the connection's own task.
     pub(super) fn unblock(self: &Arc<Self>, flusher: &Flusher, pages: &LogPages) {
         let mut out = self.out.lock();
+        self.await_pong(out.rest_has_ping);
         match self.socket.try_write(&out.rest[out.rest_at..]) {
             Ok(written) => {
                 self.times.progress_at.set(Some(Ticks::now()));
                 out.rest_at += written;
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.times.pong_by.set(None);
+                return;
+            }
             Err(_) => {
                 self.close(Disconnect::WRITE_ERROR);
                 return;
             }
         }
         if out.rest_at < out.rest.len() {
+            self.times.pong_by.set(None);
             return;
         }
-        let ping = out.rest_has_ping;
         out.rest = Vec::new();
         out.rest_at = 0;
         self.blocked.store(false, Ordering::SeqCst);
-        self.sent(ping);
         if self.closing().is_none() {
             self.send_batch(&mut out, flusher, pages);
         }

@@ -69,9 +69,8 @@ enum End {
 /// Prepares an upgraded socket.
 pub(super) fn prepare(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    let reference = socket2::SockRef::from(socket);
-    reference.set_tcp_user_timeout(Some(super::limits::PROGRESS_WITHIN))?;
-    reference.set_tcp_notsent_lowat(NOTSENT_LOWAT)
+    // No TCP_USER_TIMEOUT: it also ends readers that are slow but alive, whose window is closed for most of the time.
+    socket2::SockRef::from(socket).set_tcp_notsent_lowat(NOTSENT_LOWAT)
 }
 
 /// Serves a connection to its end. `leftover` was read together with the upgrade request.
