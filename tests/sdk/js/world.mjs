@@ -161,6 +161,8 @@ export function newClient(t, person, { url = person?.url ?? node.url, upgradeHea
     websocket: tapped.Tapped,
     minReconnectDelay: 20,
     maxReconnectDelay: 200,
+    // Of commands: a machine may be busy.
+    timeout: 15_000,
     ...(person && { token: person.token }),
     ...options,
   });

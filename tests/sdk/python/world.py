@@ -219,6 +219,8 @@ def new_client(test, person=None, url=None, **options):
     url = url or (person.url if person else URL)
     if person and "token" not in options:
         options["token"] = person.token
+    # Of commands: a machine may be busy.
+    options.setdefault("timeout", 15.0)
     log = Log()
     events = _handler(ClientEventHandler, log, ["connecting", "connected", "disconnected", "error"])
     address = url.replace("http", "ws", 1) + "/connection/websocket"
