@@ -95,7 +95,7 @@ impl ByHand {
     async fn start(channels: u128) -> (Self, Client) {
         let engine = Engine::start().await;
         let flusher = Flusher::new(1);
-        let (pages, _) = LogPages::new(1 << 20);
+        let pages = LogPages::new(1 << 20);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = Client::open(listener.local_addr().unwrap(), None).await;
         let (socket, _) = listener.accept().await.unwrap();

@@ -58,9 +58,7 @@ async fn a_goodbye_is_a_leave_and_a_lost_connection_is_not() {
     assert!(!moves(&seen).contains(&-2), "a lost connection is held");
     // A reconnect within the hold shows nothing.
     let back = engine.subscribed(2, room(1)).await;
-    engine
-        .topic(room(1))
-        .tick(Ticks::now().after(Duration::from_secs(11)), &engine.hub.flusher);
+    engine.topic(room(1)).tick(Ticks::now().after(Duration::from_secs(11)), &engine.hub.flusher);
     assert!(moves(&viewer.all().await).is_empty());
     // Lost again: nine seconds later the person is there, ten seconds later gone.
     drop(back);
