@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::error::Disconnect;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -67,11 +66,10 @@ pub enum Full {
 impl Hub {
     /// Starts the engine: one flush task per worker thread, the clock, the readers of the log.
     pub fn start(limits: Limits, backend: Arc<dyn Backend>, workers: usize) -> Arc<Self> {
-        let (pages, wanted) = LogPages::new(limits.page_bytes);
         let hub = Arc::new(Self {
             backend,
             flusher: Flusher::new(workers),
-            pages,
+            pages: LogPages::new(limits.page_bytes),
             topics: DashMap::new(),
             conns: DashMap::new(),
             users: DashMap::new(),
@@ -91,7 +89,7 @@ impl Hub {
         let clock = hub.clone();
         hub.spawn(async move { clock.run_clock().await });
         let reader = hub.clone();
-        hub.spawn(async move { reader.read_pages(wanted).await });
+        hub.spawn(async move { reader.read_pages().await });
         hub
     }
 
@@ -106,8 +104,9 @@ impl Hub {
         });
     }
 
-    async fn read_pages(self: Arc<Self>, mut wanted: mpsc::UnboundedReceiver<(Channel, u64)>) {
-        while let Some(key) = wanted.recv().await {
+    async fn read_pages(self: Arc<Self>) {
+        loop {
+            let key = self.pages.wanted().await;
             let hub = self.clone();
             self.spawn(async move {
                 let check = |epoch: &Arc<str>| {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore};
 
 use super::backend::{Backend, LogPage};
 use super::conn::{Conn, ConnId};
@@ -34,9 +34,8 @@ pub struct LogPages {
     state: Mutex<PagesState>,
     reads: Semaphore,
     bytes_max: usize,
-    /// Asks for a page; the other end reads it. A key is sent once while it is waited for, so the queue is no
-    /// longer than the list of those who wait.
-    wanted: mpsc::UnboundedSender<PageKey>,
+    /// Wakes whoever reads the pages that are wanted.
+    asked: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +45,8 @@ struct PagesState {
     order: VecDeque<PageKey>,
     bytes: usize,
     waiting: HashMap<PageKey, Waiting>,
+    /// What nobody reads yet. A key is in it once while it is waited for, so it is no longer than that list.
+    wanted: VecDeque<PageKey>,
 }
 
 /// Who waits for a page. A busy channel marks them again and again: each is noted once.
@@ -65,11 +66,20 @@ impl Waiting {
 }
 
 impl LogPages {
-    /// No pages yet. What is sent to the receiver has to be passed to [`LogPages::read`].
-    pub fn new(bytes_max: usize) -> (Self, mpsc::UnboundedReceiver<PageKey>) {
-        let (wanted, receiver) = mpsc::unbounded_channel();
-        let pages = Self { state: Mutex::default(), reads: Semaphore::new(PAGE_READS_MAX), bytes_max, wanted };
-        (pages, receiver)
+    /// No pages yet. Whoever asks [`LogPages::wanted`] has to pass the answers to [`LogPages::read`].
+    pub fn new(bytes_max: usize) -> Self {
+        let (state, asked) = (Mutex::default(), Notify::new());
+        Self { state, reads: Semaphore::new(PAGE_READS_MAX), bytes_max, asked }
+    }
+
+    /// The next page that somebody waits for. One task asks.
+    pub async fn wanted(&self) -> PageKey {
+        loop {
+            if let Some(key) = self.state.lock().wanted.pop_front() {
+                return key;
+            }
+            self.asked.notified().await;
+        }
     }
 
     /// The page with the event `next` in it, if it is here and reaches that far.
@@ -87,8 +97,8 @@ impl LogPages {
         waiting.wanted = waiting.wanted.max(next);
         waiting.subscriptions.insert((conn.id, index), conn.clone());
         if waiting.subscriptions.len() == 1 {
-            // The other end is gone when the engine stops; then nobody waits for long.
-            let _ = self.wanted.send(key);
+            state.wanted.push_back(key);
+            self.asked.notify_one();
         }
     }
 

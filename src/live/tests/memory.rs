@@ -95,7 +95,7 @@ impl ByHand {
     async fn start(channels: u128) -> (Self, Client) {
         let engine = Engine::start().await;
         let flusher = Flusher::new(1);
-        let (pages, _) = LogPages::new(1 << 20);
+        let pages = LogPages::new(1 << 20);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = Client::open(listener.local_addr().unwrap(), None).await;
         let (socket, _) = listener.accept().await.unwrap();
@@ -189,7 +189,7 @@ async fn the_pong_clock_starts_with_its_ping() {
 /// Ending a room with many people in it costs each of them once, not once per other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_of_a_large_room_is_cheap() {
-    let (hand, _client) = ByHand::start(2).await;
+    let (hand, _client) = ByHand::start(10).await;
     let enter = |topic: &Topic, n: u128| {
         let identity = hand.engine.toy.identity_of(&format!("u{n}"));
         let newcomer = Newcomer {
@@ -203,8 +203,10 @@ async fn the_end_of_a_large_room_is_cheap() {
         };
         topic.enter(newcomer, &hand.flusher).unwrap();
     };
-    let mut took = Vec::new();
-    for (topic, size) in hand.topics.iter().zip([1_000, 8_000]) {
+    // The best of five: other tests run at the same time.
+    let mut best = [Duration::MAX; 2];
+    for (index, topic) in hand.topics.iter().enumerate() {
+        let size = [500, 4_000][index % 2];
         (0..size).for_each(|n| enter(topic, n));
         {
             let identity = hand.engine.toy.identity_of("u1");
@@ -217,8 +219,8 @@ async fn the_end_of_a_large_room_is_cheap() {
         let end = hand.engine.toy.commit(topic.channel, Vec::new());
         let began = std::time::Instant::now();
         topic.apply(end, vec![Effect::RemoveAll(Unsubscribed::DELETED)], &hand.flusher);
-        took.push(began.elapsed());
+        best[index % 2] = best[index % 2].min(began.elapsed());
         assert!(topic.people().is_empty());
     }
-    assert!(took[1] < took[0] * 30, "{took:?}: eight times the people");
+    assert!(best[1] < best[0] * 30, "{best:?}: eight times the people");
 }

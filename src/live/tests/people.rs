@@ -30,6 +30,10 @@ async fn three_connections_are_one_person() {
     assert_eq!((&one["chan_info"]["devices"], &one["conn_info"]["name"]), (&json!(3), &json!("u1")));
     let stats = viewer.ask("presence_stats", json!({"channel": room(1)})).await;
     assert_eq!(stats["presence_stats"], json!({"num_clients": 4, "num_users": 2}));
+    let mut first = tabs.remove(0);
+    first.ask("unsubscribe", json!({ "channel": room(1) })).await;
+    let much_later = Ticks::now().after(Duration::from_secs(11));
+    engine.topic(room(1)).tick(much_later, &engine.hub.flusher);
     let began = std::time::Instant::now();
     for mut tab in tabs {
         assert!(!moves(&viewer.all().await).contains(&-1), "somebody is still there");
@@ -54,6 +58,7 @@ async fn a_goodbye_is_a_leave_and_a_lost_connection_is_not() {
     assert!(!moves(&seen).contains(&-2), "a lost connection is held");
     // A reconnect within the hold shows nothing.
     let back = engine.subscribed(2, room(1)).await;
+    engine.topic(room(1)).tick(Ticks::now().after(Duration::from_secs(11)), &engine.hub.flusher);
     assert!(moves(&viewer.all().await).is_empty());
     // Lost again: nine seconds later the person is there, ten seconds later gone.
     drop(back);
