@@ -18,6 +18,9 @@ use super::pages::LogPages;
 #[derive(Debug)]
 pub struct Flusher {
     shards: Vec<Shard>,
+    /// How often somebody was marked.
+    #[cfg(test)]
+    pub(super) marks: std::sync::atomic::AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +32,11 @@ struct Shard {
 impl Flusher {
     /// Lists for so many flush tasks.
     pub fn new(shards: usize) -> Self {
-        Self { shards: (0..shards.max(1)).map(|_| Shard::default()).collect() }
+        Self {
+            shards: (0..shards.max(1)).map(|_| Shard::default()).collect(),
+            #[cfg(test)]
+            marks: Default::default(),
+        }
     }
 
     /// How many flush tasks there have to be.
@@ -39,6 +46,8 @@ impl Flusher {
 
     /// Subscription `index` of this connection has news.
     pub fn mark(&self, conn: &Arc<Conn>, index: u16) {
+        #[cfg(test)]
+        self.marks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         conn.mark(index);
         self.enlist(conn);
     }
