@@ -151,7 +151,7 @@ impl Client {
 
     /// One read; `false` at the end of the connection.
     pub async fn read(&mut self) -> bool {
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = vec![0; 16 * 1024];
         let read = timeout(DEADLINE, self.socket.read(&mut buffer)).await.expect("nothing comes").unwrap_or(0);
         self.input.extend_from_slice(&buffer[..read]);
         while let Some(frame) = self.take_frame() {
