@@ -179,7 +179,7 @@ impl Handler for Counting {
 #[tokio::test]
 async fn a_flood_gives_others_their_turn() {
     let engine = Engine::start().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen();
     let client = Client::open(listener.local_addr().unwrap(), None).await;
     let (socket, _) = listener.accept().await.unwrap();
     assert!(engine.hub.admit_connection().is_ok());

@@ -36,7 +36,7 @@ async fn nobody_slips_through() {
     let engine = Engine::start().await;
     assert!(engine.hub.admit_connection().is_ok());
     engine.hub.drain(Duration::ZERO).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen();
     let _client = Client::open(listener.local_addr().unwrap(), None).await;
     let (socket, _) = listener.accept().await.unwrap();
     let conn = engine.hub.register(socket);

@@ -98,7 +98,7 @@ impl ByHand {
         let engine = Engine::start().await;
         let flusher = Flusher::new(1);
         let pages = LogPages::new(1 << 20);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen();
         let client = Client::open(listener.local_addr().unwrap(), None).await;
         let (socket, _) = listener.accept().await.unwrap();
         let conn = Arc::new(Conn::new(ConnId(77), socket));

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use studyhall_protocol::channel::Channel;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use uuid::Uuid;
 
 use self::backend::Toy;
@@ -61,7 +61,7 @@ impl Engine {
     async fn start_with(limits: Limits) -> Self {
         let toy = Arc::new(Toy::default());
         let hub = Hub::start(limits, toy.clone(), 2);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen();
         let address = listener.local_addr().unwrap();
         let accepting = hub.clone();
         hub.spawn(async move {
@@ -121,6 +121,13 @@ impl Engine {
         assert!(found.next().is_none());
         conn
     }
+}
+
+/// A listener on the loopback with a queue that holds every test.
+fn listen() -> TcpListener {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket.listen(1_024).unwrap()
 }
 
 /// Waits until something that another task does is true.
