@@ -4,7 +4,7 @@ mod backend;
 mod health;
 pub mod server;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -52,15 +52,16 @@ impl App {
         })?;
         let db = Db::connect(url, config.database_connections).await?;
         db.migrate().await?;
-        // The engine hands commands to the writer and the writer hands events to the engine.
-        let hub: Arc<OnceLock<Arc<Hub>>> = Arc::default();
+        // The engine hands commands to the writer and the writer hands events to the engine; weakly, or neither would
+        // ever be dropped.
+        let hub: Arc<OnceLock<Weak<Hub>>> = Arc::default();
         let commits = hub.clone();
         let writer = Writer::new(
             db.clone(),
             config.commands_max,
             Arc::new(|tx, command| Box::pin(domain::perform(tx, command))),
             Arc::new(move |events| {
-                if let Some(hub) = commits.get() {
+                if let Some(hub) = commits.get().and_then(Weak::upgrade) {
                     hub.apply(events);
                 }
             }),
@@ -69,7 +70,7 @@ impl App {
         let server = backend::Server { db: db.clone(), writer, sessions: state.sessions.clone() };
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let engine = Hub::start(limits(config), Arc::new(server), workers);
-        let _ = hub.set(engine.clone());
+        let _ = hub.set(Arc::downgrade(&engine));
         let health = Health::start(db.clone(), config.redis_url.as_deref()).await;
         let app = App {
             hub: engine,
