@@ -7,7 +7,8 @@ use crate::check::{self, Check, FieldError};
 use crate::rest::Deleted;
 use crate::table::message_table;
 use crate::tasks::{NewTask, NewTaskList, TaskListPatch, TaskMove, TaskPatch};
-use crate::workspaces::{MemberRef, NewWidget, NewWorkspace, WidgetMove, WidgetPatch, WorkspacePatch};
+use crate::widgets::{NewWidget, WidgetMove, WidgetPatch};
+use crate::workspaces::{MemberRef, NewWorkspace, WorkspacePatch};
 
 message_table! {
     /// A command. Its serialized form is also its fingerprint: same `op`, other form, is refused.

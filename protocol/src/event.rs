@@ -8,7 +8,8 @@ use crate::accounts::{Me, SessionsEnded, User};
 use crate::rest::Deleted;
 use crate::table::message_table;
 use crate::tasks::{Task, TaskList, TaskMoved};
-use crate::workspaces::{Member, MemberRef, Widget, WidgetMoved, Workspace};
+use crate::widgets::{Widget, WidgetMoved};
+use crate::workspaces::{Member, MemberRef, Workspace};
 
 message_table! {
     /// What happened: the full new state of what changed, or its id when it is gone.

@@ -13,7 +13,8 @@ use crate::accounts::{Me, User};
 use crate::dashboard::Dashboard;
 use crate::event::Event;
 use crate::tasks::{Task, TaskList};
-use crate::workspaces::{Member, Room, Widget, Workspace};
+use crate::widgets::Widget;
+use crate::workspaces::{Member, Room, Workspace};
 
 /// The state behind `user:<id>`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

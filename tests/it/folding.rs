@@ -222,7 +222,7 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn snapshot_and_events_make_the_next_snapshot() {
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| rand::rng().next_u64());
+    let seed = harness::seed();
     println!("SEED={seed}");
     let app = harness::app().await;
     let mut people = Vec::new();

@@ -37,7 +37,8 @@ async fn change_steadily(ada: &Person, tasks: &[Value], stop: &AtomicBool, chang
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_loads_and_subscribes_while_things_change() {
-    let app = harness::app().await;
+    // One client does what a thousand would.
+    let app = harness::app_with(|config| config.commands_per_second = 10_000).await;
     let ada = Arc::new(app.person("ada").await);
     let list = ada.post("/task-lists", json!({"name": "busy"})).await.expect(201)["data"]["id"].clone();
     let mut tasks = Vec::new();

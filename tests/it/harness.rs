@@ -23,6 +23,12 @@ use uuid::Uuid;
 /// Long enough for a loaded machine; a test that waits this long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The seed of a generated history: a new one, or that of the run to be repeated. Print it.
+#[expect(clippy::disallowed_methods, reason = "the product reads its settings in one place; this is none of them")]
+pub fn seed() -> u64 {
+    std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random)
+}
+
 /// A program of the Python test environment, which `scripts/setup.sh test` makes.
 pub fn python(program: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".venv/bin").join(program)

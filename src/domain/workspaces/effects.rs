@@ -5,7 +5,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use studyhall_protocol::error::Unsubscribed;
 use studyhall_protocol::rest::Deleted;
-use studyhall_protocol::workspaces::{MemberRef, WidgetMoved, Workspace};
+use studyhall_protocol::widgets::WidgetMoved;
+use studyhall_protocol::workspaces::{MemberRef, Workspace};
 use uuid::Uuid;
 
 use crate::live::backend::{Effect, LogEvent, SlotKey};
@@ -60,7 +61,8 @@ mod tests {
     use bytes::Bytes;
     use chrono::DateTime;
     use serde_json::json;
-    use studyhall_protocol::workspaces::{BackgroundType, Widget};
+    use studyhall_protocol::widgets::Widget;
+    use studyhall_protocol::workspaces::BackgroundType;
     use studyhall_protocol::{Channel, Event};
 
     const PERSON: Uuid = Uuid::from_u128(1);

@@ -4,8 +4,9 @@
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
+use studyhall_protocol::widgets::Widget;
 use studyhall_protocol::workspaces::{
-    Member, MemberPerson, MyWorkspace, NewWorkspace, Person, Widget, Workspace, WorkspacePatch,
+    Member, MemberPerson, MyWorkspace, NewWorkspace, Person, Workspace, WorkspacePatch,
 };
 use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;

@@ -4,7 +4,7 @@ pub mod orphan;
 mod sql;
 
 use studyhall_protocol::rest::Deleted;
-use studyhall_protocol::workspaces::{NewWidget, Widget, WidgetMove, WidgetMoved, WidgetPatch};
+use studyhall_protocol::widgets::{NewWidget, Widget, WidgetMove, WidgetMoved, WidgetPatch};
 use studyhall_protocol::{Channel, Event};
 use uuid::Uuid;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use studyhall_protocol::check::{GRID_MAX, GRID_SIZE_MAX};
 use studyhall_protocol::live::Drag;
-use studyhall_protocol::workspaces::{WidgetMove, WidgetMoved};
+use studyhall_protocol::widgets::{WidgetMove, WidgetMoved};
 use studyhall_protocol::{Channel, Event};
 use uuid::Uuid;
 

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 use sqlx::types::Json;
-use studyhall_protocol::workspaces::{NewWidget, Widget, WidgetMove, WidgetPatch};
+use studyhall_protocol::widgets::{NewWidget, Widget, WidgetMove, WidgetPatch};
 use uuid::Uuid;
 
 use super::WIDGETS_MAX;
