@@ -53,7 +53,7 @@ async fn content_types_and_sizes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn methods_and_routes_that_do_not_exist() {
+async fn methods_that_a_route_does_not_have() {
     let mut stage = stage().await;
     let before = stage.dump().await;
     let known = CALLS.iter().map(|call| (call.method, call.path)).chain(READS.iter().map(|read| ("GET", read.0)));
@@ -85,6 +85,14 @@ async fn methods_and_routes_that_do_not_exist() {
             }
         }
     }
+    stage.unchanged(&before, "methods").await;
+    stage.goes_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn routes_and_requests_that_do_not_exist() {
+    let mut stage = stage().await;
+    let before = stage.dump().await;
     let long = format!("/{}", "a".repeat(4_000));
     let unknown = [
         "",
@@ -123,7 +131,7 @@ async fn methods_and_routes_that_do_not_exist() {
         let answer = stage.raw(format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 4") || line.starts_with("OPTIONS"), "{line}: {answer}");
     }
-    stage.unchanged(&before, "methods").await;
+    stage.unchanged(&before, "routes").await;
     stage.goes_on().await;
 }
 
