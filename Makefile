@@ -17,6 +17,7 @@ run: ## install what is missing, build, start everything, print the address and 
 test: ## install what tests need, then everything that CI runs
 	@scripts/setup.sh test
 	cargo fmt --all --check
+	@scripts/sqlx-prepare.sh --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
 

@@ -105,6 +105,7 @@ async fn an_orphaned_drag_is_committed_where_it_was_last_seen() {
 struct View {
     places: BTreeMap<String, (i64, i64)>,
     dragged: BTreeMap<String, Value>,
+    values: usize,
 }
 
 impl View {
@@ -121,6 +122,7 @@ impl View {
                 self.places.insert(id, place);
             }
             Some("drag") => {
+                self.values += 1;
                 let id = data["key"].as_str().unwrap().to_owned();
                 match data["data"].is_null() {
                     true => self.dragged.remove(&id),
@@ -184,7 +186,7 @@ async fn twenty_people_drag_twenty_widgets_and_all_views_equal_postgresql() {
     for (number, person) in people.iter().enumerate().take(3) {
         let mut live = person.live().await;
         live.subscribe(&room.channel).await;
-        // The last one is on a slow link: it reads a line every few milliseconds.
+        // The last one is on a slow link: it takes a line every few milliseconds.
         let slow = number == 2;
         let orphans = [room.widgets[3].clone(), room.widgets[7].clone()];
         views.push(tokio::spawn(watch(live, slow, orphans)));
@@ -202,6 +204,9 @@ async fn twenty_people_drag_twenty_widgets_and_all_views_equal_postgresql() {
         sqlx::query_as("select id, grid_x, grid_y from immersive_widgets").fetch_all(&app.database.pool).await.unwrap();
     let truth: BTreeMap<String, (i64, i64)> =
         rows.into_iter().map(|(id, x, y)| (id.to_string(), (x.into(), y.into()))).collect();
+    let values: Vec<usize> = ends.iter().map(|view| view.values).collect();
+    println!("values of drags seen by each view: {values:?}");
+    assert!(values[2] < values[0] / 2, "the slow link should have skipped values: {values:?}");
     for view in ends {
         assert_eq!(view.dragged, BTreeMap::new());
         assert_eq!(view.places, truth);

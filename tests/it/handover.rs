@@ -49,7 +49,7 @@ async fn a_thousand_loads_and_subscribes_while_things_change() {
     }
     let (stop, changes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let started = Instant::now();
-    let writers: Vec<_> = (0..2)
+    let writers: Vec<_> = (0..6)
         .map(|_| {
             let (ada, tasks, stop, changes) = (ada.clone(), tasks.clone(), stop.clone(), changes.clone());
             tokio::spawn(async move { change_steadily(&ada, &tasks, &stop, &changes).await })
@@ -78,7 +78,7 @@ async fn a_thousand_loads_and_subscribes_while_things_change() {
     }
     let rate = changes.load(Ordering::Relaxed) as f64 / seconds;
     println!("{CYCLES} cycles in {seconds:.1} s, {rate:.0} changes/s");
-    assert!(rate > 200.0, "only {rate:.0} changes/s went on meanwhile");
+    assert!(rate > CHANGES_PER_SECOND * 0.8, "only {rate:.0} changes/s went on meanwhile");
     assert_final_state(&ada).await;
 }
 
