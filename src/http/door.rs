@@ -1,16 +1,22 @@
 //! The commands of the protocol. REST and `rpc` are two doors to the same actions.
 
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use studyhall_protocol::Command;
 use uuid::Uuid;
 
 use super::body::not_an_object;
-use super::{AppState, Caller};
+use super::{AppState, Body, Caller, Path};
 use crate::db::Writer;
 use crate::error::{Error, Result};
+
+/// What a route of a command comes to.
+pub type Answering = BoxFuture<'static, Result<Response>>;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -29,6 +35,32 @@ pub async fn door(
     let made = method.ends_with(".create") || method == "member.add";
     let status = if made { StatusCode::CREATED } else { StatusCode::OK };
     Ok(json(status, &answer))
+}
+
+/// A route that runs the command `method`: the parts of the path, in their order, are the fields `ids`, and the body
+/// has the others.
+pub fn command(
+    method: &'static str,
+    ids: &'static [&'static str],
+) -> impl Fn(Caller, State<AppState>, Path<Vec<Uuid>>, HeaderMap, Body<Value>) -> Answering + Clone + Send + Sync + 'static
+{
+    move |caller, State(state), path, headers, Body(body)| {
+        async move { door(&caller, &state, &headers, method, with_ids(body, ids, &path)?).await }.boxed()
+    }
+}
+
+/// A route that runs the command `method`, all of whose fields are in the path; a body is not read.
+pub fn bare_command(
+    method: &'static str,
+    ids: &'static [&'static str],
+) -> impl Fn(Caller, State<AppState>, Path<Vec<Uuid>>, HeaderMap) -> Answering + Clone + Send + Sync + 'static {
+    move |caller, State(state), path, headers| {
+        async move { door(&caller, &state, &headers, method, with_ids(Value::Null, ids, &path)?).await }.boxed()
+    }
+}
+
+fn with_ids(body: Value, fields: &[&str], path: &Path<Vec<Uuid>>) -> Result<Value> {
+    fields.iter().zip(&path.0).try_fold(body, |body, (field, id)| with_id(body, field, *id))
 }
 
 /// The door of `rpc`: `data` holds the fields of the command and optionally `op`.
@@ -56,7 +88,7 @@ fn read(method: &str, data: Value) -> Result<Command> {
 }
 
 /// Puts an id from the path into the body under its field name; 400 when the body names another one.
-pub fn with_id(body: Value, field: &str, id: Uuid) -> Result<Value> {
+fn with_id(body: Value, field: &str, id: Uuid) -> Result<Value> {
     let mut body = match body {
         Value::Object(body) => body,
         Value::Null => Map::new(),

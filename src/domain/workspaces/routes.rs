@@ -1,30 +1,36 @@
 //! The doors to rooms, members and widgets.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::Response;
 use axum::routing::{get, patch, post, put};
 use axum::{Json, Router};
-use serde_json::{Value, json};
 use studyhall_protocol::rest::Page;
 use studyhall_protocol::workspaces::{MemberPerson, MyWorkspace, Room};
 use uuid::Uuid;
 
 use super::sql;
 use crate::error::{Error, Result};
-use crate::http::door::{door, with_id};
-use crate::http::{AppState, Body, Caller, Paging, Path, Query};
+use crate::http::door::{bare_command, command};
+use crate::http::{AppState, Caller, Paging, Path, Query};
 
 /// The routes of this domain.
 pub fn router() -> Router<AppState> {
+    const MEMBER: &[&str] = &["workspace_id", "user_id"];
     Router::new()
-        .route("/workspaces", get(list_workspaces).post(create_workspace))
-        .route("/workspaces/{id}", get(get_workspace).patch(update_workspace).delete(delete_workspace))
+        .route("/workspaces", get(list_workspaces).post(command("workspace.create", &[])))
+        .route(
+            "/workspaces/{id}",
+            get(get_workspace)
+                .patch(command("workspace.update", &["id"]))
+                .delete(bare_command("workspace.delete", &["id"])),
+        )
         .route("/workspaces/{id}/members", get(list_members))
-        .route("/workspaces/{id}/members/{user_id}", put(add_member).delete(remove_member))
-        .route("/workspaces/{id}/widgets", post(create_widget))
-        .route("/widgets/{id}", patch(update_widget).delete(delete_widget))
-        .route("/widgets/{id}/move", post(move_widget))
+        .route(
+            "/workspaces/{id}/members/{user_id}",
+            put(bare_command("member.add", MEMBER)).delete(bare_command("member.remove", MEMBER)),
+        )
+        .route("/workspaces/{id}/widgets", post(command("widget.create", &["workspace_id"])))
+        .route("/widgets/{id}", patch(command("widget.update", &["id"])).delete(bare_command("widget.delete", &["id"])))
+        .route("/widgets/{id}/move", post(command("widget.move", &["id"])))
 }
 
 /// The rooms that I am in, oldest first.
@@ -54,91 +60,4 @@ async fn list_members(
     let rows = sql::members_page(state.db.pool(), caller.id(), id, paging.after()?, i64::from(limit) + 1).await?;
     let rows = rows.ok_or_else(Error::not_found)?;
     Ok(Json(rows.into_page(limit, |person| (person.member.created_at, person.member.user_id))?))
-}
-
-async fn create_workspace(
-    caller: Caller,
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    Body(body): Body<Value>,
-) -> Result<Response> {
-    door(&caller, &state, &headers, "workspace.create", body).await
-}
-
-async fn update_workspace(
-    caller: Caller,
-    State(state): State<AppState>,
-    Path(id): Path<Uuid>,
-    headers: HeaderMap,
-    Body(body): Body<Value>,
-) -> Result<Response> {
-    door(&caller, &state, &headers, "workspace.update", with_id(body, "id", id)?).await
-}
-
-async fn delete_workspace(
-    caller: Caller,
-    State(state): State<AppState>,
-    Path(id): Path<Uuid>,
-    headers: HeaderMap,
-) -> Result<Response> {
-    door(&caller, &state, &headers, "workspace.delete", json!({ "id": id })).await
-}
-
-async fn add_member(
-    caller: Caller,
-    State(state): State<AppState>,
-    Path((id, user_id)): Path<(Uuid, Uuid)>,
-    headers: HeaderMap,
-) -> Result<Response> {
-    let body = json!({ "workspace_id": id, "user_id": user_id });
-    door(&caller, &state, &headers, "member.add", body).await
-}
-
-async fn remove_member(
-    caller: Caller,
-    State(state): State<AppState>,
-    Path((id, user_id)): Path<(Uuid, Uuid)>,
-    headers: HeaderMap,
-) -> Result<Response> {
-    let body = json!({ "workspace_id": id, "user_id": user_id });
-    door(&caller, &state, &headers, "member.remove", body).await
-}
-
-async fn create_widget(
-    caller: Caller,
-    State(state): State<AppState>,
-    Path(id): Path<Uuid>,
-    headers: HeaderMap,
-    Body(body): Body<Value>,
-) -> Result<Response> {
-    door(&caller, &state, &headers, "widget.create", with_id(body, "workspace_id", id)?).await
-}
-
-async fn update_widget(
-    caller: Caller,
-    State(state): State<AppState>,
-    Path(id): Path<Uuid>,
-    headers: HeaderMap,
-    Body(body): Body<Value>,
-) -> Result<Response> {
-    door(&caller, &state, &headers, "widget.update", with_id(body, "id", id)?).await
-}
-
-async fn move_widget(
-    caller: Caller,
-    State(state): State<AppState>,
-    Path(id): Path<Uuid>,
-    headers: HeaderMap,
-    Body(body): Body<Value>,
-) -> Result<Response> {
-    door(&caller, &state, &headers, "widget.move", with_id(body, "id", id)?).await
-}
-
-async fn delete_widget(
-    caller: Caller,
-    State(state): State<AppState>,
-    Path(id): Path<Uuid>,
-    headers: HeaderMap,
-) -> Result<Response> {
-    door(&caller, &state, &headers, "widget.delete", json!({ "id": id })).await
 }
