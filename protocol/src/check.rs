@@ -77,6 +77,25 @@ pub fn object(field: &str, value: &Value) -> Result<(), FieldError> {
     Ok(())
 }
 
+/// Settings may nest this deep. Readers give up at some depth, serde_json at 128, and what wraps the settings counts.
+pub const SETTINGS_DEPTH_MAX: usize = 32;
+
+/// A free JSON object that may be absent, neither too large nor too deep.
+pub fn settings(value: Option<&Value>) -> Result<(), FieldError> {
+    fn depth(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+            Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+    let Some(value) = value else { return Ok(()) };
+    if depth(value) > SETTINGS_DEPTH_MAX {
+        return Err(FieldError::new("settings", format!("is nested deeper than {SETTINGS_DEPTH_MAX} levels")));
+    }
+    object("settings", value)
+}
+
 /// Finds a NUL character anywhere in `value`: PostgreSQL cannot store it, so it is refused by name.
 pub fn no_nul(value: &Value) -> Result<(), FieldError> {
     fn walk(path: &str, value: &Value) -> Result<(), FieldError> {

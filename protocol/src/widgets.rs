@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use crate::check::{self, Check, FieldError, GRID_MAX, GRID_SIZE_MAX};
 use crate::patch::{Clearable, not_null, present};
-use crate::workspaces::settings;
 
 /// A widget on the canvas.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -131,7 +130,7 @@ impl Check for NewWidget {
         check::optional_text("title", self.title.as_deref(), 120)?;
         place(self.grid_x, self.grid_y)?;
         size(Some(self.grid_w), Some(self.grid_h))?;
-        settings(self.settings.as_ref())
+        check::settings(self.settings.as_ref())
     }
 }
 
@@ -139,7 +138,7 @@ impl Check for WidgetPatch {
     fn check(&self) -> Result<(), FieldError> {
         check::optional_text("title_key", self.title_key.as_ref().and_then(Option::as_deref), 120)?;
         check::optional_text("title", self.title.as_ref().and_then(Option::as_deref), 120)?;
-        settings(self.settings.as_ref())
+        check::settings(self.settings.as_ref())
     }
 }
 

@@ -250,30 +250,12 @@ fn background(value: Option<&str>) -> Result<(), FieldError> {
     check::text("background_value", value, 2_000)
 }
 
-/// Settings may nest this deep. Readers give up at some depth, serde_json at 128, and what wraps the settings counts.
-const SETTINGS_DEPTH_MAX: usize = 32;
-
-pub(crate) fn settings(value: Option<&Value>) -> Result<(), FieldError> {
-    fn depth(value: &Value) -> usize {
-        match value {
-            Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-            Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
-            _ => 0,
-        }
-    }
-    let Some(value) = value else { return Ok(()) };
-    if depth(value) > SETTINGS_DEPTH_MAX {
-        return Err(FieldError::new("settings", format!("is nested deeper than {SETTINGS_DEPTH_MAX} levels")));
-    }
-    check::object("settings", value)
-}
-
 impl Check for NewWorkspace {
     fn check(&self) -> Result<(), FieldError> {
         check::name("name", &self.name, 80)?;
         background(self.background_value.as_deref())?;
         color("background_color", self.background_color.as_deref())?;
-        settings(self.settings.as_ref())
+        check::settings(self.settings.as_ref())
     }
 }
 
@@ -282,6 +264,6 @@ impl Check for WorkspacePatch {
         self.name.as_deref().map_or(Ok(()), |name| check::name("name", name, 80))?;
         background(self.background_value.as_ref().and_then(Option::as_deref))?;
         color("background_color", self.background_color.as_ref().and_then(Option::as_deref))?;
-        settings(self.settings.as_ref())
+        check::settings(self.settings.as_ref())
     }
 }

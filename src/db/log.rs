@@ -8,7 +8,6 @@ use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
 use super::Db;
-use super::tx::number;
 use crate::error::Result;
 use crate::live::backend::{LogEvent, LogPage};
 
@@ -168,6 +167,11 @@ impl Db {
             })
             .collect()
     }
+}
+
+/// Numbers of the log are never negative; the schema checks it.
+pub(super) fn number(value: i64) -> Result<u64> {
+    u64::try_from(value).map_err(Error::internal)
 }
 
 #[cfg(test)]

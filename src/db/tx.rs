@@ -12,7 +12,7 @@ use studyhall_protocol::event::Event;
 use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
-use super::log::payload;
+use super::log::{number, payload};
 use crate::error::{Error, Result};
 use crate::live::backend::LogEvent;
 
@@ -232,9 +232,4 @@ impl Pending {
             payload: Bytes::from(payload),
         }
     }
-}
-
-/// Numbers of the log are never negative; the schema checks it.
-pub(super) fn number(value: i64) -> Result<u64> {
-    u64::try_from(value).map_err(Error::internal)
 }
