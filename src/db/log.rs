@@ -8,7 +8,7 @@ use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
 use super::Db;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::live::backend::{LogEvent, LogPage};
 
 /// The payload `{"type","data","actor","op","at"}` of an event. The one place that writes it: whoever gets an event
