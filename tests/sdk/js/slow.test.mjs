@@ -1,5 +1,6 @@
 // What takes its time: deadlines of the server and of the SDK. All at once, for most of it is waiting.
 
+import { randomUUID } from 'node:crypto';
 import { describe } from 'node:test';
 import {
   assert, bare, connect, events, newProxy, node, offsetIn, reach, roomOf, signUp, subscribe, test, until,
@@ -78,7 +79,7 @@ describe('deadlines', { concurrency: true }, () => {
     const proxy = await newProxy();
     const client = await connect(t, ben, { url: proxy.url });
     const sub = await subscribe(client, room.channel);
-    const drag_id = crypto.randomUUID();
+    const drag_id = randomUUID();
     await sub.publish({ type: 'drag', key: widget.id, data: { drag_id, grid_x: 7.4, grid_y: 2.6 } });
     await proxy.close();
     const { data } = await watching.log.next('publication', event => event.data.type === 'widget.moved');

@@ -1,5 +1,6 @@
 // Subscribing and unsubscribing, in every order, and what is refused.
 
+import { randomUUID } from 'node:crypto';
 import {
   assert, bareAs, connect, events, newClient, newProxy, newSub, node, offsetIn, range, reach, refused, roomOf, signUp, subscribe,
   test, until,
@@ -173,8 +174,8 @@ test('channels that are not for me', async t => {
   for (const [channel, code, reason] of [
     [other.channel, 103, 'permission_denied'],
     [room.channel, 102, 'unknown_channel'],
-    [`workspace:${crypto.randomUUID()}`, 102, 'unknown_channel'],
-    [`profile:${crypto.randomUUID()}`, 102, 'unknown_channel'],
+    [`workspace:${randomUUID()}`, 102, 'unknown_channel'],
+    [`profile:${randomUUID()}`, 102, 'unknown_channel'],
     ['news', 102, 'unknown_channel'],
     [person.channel.toUpperCase(), 102, 'unknown_channel'],
   ]) {
