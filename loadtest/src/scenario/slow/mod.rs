@@ -218,7 +218,9 @@ async fn catch_up(args: &SlowArgs, shared: &Shared, readers: &[Rc<Reader>], writ
     let behind = readers.iter().map(|reader| u64::from(args.events).saturating_sub(reader.events())).max().unwrap_or(0);
     shared.pace.set(Pace::Bytes(args.catch_up_kib * 1024));
     let complete = || readers.iter().all(|reader| reader.events() >= u64::from(args.events));
-    let arrived = settle(Duration::from_secs(180), || complete() || shared.broken.get() > 0).await;
+    // An event takes less than a KiB, and whoever crawls may take that long for all of them.
+    let patience = Duration::from_secs(180 + u64::from(args.events / args.catch_up_kib.max(1)));
+    let arrived = settle(patience, || complete() || shared.broken.get() > 0).await;
     let incomplete = readers.iter().filter(|reader| !reader.has(args.events.into(), shared.promised.get())).count();
     let ok = arrived
         && written.all_acknowledged
