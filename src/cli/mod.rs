@@ -34,6 +34,11 @@ enum Command {
 }
 
 impl Cli {
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Runs the command to its end.
     pub async fn run(self) -> anyhow::Result<()> {
         let config = self.config;
