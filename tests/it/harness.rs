@@ -352,8 +352,13 @@ impl Live {
         self.pushes.drain(..).collect()
     }
 
-    /// One line from the server; `None` when the connection is closed.
+    /// One line from the server; `None` when the connection is closed. Pings are answered and do not count: a line
+    /// that never comes is not waited for from ping to ping.
     pub async fn line(&mut self) -> Option<Value> {
+        tokio::time::timeout(PATIENCE, self.next_line()).await.expect("nothing came")
+    }
+
+    async fn next_line(&mut self) -> Option<Value> {
         loop {
             while let Some(line) = self.lines.pop_front() {
                 if line == json!({}) {
@@ -362,8 +367,7 @@ impl Live {
                     return Some(line);
                 }
             }
-            let message = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("nothing came");
-            match message {
+            match self.stream.next().await {
                 Some(Ok(Message::Text(text))) => {
                     let lines = text.split('\n').map(|line| serde_json::from_str(line).expect(line));
                     self.lines.extend(lines);
@@ -380,7 +384,8 @@ impl Live {
 
     /// Waits for the close and returns its code and reason.
     pub async fn close_code(&mut self) -> (u16, String) {
-        while self.line().await.is_some() {}
+        let closed = async { while self.next_line().await.is_some() {} };
+        tokio::time::timeout(PATIENCE, closed).await.expect("not closed");
         self.closed.clone().expect("closed without a close frame")
     }
 
