@@ -1,6 +1,7 @@
 //! What tests share: a private PostgreSQL, an application on a port of its own, people who use it.
 
 use std::collections::VecDeque;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -68,6 +69,8 @@ fn watchdog(directory: &std::path::Path, data: &std::path::Path) {
     let script = r#"read -r _; pid=$(head -n 1 "$1/postgres/postmaster.pid"); kill -QUIT "$pid"
         while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done; rm -rf "$1" "$2""#;
     let mut command = Command::new("sh");
+    // Of its own group: an interrupt at the terminal ends the tests, and must not end who tidies up after them.
+    command.process_group(0);
     command.args(["-c", script, "sh"]).arg(directory).arg(data);
     let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     // Its standard input ends with this process.
