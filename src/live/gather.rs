@@ -130,8 +130,8 @@ fn one(conn: &Arc<Conn>, out: &mut Out, index: usize, batch: &mut Batch<'_>, pag
             }
             Outcome::Behind { before, epoch } => (before, epoch),
         };
-        let Some(page) = pages.get(topic.channel, subscription.next_event, &epoch) else {
-            pages.wait(topic.channel, subscription.next_event, conn, index as u16);
+        let next = subscription.next_event;
+        let Some(page) = pages.get_or_wait(topic.channel, next, &epoch, conn, index as u16) else {
             return true;
         };
         if subscription.next_event < page.floor || subscription.next_event < page.lines.first() {

@@ -82,24 +82,32 @@ impl LogPages {
         }
     }
 
-    /// The page with the event `next` in it, if it is here and reaches that far.
-    pub fn get(&self, channel: Channel, next: u64, epoch: &Arc<str>) -> Option<Arc<Page>> {
-        let page = self.state.lock().pages.get(&key_of(channel, next)).cloned()?;
-        let useful = page.epoch == *epoch && (next < page.lines.next() || next < page.floor);
-        useful.then_some(page)
-    }
-
-    /// Marks subscription `index` of this connection when the page is here.
-    pub fn wait(&self, channel: Channel, next: u64, conn: &Arc<Conn>, index: u16) {
+    /// The page with the event `next` in it, if it is here and reaches that far; otherwise subscription `index` of this
+    /// connection is marked when it is. Under one lock, or a page that comes between the look and the wait is read anew.
+    pub fn get_or_wait(
+        &self,
+        channel: Channel,
+        next: u64,
+        epoch: &Arc<str>,
+        conn: &Arc<Conn>,
+        index: u16,
+    ) -> Option<Arc<Page>> {
         let key = key_of(channel, next);
         let mut state = self.state.lock();
+        let useful = |page: &&Arc<Page>| page.epoch == *epoch && (next < page.lines.next() || next < page.floor);
+        if let Some(page) = state.pages.get(&key).filter(useful) {
+            return Some(page.clone());
+        }
         let waiting = state.waiting.entry(key).or_default();
         waiting.wanted = waiting.wanted.max(next);
+        // Whoever waits already and comes again, because more events came, asks for nothing new.
+        let first = waiting.subscriptions.is_empty();
         waiting.subscriptions.insert((conn.id, index), conn.clone());
-        if waiting.subscriptions.len() == 1 {
+        if first {
             state.wanted.push_back(key);
             self.asked.notify_one();
         }
+        None
     }
 
     /// Reads a page and wakes whoever waits for it. `check` learns of which log it is, before they do.

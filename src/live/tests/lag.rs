@@ -29,8 +29,9 @@ async fn a_reader_that_stops_misses_nothing() {
         assert_eq!(client.offsets_until(room(1), 500).await, (1..=500).collect::<Vec<_>>());
     }
     eventually("nothing is held", || engine.hub.held_bytes() == 0).await;
-    // Pages are shared: 500 events are 16 of them, and the four read mostly the same.
-    assert!(engine.toy.state.lock().reads <= 64, "{} reads", engine.toy.state.lock().reads);
+    // Pages are shared: 500 events are 16 of them, and only the one at the head is read again as it fills, at most
+    // once a round.
+    assert!(engine.toy.state.lock().reads <= 26, "{} reads", engine.toy.state.lock().reads);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
