@@ -19,6 +19,7 @@ mod people;
 mod publish;
 mod removal;
 mod ring;
+mod rings;
 mod seats;
 mod session;
 mod slots;
