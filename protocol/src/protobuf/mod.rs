@@ -30,3 +30,6 @@ pub(crate) mod request {
     pub const REFRESH: u32 = 14;
     pub const SUB_REFRESH: u32 = 15;
 }
+
+#[cfg(test)]
+mod tests;
