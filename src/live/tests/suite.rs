@@ -5,6 +5,7 @@ mod client;
 
 mod deadlines;
 mod drain;
+mod formats;
 mod lag;
 mod memory;
 mod order;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use studyhall_protocol::channel::Channel;
+use studyhall_protocol::format::Format;
 use tokio::net::{TcpListener, TcpSocket};
 use uuid::Uuid;
 
@@ -31,6 +33,12 @@ use crate::live::session::Session;
 use crate::live::socket;
 use crate::live::topic::Topic;
 use crate::live::{Hub, Limits};
+
+/// The format that these tests are not in.
+const OTHER: Format = match FORMAT {
+    Format::Json => Format::Protobuf,
+    Format::Protobuf => Format::Json,
+};
 
 /// No step of a test takes longer unless something is broken.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -51,7 +59,10 @@ fn profile(n: u128) -> Channel {
 struct Engine {
     hub: Arc<Hub>,
     toy: Arc<Toy>,
+    /// For clients that speak the format of these tests.
     address: std::net::SocketAddr,
+    /// For clients that speak the other one.
+    other: std::net::SocketAddr,
 }
 
 impl Engine {
@@ -62,21 +73,8 @@ impl Engine {
     async fn start_with(limits: Limits) -> Self {
         let toy = Arc::new(Toy::default());
         let hub = Hub::start(limits, toy.clone(), 2);
-        let listener = listen();
-        let address = listener.local_addr().unwrap();
-        let accepting = hub.clone();
-        hub.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                if accepting.admit_connection().is_err() {
-                    continue;
-                }
-                socket::prepare(&stream).unwrap();
-                let conn = accepting.register(stream, FORMAT);
-                let session = Session::new(accepting.clone(), conn.clone(), None);
-                accepting.tasks.spawn(socket::serve(accepting.clone(), conn, session, Vec::new()));
-            }
-        });
-        Self { hub, toy, address }
+        let (address, other) = (accept(&hub, FORMAT), accept(&hub, OTHER));
+        Self { hub, toy, address, other }
     }
 
     /// A client that has sent nothing yet.
@@ -87,6 +85,13 @@ impl Engine {
     /// A client that is connected as this person.
     async fn connected(&self, n: u128) -> Client {
         let mut client = self.client().await;
+        client.connect(&format!("u{n}")).await;
+        client
+    }
+
+    /// A client that is connected as this person and speaks the other format.
+    async fn foreigner(&self, n: u128) -> Client {
+        let mut client = Client::open_in(self.other, OTHER).await;
         client.connect(&format!("u{n}")).await;
         client
     }
@@ -122,6 +127,25 @@ impl Engine {
         assert!(found.next().is_none());
         conn
     }
+}
+
+/// Serves whoever comes, in this format.
+fn accept(hub: &Arc<Hub>, format: Format) -> std::net::SocketAddr {
+    let listener = listen();
+    let address = listener.local_addr().unwrap();
+    let accepting = hub.clone();
+    hub.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if accepting.admit_connection().is_err() {
+                continue;
+            }
+            socket::prepare(&stream).unwrap();
+            let conn = accepting.register(stream, format);
+            let session = Session::new(accepting.clone(), conn.clone(), None);
+            accepting.tasks.spawn(socket::serve(accepting.clone(), conn, session, Vec::new()));
+        }
+    });
+    address
 }
 
 /// A listener on the loopback with a queue that holds every test.
