@@ -80,8 +80,13 @@ pub fn object(field: &str, value: &Value) -> Result<(), FieldError> {
 /// Settings may nest this deep. Readers give up at some depth, serde_json at 128, and what wraps the settings counts.
 pub const SETTINGS_DEPTH_MAX: usize = 32;
 
-/// A free JSON object that may be absent, neither too large nor too deep.
+/// The free JSON object `settings`, if there is one.
 pub fn settings(value: Option<&Value>) -> Result<(), FieldError> {
+    free_object("settings", value)
+}
+
+/// A free JSON object that may be absent, neither too large nor too deep.
+pub fn free_object(field: &str, value: Option<&Value>) -> Result<(), FieldError> {
     fn depth(value: &Value) -> usize {
         match value {
             Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
@@ -91,9 +96,9 @@ pub fn settings(value: Option<&Value>) -> Result<(), FieldError> {
     }
     let Some(value) = value else { return Ok(()) };
     if depth(value) > SETTINGS_DEPTH_MAX {
-        return Err(FieldError::new("settings", format!("is nested deeper than {SETTINGS_DEPTH_MAX} levels")));
+        return Err(FieldError::new(field, format!("is nested deeper than {SETTINGS_DEPTH_MAX} levels")));
     }
-    object("settings", value)
+    object(field, value)
 }
 
 /// Finds a NUL character anywhere in `value`: PostgreSQL cannot store it, so it is refused by name.

@@ -4,7 +4,10 @@ use serde_json::Value;
 
 use crate::accounts::ProfilePatch;
 use crate::check::{self, Check, FieldError};
+use crate::posts::{CommentPatch, NewComment, NewPost, PostPatch, PostRef};
 use crate::rest::Deleted;
+use crate::settings::SettingsPatch;
+use crate::social::UserRef;
 use crate::table::message_table;
 use crate::tasks::{NewTask, NewTaskList, TaskListPatch, TaskMove, TaskPatch};
 use crate::widgets::{NewWidget, WidgetMove, WidgetPatch};
@@ -15,6 +18,32 @@ message_table! {
     pub enum Command {
         /// Change my profile.
         "profile.update" => ProfileUpdate(ProfilePatch),
+        /// Change my settings.
+        "settings.update" => SettingsUpdate(SettingsPatch),
+        /// Follow somebody.
+        "user.follow" => UserFollow(UserRef),
+        /// Follow somebody no longer.
+        "user.unfollow" => UserUnfollow(UserRef),
+        /// Have nothing to do with somebody any more.
+        "user.block" => UserBlock(UserRef),
+        /// Let somebody find me again.
+        "user.unblock" => UserUnblock(UserRef),
+        /// Post something.
+        "post.create" => PostCreate(NewPost),
+        /// Edit a post of mine.
+        "post.update" => PostUpdate(PostPatch),
+        /// Delete a post of mine, with its comments and likes.
+        "post.delete" => PostDelete(Deleted),
+        /// Like a post.
+        "post.like" => PostLike(PostRef),
+        /// Like a post no longer.
+        "post.unlike" => PostUnlike(PostRef),
+        /// Say something about a post.
+        "comment.create" => CommentCreate(NewComment),
+        /// Edit a comment of mine.
+        "comment.update" => CommentUpdate(CommentPatch),
+        /// Delete a comment: my own, or one on a post of mine.
+        "comment.delete" => CommentDelete(Deleted),
         /// Make a list.
         "task_list.create" => TaskListCreate(NewTaskList),
         /// Rename or describe a list.
@@ -83,6 +112,11 @@ impl Check for Command {
     fn check(&self) -> Result<(), FieldError> {
         match self {
             Command::ProfileUpdate(c) => c.check(),
+            Command::SettingsUpdate(c) => c.check(),
+            Command::PostCreate(c) => c.check(),
+            Command::PostUpdate(c) => c.check(),
+            Command::CommentCreate(c) => c.check(),
+            Command::CommentUpdate(c) => c.check(),
             Command::TaskListCreate(c) => c.check(),
             Command::TaskListUpdate(c) => c.check(),
             Command::TaskCreate(c) => c.check(),
@@ -92,7 +126,15 @@ impl Check for Command {
             Command::WidgetCreate(c) => c.check(),
             Command::WidgetUpdate(c) => c.check(),
             Command::WidgetMove(c) => c.check(),
-            Command::TaskMove(_)
+            Command::UserFollow(_)
+            | Command::UserUnfollow(_)
+            | Command::UserBlock(_)
+            | Command::UserUnblock(_)
+            | Command::PostDelete(_)
+            | Command::PostLike(_)
+            | Command::PostUnlike(_)
+            | Command::CommentDelete(_)
+            | Command::TaskMove(_)
             | Command::TaskListDelete(_)
             | Command::TaskDelete(_)
             | Command::WorkspaceDelete(_)

@@ -1,9 +1,11 @@
 //! `GET /dashboard`: everything that the home page shows, in one snapshot.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::accounts::Me;
 use crate::rest::Position;
+use crate::settings::Settings;
 use crate::tasks::{Task, TaskList};
 use crate::workspaces::{Member, Workspace};
 
@@ -12,6 +14,12 @@ use crate::workspaces::{Member, Workspace};
 pub struct Dashboard {
     /// The account.
     pub me: Me,
+    /// My settings.
+    pub settings: Settings,
+    /// Whom I follow: their `profile:` channels are my feed.
+    pub following: Vec<Uuid>,
+    /// Whom I blocked.
+    pub blocked: Vec<Uuid>,
     /// My lists, oldest first.
     pub task_lists: Vec<TaskList>,
     /// My tasks, in the order of their lists.

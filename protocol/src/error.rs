@@ -151,6 +151,8 @@ impl Unsubscribed {
     pub const REMOVED: Unsubscribed = Unsubscribed { code: 2101, reason: "removed from the room" };
     /// The room is gone.
     pub const DELETED: Unsubscribed = Unsubscribed { code: 2102, reason: "room deleted" };
+    /// One of the two blocked the other.
+    pub const BLOCKED: Unsubscribed = Unsubscribed { code: 2103, reason: "blocked" };
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::accounts::{Me, SessionsEnded, User};
+use crate::posts::{CommentChanged, CommentDeleted, LikesChanged, OwnLike, Post};
 use crate::rest::Deleted;
+use crate::settings::Settings;
+use crate::social::{Block, BlockRef, Follow, FollowRef};
 use crate::table::message_table;
 use crate::tasks::{Task, TaskList, TaskMoved};
 use crate::widgets::{Widget, WidgetMoved};
@@ -18,6 +21,20 @@ message_table! {
         "user.updated" => UserUpdated(Me),
         /// On `user:` — these sign-ins are over.
         "session.ended" => SessionEnded(SessionsEnded),
+        /// On `user:`
+        "settings.updated" => SettingsUpdated(Settings),
+        /// On `user:` of the follower.
+        "follow.created" => FollowCreated(Follow),
+        /// On `user:` of the follower.
+        "follow.deleted" => FollowDeleted(FollowRef),
+        /// On `user:` of the blocker.
+        "block.created" => BlockCreated(Block),
+        /// On `user:` of the blocker.
+        "block.deleted" => BlockDeleted(BlockRef),
+        /// On `user:` — I like a post, on whatever device I said so.
+        "post.liked" => PostLiked(OwnLike),
+        /// On `user:` — I like it no longer.
+        "post.unliked" => PostUnliked(OwnLike),
         /// On `user:`
         "task_list.created" => TaskListCreated(TaskList),
         /// On `user:`
@@ -38,6 +55,20 @@ message_table! {
         "membership.deleted" => MembershipDeleted(MemberRef),
         /// On `profile:` — what everybody may see.
         "profile.updated" => ProfileUpdated(User),
+        /// On `profile:` of the author.
+        "post.created" => PostCreated(Post),
+        /// On `profile:` of the author.
+        "post.updated" => PostUpdated(Post),
+        /// On `profile:` of the author — its comments and likes are gone with it.
+        "post.deleted" => PostDeleted(Deleted),
+        /// On `profile:` of the author — how many people like these posts now.
+        "post.likes_changed" => PostLikesChanged(LikesChanged),
+        /// On `profile:` of the post's author.
+        "comment.created" => CommentCreated(CommentChanged),
+        /// On `profile:` of the post's author.
+        "comment.updated" => CommentUpdated(CommentChanged),
+        /// On `profile:` of the post's author.
+        "comment.deleted" => CommentDeleted(CommentDeleted),
         /// On `workspace:`
         "workspace.created" => WorkspaceCreated(Workspace),
         /// On `workspace:`

@@ -6,7 +6,7 @@
 //! - [`client`]: the same wire from the other end: command lines, and the reading of replies and pushes.
 //! - [`command`] and [`event`]: the two tables. One line per command, one line per event.
 //! - [`state`]: what a channel's events add up to; `state(p) + events(p, q] = state(q)`.
-//! - [`accounts`], [`tasks`], [`workspaces`], [`widgets`]: the payloads, in the words of the schema.
+//! - [`accounts`], [`settings`], [`presence`], [`social`], [`posts`], [`tasks`], [`workspaces`], [`widgets`]: the payloads, in the words of the schema.
 //! - [`dashboard`]: the home page in one answer.
 //! - [`error`]: error, unsubscribe and disconnect codes.
 //!
@@ -25,8 +25,12 @@ pub mod format;
 pub mod frame;
 pub mod live;
 pub mod patch;
+pub mod posts;
+pub mod presence;
 mod protobuf;
 pub mod rest;
+pub mod settings;
+pub mod social;
 pub mod state;
 mod table;
 pub mod tasks;

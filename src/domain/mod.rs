@@ -26,6 +26,20 @@ use crate::live::backend::{Effect, LogEvent};
 pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
     match command {
         Command::ProfileUpdate(c) => data(accounts::update_profile(tx, c).await?),
+        // The feed and the graph of people have no actions yet.
+        Command::SettingsUpdate(_)
+        | Command::UserFollow(_)
+        | Command::UserUnfollow(_)
+        | Command::UserBlock(_)
+        | Command::UserUnblock(_)
+        | Command::PostCreate(_)
+        | Command::PostUpdate(_)
+        | Command::PostDelete(_)
+        | Command::PostLike(_)
+        | Command::PostUnlike(_)
+        | Command::CommentCreate(_)
+        | Command::CommentUpdate(_)
+        | Command::CommentDelete(_) => Err(Error::not_found()),
         Command::TaskListCreate(c) => data(tasks::create_task_list(tx, c).await?),
         Command::TaskListUpdate(c) => data(tasks::update_task_list(tx, c).await?),
         Command::TaskListDelete(c) => data(tasks::delete_task_list(tx, c).await?),

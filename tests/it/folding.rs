@@ -52,7 +52,7 @@ async fn snapshots(person: &Person, rooms: &[Uuid]) -> Vec<(Position, State)> {
     let page: Dashboard = read(person.get("/dashboard").await.expect(200));
     let user = position(&page.positions, &person.channel());
     let profile = position(&page.positions, &format!("profile:{}", person.id));
-    let public = ProfileState { user: Some(page.me.user.clone()) };
+    let public = ProfileState { user: Some(page.me.user.clone()), ..ProfileState::default() };
     let mut found = vec![(user, State::User(Box::new(page.into()))), (profile, State::Profile(Box::new(public)))];
     for id in rooms {
         let answer = person.get(&format!("/workspaces/{id}")).await;

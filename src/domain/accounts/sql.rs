@@ -40,6 +40,8 @@ pub(super) async fn insert_user(conn: &mut PgConnection, id: Uuid, new: &NewAcco
             insert into user_settings (user_id) select u.id from u
         ), presence as (
             insert into user_presence (user_id) select u.id from u
+        ), visibility as (
+            insert into presence_settings (user_id) select u.id from u
         )
         select u.id, u.email, u.username, u.full_name, u.bio, u.location, u.profile_image_url, u.banner_image_url,
                u.joined_at, u.followers_count, u.following_count, u.posts_count, u.created_at, u.updated_at

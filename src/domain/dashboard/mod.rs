@@ -14,6 +14,9 @@ pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Dashboar
     let row = sql::dashboard(db, person).await?.ok_or_else(Error::unauthorized)?;
     Ok(Dashboard {
         me: row.me.0,
+        settings: row.settings.0,
+        following: row.following,
+        blocked: row.blocked,
         task_lists: row.task_lists.0,
         tasks: row.tasks.0,
         memberships: row.memberships.0,

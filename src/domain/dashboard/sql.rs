@@ -4,6 +4,7 @@ use sqlx::PgExecutor;
 use sqlx::types::Json;
 use studyhall_protocol::Position;
 use studyhall_protocol::accounts::Me;
+use studyhall_protocol::settings::Settings;
 use studyhall_protocol::tasks::{Task, TaskList};
 use studyhall_protocol::workspaces::{Member, Workspace};
 use uuid::Uuid;
@@ -15,6 +16,12 @@ use crate::error::Result;
 pub struct Row {
     /// The account.
     pub me: Json<Me>,
+    /// With who may see the presence.
+    pub settings: Json<Settings>,
+    /// Longest followed first.
+    pub following: Vec<Uuid>,
+    /// Longest blocked first.
+    pub blocked: Vec<Uuid>,
     /// Oldest first.
     pub task_lists: Json<Vec<TaskList>>,
     /// In the order of their lists.
@@ -42,6 +49,14 @@ pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Option<R
          )
          select
              to_json(u) as "me!: Json<Me>",
+             (select json_build_object('user_id', s.user_id, 'preferred_locale', s.preferred_locale, 'timezone', s.timezone,
+                  'theme', s.theme, 'data', s.data, 'presence_visibility', p.visibility, 'invisible', p.invisible)
+              from user_settings s join presence_settings p on p.user_id = s.user_id
+              where s.user_id = u.id) as "settings!: Json<Settings>",
+             array(select f.followee_id from follows f where f.follower_id = u.id
+                 order by f.created_at, f.followee_id) as "following!",
+             array(select b.blocked_id from blocks b where b.blocker_id = u.id
+                 order by b.created_at, b.blocked_id) as "blocked!",
              (select coalesce(json_agg(l order by l.created_at, l.id), '[]')
               from task_lists l where l.user_id = u.id) as "task_lists!: Json<Vec<TaskList>>",
              (select coalesce(json_agg(t order by l.created_at, l.id, t.order_index, t.created_at, t.id), '[]')

@@ -1,0 +1,53 @@
+//! Who follows whom, and who wants nothing to do with whom (`follows` of the schema, and `blocks`).
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// `user.follow`, `user.unfollow`, `user.block`, `user.unblock`: whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserRef {
+    /// The other person.
+    pub user_id: Uuid,
+}
+
+/// One person follows another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Follow {
+    /// Who follows.
+    pub follower_id: Uuid,
+    /// Whom.
+    pub followee_id: Uuid,
+    /// Since when.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A follow that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowRef {
+    /// Who followed.
+    pub follower_id: Uuid,
+    /// Whom.
+    pub followee_id: Uuid,
+}
+
+/// One person blocks another: neither finds, sees, follows or subscribes to the other any more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// Who blocks.
+    pub blocker_id: Uuid,
+    /// Whom.
+    pub blocked_id: Uuid,
+    /// Since when.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A block that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockRef {
+    /// Who blocked.
+    pub blocker_id: Uuid,
+    /// Whom.
+    pub blocked_id: Uuid,
+}

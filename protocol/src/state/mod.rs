@@ -1,0 +1,17 @@
+//! What a channel's events add up to.
+//!
+//! `apply` is total over the table of events: a new event is placed here or does not compile. So the
+//! promise "snapshot(p) + events(p, q] = snapshot(q)" can be tested for every one of them, and a
+//! client in Rust has its reducer.
+
+mod profile;
+mod user;
+mod workspace;
+
+pub use profile::ProfileState;
+pub use user::UserState;
+pub use workspace::WorkspaceState;
+
+/// The event belongs to another kind of channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Misplaced;

@@ -1,0 +1,126 @@
+//! The state behind `user:<id>`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Misplaced;
+use crate::accounts::Me;
+use crate::dashboard::Dashboard;
+use crate::event::Event;
+use crate::settings::Settings;
+use crate::tasks::{Task, TaskList};
+use crate::workspaces::Member;
+
+/// The state behind `user:<id>`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct UserState {
+    /// The account.
+    pub me: Option<Me>,
+    /// The settings.
+    pub settings: Option<Settings>,
+    /// Whom I follow.
+    pub following: BTreeSet<Uuid>,
+    /// Whom I blocked.
+    pub blocked: BTreeSet<Uuid>,
+    /// Posts whose likes of mine were told here. Not in the home page, and a like that ended with its post is not told.
+    pub liked: BTreeSet<Uuid>,
+    /// Lists by id.
+    pub task_lists: BTreeMap<Uuid, TaskList>,
+    /// Tasks by id.
+    pub tasks: BTreeMap<Uuid, Task>,
+    /// Rooms that I am in, by the room's id.
+    pub memberships: BTreeMap<Uuid, Member>,
+}
+
+impl From<Dashboard> for UserState {
+    /// The state at the position of `user:<me>` in the answer.
+    fn from(page: Dashboard) -> Self {
+        Self {
+            me: Some(page.me),
+            settings: Some(page.settings),
+            following: page.following.into_iter().collect(),
+            blocked: page.blocked.into_iter().collect(),
+            liked: BTreeSet::new(),
+            task_lists: page.task_lists.into_iter().map(|list| (list.id, list)).collect(),
+            tasks: page.tasks.into_iter().map(|task| (task.id, task)).collect(),
+            memberships: page.memberships.into_iter().map(|member| (member.workspace_id, member)).collect(),
+        }
+    }
+}
+
+impl UserState {
+    /// Moves the state one event on.
+    pub fn apply(&mut self, event: &Event) -> Result<(), Misplaced> {
+        match event {
+            Event::UserUpdated(me) => self.me = Some(me.clone()),
+            Event::SessionEnded(_) => {}
+            Event::SettingsUpdated(settings) => self.settings = Some(settings.clone()),
+            Event::FollowCreated(follow) => {
+                self.following.insert(follow.followee_id);
+            }
+            Event::FollowDeleted(follow) => {
+                self.following.remove(&follow.followee_id);
+            }
+            Event::BlockCreated(block) => {
+                self.blocked.insert(block.blocked_id);
+            }
+            Event::BlockDeleted(block) => {
+                self.blocked.remove(&block.blocked_id);
+            }
+            Event::PostLiked(like) => {
+                self.liked.insert(like.post_id);
+            }
+            Event::PostUnliked(like) => {
+                self.liked.remove(&like.post_id);
+            }
+            Event::TaskListCreated(list) | Event::TaskListUpdated(list) => {
+                self.task_lists.insert(list.id, list.clone());
+            }
+            Event::TaskListDeleted(gone) => {
+                self.task_lists.remove(&gone.id);
+                self.tasks.retain(|_, task| task.list_id != gone.id);
+            }
+            Event::TaskCreated(task) | Event::TaskUpdated(task) => {
+                self.tasks.insert(task.id, task.clone());
+            }
+            Event::TaskMoved(moved) => {
+                self.tasks.insert(moved.task.id, moved.task.clone());
+                for order in &moved.reordered {
+                    if let Some(task) = self.tasks.get_mut(&order.id) {
+                        task.order_index = order.order_index;
+                        task.updated_at = order.updated_at;
+                    }
+                }
+            }
+            Event::TaskDeleted(gone) => {
+                self.tasks.remove(&gone.id);
+            }
+            Event::MembershipCreated(member) => {
+                self.memberships.insert(member.workspace_id, member.clone());
+            }
+            Event::MembershipDeleted(gone) => {
+                self.memberships.remove(&gone.workspace_id);
+            }
+            Event::ProfileUpdated(_)
+            | Event::PostCreated(_)
+            | Event::PostUpdated(_)
+            | Event::PostDeleted(_)
+            | Event::PostLikesChanged(_)
+            | Event::CommentCreated(_)
+            | Event::CommentUpdated(_)
+            | Event::CommentDeleted(_)
+            | Event::WorkspaceCreated(_)
+            | Event::WorkspaceUpdated(_)
+            | Event::WorkspaceDeleted(_)
+            | Event::MemberAdded(_)
+            | Event::MemberRemoved(_)
+            | Event::WidgetCreated(_)
+            | Event::WidgetUpdated(_)
+            | Event::WidgetMoved(_)
+            | Event::WidgetDeleted(_) => return Err(Misplaced),
+        }
+        Ok(())
+    }
+}
