@@ -10,6 +10,7 @@ mod demo;
 mod drags;
 mod echo;
 mod folding;
+mod graph;
 mod handover;
 mod harness;
 mod one_command;
