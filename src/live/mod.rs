@@ -20,6 +20,7 @@ mod people;
 mod publish;
 mod removal;
 mod ring;
+mod rings;
 pub mod roster;
 mod seats;
 mod session;
