@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod channels;
 pub mod dashboard;
+pub mod feed;
 mod page;
 pub mod seed;
 pub mod tasks;
@@ -32,14 +33,14 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         | Command::UserUnfollow(_)
         | Command::UserBlock(_)
         | Command::UserUnblock(_)
-        | Command::PostCreate(_)
-        | Command::PostUpdate(_)
-        | Command::PostDelete(_)
         | Command::PostLike(_)
-        | Command::PostUnlike(_)
-        | Command::CommentCreate(_)
-        | Command::CommentUpdate(_)
-        | Command::CommentDelete(_) => Err(Error::not_found()),
+        | Command::PostUnlike(_) => Err(Error::not_found()),
+        Command::PostCreate(c) => data(feed::create_post(tx, c).await?),
+        Command::PostUpdate(c) => data(feed::update_post(tx, c).await?),
+        Command::PostDelete(c) => data(feed::delete_post(tx, c).await?),
+        Command::CommentCreate(c) => data(feed::create_comment(tx, c).await?),
+        Command::CommentUpdate(c) => data(feed::update_comment(tx, c).await?),
+        Command::CommentDelete(c) => data(feed::delete_comment(tx, c).await?),
         Command::TaskListCreate(c) => data(tasks::create_task_list(tx, c).await?),
         Command::TaskListUpdate(c) => data(tasks::update_task_list(tx, c).await?),
         Command::TaskListDelete(c) => data(tasks::delete_task_list(tx, c).await?),
@@ -78,6 +79,7 @@ pub fn router() -> Router<AppState> {
         .merge(accounts::routes::router())
         .merge(channels::routes::router())
         .merge(dashboard::routes::router())
+        .merge(feed::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
 }
