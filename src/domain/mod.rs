@@ -9,6 +9,7 @@ pub mod feed;
 mod page;
 pub mod seed;
 pub mod tasks;
+pub mod verify;
 pub mod workspaces;
 
 use axum::Router;

@@ -11,6 +11,7 @@ pub mod routes;
 mod sql;
 
 pub use comments::{create_comment, delete_comment, update_comment};
+pub(super) use posts::read_post;
 pub use posts::{create_post, delete_post, update_post};
 
 use crate::error::Error;

@@ -51,6 +51,11 @@ pub async fn delete_post(tx: &mut Tx, gone: &Deleted) -> Result<Deleted> {
     Ok(*gone)
 }
 
+/// A post as it is now; `None` when it is gone.
+pub async fn read_post(tx: &mut Tx, id: Uuid) -> Result<Option<Post>> {
+    sql::posts::post(tx.conn(), id).await
+}
+
 /// Refuses what is not the actor's, before any lock: nobody makes a stranger's channel wait. The author of a post
 /// never changes; whether it is still there, whoever holds the lock finds out.
 async fn mine(tx: &mut Tx, post_id: Uuid) -> Result<()> {
