@@ -103,4 +103,12 @@ async fn eight_clients_and_one_who_counts() {
         sqlx::query_as(counted).fetch_one(&app.database.pool).await.unwrap();
     assert!(post_rows > 4 && comment_rows > 10, "{post_rows} {comment_rows}");
     assert_eq!((posts, comments), (post_rows, comment_rows));
+    // Whoever waited for the lock is as late as the lock: the order of the pages is that of the events.
+    let unordered = "select count(*) from (
+            select (data ->> 'created_at')::timestamptz as at,
+                lag((data ->> 'created_at')::timestamptz) over (partition by channel, type order by \"offset\") as before
+            from events where type in ('post.created', 'comment.created')) e
+        where at <= before";
+    let unordered: i64 = sqlx::query_scalar(unordered).fetch_one(&app.database.pool).await.unwrap();
+    assert_eq!(unordered, 0);
 }

@@ -1,8 +1,8 @@
 //! What the histories of `folding.rs` have of the feed: random posts and comments, and the state behind `profile:`.
 
+use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use rand::{Rng, RngExt};
 use serde_json::{Value, json};
 use studyhall_protocol::posts::{CommentPerson, FeedPost};
 use studyhall_protocol::state::ProfileState;
@@ -66,7 +66,7 @@ fn any_post(random: &mut StdRng, text: &str) -> Value {
         .map(|_| json!({"media_type": "image", "url": "https://e.example/a", "metadata": {"x": [1.5, -0.0, 1e300, text]}}))
         .collect();
     let tags = ["#Ärger", "rust", "ärger", "Zoo", "日本"];
-    let tags: Vec<&str> = tags.into_iter().filter(|_| random.next_u32() % 2 == 0).collect();
+    let tags: Vec<&str> = tags.into_iter().filter(|_| random.random_bool(0.5)).collect();
     json!({"content": text, "subject": text, "tags": tags, "media": media})
 }
 
