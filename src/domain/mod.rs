@@ -5,12 +5,14 @@
 pub mod accounts;
 pub mod channels;
 pub mod dashboard;
+pub mod feed;
 mod page;
 mod payload;
 pub mod people;
 pub mod seed;
 pub mod settings;
 pub mod tasks;
+pub mod verify;
 pub mod workspaces;
 
 use axum::Router;
@@ -34,15 +36,13 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         Command::UserUnfollow(c) => data(people::unfollow(tx, c).await?),
         Command::UserBlock(c) => data(people::block(tx, c).await?),
         Command::UserUnblock(c) => data(people::unblock(tx, c).await?),
-        // The feed has no actions yet.
-        Command::PostCreate(_)
-        | Command::PostUpdate(_)
-        | Command::PostDelete(_)
-        | Command::PostLike(_)
-        | Command::PostUnlike(_)
-        | Command::CommentCreate(_)
-        | Command::CommentUpdate(_)
-        | Command::CommentDelete(_) => Err(Error::not_found()),
+        Command::PostLike(_) | Command::PostUnlike(_) => Err(Error::not_found()),
+        Command::PostCreate(c) => data(feed::create_post(tx, c).await?),
+        Command::PostUpdate(c) => data(feed::update_post(tx, c).await?),
+        Command::PostDelete(c) => data(feed::delete_post(tx, c).await?),
+        Command::CommentCreate(c) => data(feed::create_comment(tx, c).await?),
+        Command::CommentUpdate(c) => data(feed::update_comment(tx, c).await?),
+        Command::CommentDelete(c) => data(feed::delete_comment(tx, c).await?),
         Command::TaskListCreate(c) => data(tasks::create_task_list(tx, c).await?),
         Command::TaskListUpdate(c) => data(tasks::update_task_list(tx, c).await?),
         Command::TaskListDelete(c) => data(tasks::delete_task_list(tx, c).await?),
@@ -83,6 +83,7 @@ pub fn router() -> Router<AppState> {
         .merge(dashboard::routes::router())
         .merge(people::routes::router())
         .merge(settings::routes::router())
+        .merge(feed::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
 }

@@ -39,6 +39,8 @@ pub const CONSTRAINTS: &[(&str, Violation)] = &[
     ("sign_ins_user_id_fkey", GONE),
     ("task_lists_user_id_fkey", GONE),
     ("immersive_workspaces_user_id_fkey", GONE),
+    ("posts_user_id_fkey", GONE),
+    ("post_comments_author_id_fkey", GONE),
     (
         "tasks_list_owner_fkey",
         Violation::new(StatusCode::NOT_FOUND, "not_found", Some("list_id"), "there is no such list"),

@@ -9,6 +9,7 @@ mod commands;
 mod demo;
 mod drags;
 mod echo;
+mod feed;
 mod folding;
 mod graph;
 mod handover;
