@@ -5,10 +5,13 @@
 pub mod accounts;
 pub mod channels;
 pub mod dashboard;
+pub mod feed;
 mod page;
 pub mod seed;
 pub mod tasks;
 pub mod workspaces;
+
+use std::sync::Arc;
 
 use axum::Router;
 use serde::Serialize;
@@ -17,7 +20,7 @@ use studyhall_protocol::{Channel, Command};
 
 pub use channels::admit;
 
-use crate::db::Tx;
+use crate::db::{Drain, Tx};
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::live::backend::{Effect, LogEvent};
@@ -26,7 +29,7 @@ use crate::live::backend::{Effect, LogEvent};
 pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
     match command {
         Command::ProfileUpdate(c) => data(accounts::update_profile(tx, c).await?),
-        // The feed and the graph of people have no actions yet.
+        // The rest of the feed and the graph of people have no actions yet.
         Command::SettingsUpdate(_)
         | Command::UserFollow(_)
         | Command::UserUnfollow(_)
@@ -35,11 +38,11 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         | Command::PostCreate(_)
         | Command::PostUpdate(_)
         | Command::PostDelete(_)
-        | Command::PostLike(_)
-        | Command::PostUnlike(_)
         | Command::CommentCreate(_)
         | Command::CommentUpdate(_)
         | Command::CommentDelete(_) => Err(Error::not_found()),
+        Command::PostLike(c) => data(feed::likes::like(tx, c).await?),
+        Command::PostUnlike(c) => data(feed::likes::unlike(tx, c).await?),
         Command::TaskListCreate(c) => data(tasks::create_task_list(tx, c).await?),
         Command::TaskListUpdate(c) => data(tasks::update_task_list(tx, c).await?),
         Command::TaskListDelete(c) => data(tasks::delete_task_list(tx, c).await?),
@@ -57,6 +60,11 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         Command::WidgetMove(c) => data(workspaces::move_widget(tx, c).await?),
         Command::WidgetDelete(c) => data(workspaces::delete_widget(tx, c).await?),
     }
+}
+
+/// The commands that are done together when there are many of them.
+pub fn drain() -> Arc<dyn Drain> {
+    Arc::new(feed::likes::drain::Likes::default())
 }
 
 fn data(value: impl Serialize) -> Result<Box<RawValue>> {
@@ -78,6 +86,7 @@ pub fn router() -> Router<AppState> {
         .merge(accounts::routes::router())
         .merge(channels::routes::router())
         .merge(dashboard::routes::router())
+        .merge(feed::likes::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
 }

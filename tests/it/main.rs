@@ -12,6 +12,7 @@ mod echo;
 mod folding;
 mod handover;
 mod harness;
+mod likes;
 mod one_command;
 mod rights;
 mod rooms;
