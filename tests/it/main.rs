@@ -18,4 +18,5 @@ mod rights;
 mod rooms;
 mod schema;
 mod sdk;
+mod storm;
 mod tasks;
