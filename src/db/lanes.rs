@@ -26,7 +26,7 @@ pub(super) type Answer = oneshot::Sender<Result<Box<RawValue>>>;
 /// What became of a command at its lane.
 pub(super) enum Entry {
     /// The lane is quiet: a transaction of its own.
-    Alone(Wanted),
+    Alone(Box<Wanted>),
     /// It waits for its batch. `first`: nobody drains the lane yet, the caller has to see to it.
     Waits { answer: oneshot::Receiver<Result<Box<RawValue>>>, first: bool },
 }
@@ -58,7 +58,7 @@ impl Lanes {
         inner.sweep(now);
         let lane = inner.lanes.entry(key).or_insert_with(|| Lane::new(now));
         if !lane.is_busy(now) && !lane.draining {
-            return Entry::Alone(wanted);
+            return Entry::Alone(Box::new(wanted));
         }
         let (sender, answer) = oneshot::channel();
         lane.waiting.push_back((now, wanted, sender));
