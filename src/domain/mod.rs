@@ -15,6 +15,8 @@ pub mod tasks;
 pub mod verify;
 pub mod workspaces;
 
+use std::sync::Arc;
+
 use axum::Router;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -22,7 +24,7 @@ use studyhall_protocol::{Channel, Command};
 
 pub use channels::admit;
 
-use crate::db::Tx;
+use crate::db::{Drain, Tx};
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::live::backend::{Effect, LogEvent};
@@ -36,7 +38,8 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         Command::UserUnfollow(c) => data(people::unfollow(tx, c).await?),
         Command::UserBlock(c) => data(people::block(tx, c).await?),
         Command::UserUnblock(c) => data(people::unblock(tx, c).await?),
-        Command::PostLike(_) | Command::PostUnlike(_) => Err(Error::not_found()),
+        Command::PostLike(c) => data(feed::likes::like(tx, c).await?),
+        Command::PostUnlike(c) => data(feed::likes::unlike(tx, c).await?),
         Command::PostCreate(c) => data(feed::create_post(tx, c).await?),
         Command::PostUpdate(c) => data(feed::update_post(tx, c).await?),
         Command::PostDelete(c) => data(feed::delete_post(tx, c).await?),
@@ -62,6 +65,11 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
     }
 }
 
+/// The commands that are done together when there are many of them.
+pub fn drain() -> Arc<dyn Drain> {
+    Arc::new(feed::likes::drain::Likes::default())
+}
+
 fn data(value: impl Serialize) -> Result<Box<RawValue>> {
     to_raw_value(&value).map_err(Error::internal)
 }
@@ -84,6 +92,7 @@ pub fn router() -> Router<AppState> {
         .merge(people::routes::router())
         .merge(settings::routes::router())
         .merge(feed::routes::router())
+        .merge(feed::likes::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
 }

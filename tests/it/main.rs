@@ -14,6 +14,7 @@ mod folding;
 mod graph;
 mod handover;
 mod harness;
+mod likes;
 mod one_command;
 mod rights;
 mod rooms;
