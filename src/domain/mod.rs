@@ -5,13 +5,17 @@
 pub mod accounts;
 pub mod channels;
 pub mod dashboard;
+pub mod feed;
 mod page;
 mod payload;
 pub mod people;
 pub mod seed;
 pub mod settings;
 pub mod tasks;
+pub mod verify;
 pub mod workspaces;
+
+use std::sync::Arc;
 
 use axum::Router;
 use serde::Serialize;
@@ -20,7 +24,7 @@ use studyhall_protocol::{Channel, Command};
 
 pub use channels::admit;
 
-use crate::db::Tx;
+use crate::db::{Drain, Tx};
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::live::backend::{Effect, LogEvent};
@@ -34,15 +38,14 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         Command::UserUnfollow(c) => data(people::unfollow(tx, c).await?),
         Command::UserBlock(c) => data(people::block(tx, c).await?),
         Command::UserUnblock(c) => data(people::unblock(tx, c).await?),
-        // The feed has no actions yet.
-        Command::PostCreate(_)
-        | Command::PostUpdate(_)
-        | Command::PostDelete(_)
-        | Command::PostLike(_)
-        | Command::PostUnlike(_)
-        | Command::CommentCreate(_)
-        | Command::CommentUpdate(_)
-        | Command::CommentDelete(_) => Err(Error::not_found()),
+        Command::PostLike(c) => data(feed::likes::like(tx, c).await?),
+        Command::PostUnlike(c) => data(feed::likes::unlike(tx, c).await?),
+        Command::PostCreate(c) => data(feed::create_post(tx, c).await?),
+        Command::PostUpdate(c) => data(feed::update_post(tx, c).await?),
+        Command::PostDelete(c) => data(feed::delete_post(tx, c).await?),
+        Command::CommentCreate(c) => data(feed::create_comment(tx, c).await?),
+        Command::CommentUpdate(c) => data(feed::update_comment(tx, c).await?),
+        Command::CommentDelete(c) => data(feed::delete_comment(tx, c).await?),
         Command::TaskListCreate(c) => data(tasks::create_task_list(tx, c).await?),
         Command::TaskListUpdate(c) => data(tasks::update_task_list(tx, c).await?),
         Command::TaskListDelete(c) => data(tasks::delete_task_list(tx, c).await?),
@@ -60,6 +63,11 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         Command::WidgetMove(c) => data(workspaces::move_widget(tx, c).await?),
         Command::WidgetDelete(c) => data(workspaces::delete_widget(tx, c).await?),
     }
+}
+
+/// The commands that are done together when there are many of them.
+pub fn drain() -> Arc<dyn Drain> {
+    Arc::new(feed::likes::drain::Likes::default())
 }
 
 fn data(value: impl Serialize) -> Result<Box<RawValue>> {
@@ -83,6 +91,8 @@ pub fn router() -> Router<AppState> {
         .merge(dashboard::routes::router())
         .merge(people::routes::router())
         .merge(settings::routes::router())
+        .merge(feed::routes::router())
+        .merge(feed::likes::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
 }
