@@ -110,11 +110,28 @@ impl World {
 
     /// Runs one random command; what is refused is part of the history too.
     async fn step(&mut self) {
-        let choice = self.random.random_range(0..27);
+        let choice = self.random.random_range(0..31);
         match choice {
             0..10 => self.private_step(choice).await,
             10..20 => self.shared_step(choice).await,
+            20..24 => self.people_step().await,
             _ => self.feed.step(&mut self.random, &self.people).await,
+        }
+    }
+
+    async fn people_step(&mut self) {
+        let (me, other) =
+            (self.random.random_range(0..self.people.len()), self.random.random_range(0..self.people.len()));
+        let (me, other) = (&self.people[me], self.people[other].id);
+        match self.random.random_range(0..10) {
+            0..4 => drop(me.put(&format!("/users/{other}/follow")).await),
+            4 => drop(me.delete(&format!("/users/{other}/follow")).await),
+            5 => drop(me.put(&format!("/users/{other}/block")).await),
+            6 | 7 => drop(me.delete(&format!("/users/{other}/block")).await),
+            choice => {
+                let body = json!({"theme": format!("theme {choice}"), "invisible": other.as_bytes()[0] > 99});
+                me.patch("/me/settings", body).await.expect(200);
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 //! with the row as it is.
 
 mod comments;
+pub mod likes;
 mod posts;
 pub mod routes;
 mod sql;
