@@ -7,8 +7,12 @@ pub mod channels;
 pub mod dashboard;
 pub mod feed;
 mod page;
+mod payload;
+pub mod people;
 pub mod seed;
+pub mod settings;
 pub mod tasks;
+pub mod verify;
 pub mod workspaces;
 
 use std::sync::Arc;
@@ -29,20 +33,19 @@ use crate::live::backend::{Effect, LogEvent};
 pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
     match command {
         Command::ProfileUpdate(c) => data(accounts::update_profile(tx, c).await?),
-        // The rest of the feed and the graph of people have no actions yet.
-        Command::SettingsUpdate(_)
-        | Command::UserFollow(_)
-        | Command::UserUnfollow(_)
-        | Command::UserBlock(_)
-        | Command::UserUnblock(_)
-        | Command::PostCreate(_)
-        | Command::PostUpdate(_)
-        | Command::PostDelete(_)
-        | Command::CommentCreate(_)
-        | Command::CommentUpdate(_)
-        | Command::CommentDelete(_) => Err(Error::not_found()),
+        Command::SettingsUpdate(c) => data(settings::update_settings(tx, c).await?),
+        Command::UserFollow(c) => data(people::follow(tx, c).await?),
+        Command::UserUnfollow(c) => data(people::unfollow(tx, c).await?),
+        Command::UserBlock(c) => data(people::block(tx, c).await?),
+        Command::UserUnblock(c) => data(people::unblock(tx, c).await?),
         Command::PostLike(c) => data(feed::likes::like(tx, c).await?),
         Command::PostUnlike(c) => data(feed::likes::unlike(tx, c).await?),
+        Command::PostCreate(c) => data(feed::create_post(tx, c).await?),
+        Command::PostUpdate(c) => data(feed::update_post(tx, c).await?),
+        Command::PostDelete(c) => data(feed::delete_post(tx, c).await?),
+        Command::CommentCreate(c) => data(feed::create_comment(tx, c).await?),
+        Command::CommentUpdate(c) => data(feed::update_comment(tx, c).await?),
+        Command::CommentDelete(c) => data(feed::delete_comment(tx, c).await?),
         Command::TaskListCreate(c) => data(tasks::create_task_list(tx, c).await?),
         Command::TaskListUpdate(c) => data(tasks::update_task_list(tx, c).await?),
         Command::TaskListDelete(c) => data(tasks::delete_task_list(tx, c).await?),
@@ -74,7 +77,7 @@ fn data(value: impl Serialize) -> Result<Box<RawValue>> {
 /// What an event does besides being sent; every node that sees it comes to the same.
 pub fn effects(event: &LogEvent) -> Vec<Effect> {
     match event.channel {
-        Channel::User(_) => accounts::effects(event),
+        Channel::User(_) => accounts::effects(event).into_iter().chain(people::effects(event)).collect(),
         Channel::Workspace(_) => workspaces::effects(event),
         Channel::Profile(_) => Vec::new(),
     }
@@ -86,6 +89,9 @@ pub fn router() -> Router<AppState> {
         .merge(accounts::routes::router())
         .merge(channels::routes::router())
         .merge(dashboard::routes::router())
+        .merge(people::routes::router())
+        .merge(settings::routes::router())
+        .merge(feed::routes::router())
         .merge(feed::likes::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
