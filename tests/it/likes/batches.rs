@@ -209,15 +209,16 @@ async fn a_caller_who_goes_away_takes_nothing_along() {
     let mut own = gone.live().await;
     own.subscribe(&channel).await;
     let path = hot.path(1);
+    let theirs = path.clone();
     let lock = hot.hold().await;
-    let call = tokio::spawn(async move { gone.put(&path).await.status });
+    let call = tokio::spawn(async move { gone.put(&theirs).await.status });
     hot.in_flight(FANS + 1).await;
     call.abort();
     let release = async {
         hot.in_flight(FANS + 2).await;
         hot.release(lock).await;
     };
-    let (stayed, ()) = tokio::join!(other.put(&hot.path(1)), release);
+    let (stayed, ()) = tokio::join!(other.put(&path), release);
     assert_eq!(stayed.expect(200)["data"]["like_count"], 3);
     assert_eq!(own.event().await.1["type"], "post.liked");
 }
