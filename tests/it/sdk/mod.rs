@@ -37,6 +37,7 @@ files! { javascript("json"):
     js_codes => "codes.test.mjs", 10;
     js_cookie => "cookie.test.mjs", 6;
     js_slow => "slow.test.mjs", 5;
+    js_stream => "stream.test.mjs", 10;
     js_and_python_together => "together.test.mjs", 2;
 }
 
@@ -45,6 +46,7 @@ files! { javascript("protobuf"):
     js_protobuf_recovery => "recovery.test.mjs", 15;
     js_protobuf_live => "live.test.mjs", 12;
     js_protobuf_slow => "slow.test.mjs", 5;
+    js_protobuf_stream => "stream.test.mjs", 10;
 }
 
 files! { python("json"):
