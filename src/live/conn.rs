@@ -106,6 +106,8 @@ pub(super) struct Out {
     rest: Vec<u8>,
     rest_at: usize,
     rest_has_ping: bool,
+    /// Since when the reader was not slow any more, before this batch.
+    progress_before: Option<Ticks>,
 }
 
 impl Conn {
@@ -259,6 +261,7 @@ impl Conn {
         out.rest_has_ping = ping;
         // A reader that stands still cannot answer a ping either: progress is what counts now.
         self.times.pong_by.set(None);
+        out.progress_before = self.times.progress_at.get();
         self.times.progress_at.set(Some(Ticks::now()));
         self.blocked.store(true, Ordering::SeqCst);
         self.wake.notify_one();
@@ -275,7 +278,8 @@ impl Conn {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if self.transport.has_moved() {
-                    self.times.progress_at.set(Some(Ticks::now()));
+                    out.progress_before = Some(Ticks::now());
+                    self.times.progress_at.set(out.progress_before);
                 }
                 self.times.pong_by.set(None);
                 return;
@@ -294,6 +298,10 @@ impl Conn {
         if self.transport.is_on_its_way() {
             self.times.pong_by.set(None);
             return;
+        }
+        if matches!(self.transport, Transport::Stream(_)) {
+            // It waits after every batch: that alone is not slow.
+            self.times.progress_at.set(out.progress_before);
         }
         self.blocked.store(false, Ordering::SeqCst);
         if self.closing().is_none() {
@@ -359,6 +367,6 @@ impl Conn {
     /// Bytes waiting to be sent that are not in any ring: for tests and metrics.
     pub fn held_bytes(&self) -> usize {
         let out = self.out.lock();
-        out.rest.capacity() + out.replies.capacity() + out.frames.capacity()
+        out.rest.capacity() + out.replies.capacity() + out.frames.capacity() + self.transport.held_bytes()
     }
 }

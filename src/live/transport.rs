@@ -51,6 +51,14 @@ impl Transport {
         matches!(self, Self::Stream(stream) if !stream.is_idle())
     }
 
+    /// Bytes that are on their way.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Self::Socket(_) => 0,
+            Self::Stream(stream) => stream.held_bytes(),
+        }
+    }
+
     /// Whether something has moved since the last question, though nothing more is taken yet.
     pub fn has_moved(&self) -> bool {
         matches!(self, Self::Stream(stream) if stream.take_moved())

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use dashmap::DashMap;
 use futures_util::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::live::Hub;
 use crate::live::limits::{DELIVER_WITHIN, DELIVERIES_MAX, MESSAGE_BYTES_MAX};
@@ -30,7 +30,7 @@ pub enum Undelivered {
 /// The streams of this node, by session.
 #[derive(Default)]
 pub(in crate::live) struct Streams {
-    inboxes: DashMap<u128, Inbox>,
+    inboxes: DashMap<u128, Arc<Inbox>>,
     forward: OnceLock<Arc<dyn Forward>>,
 }
 
@@ -38,18 +38,19 @@ pub(in crate::live) struct Streams {
 pub(super) type Delivery = (Bytes, OwnedSemaphorePermit);
 
 /// Holds as many bytes as one message may have.
-#[derive(Clone)]
 struct Inbox {
     room: Arc<Semaphore>,
-    sender: mpsc::Sender<Delivery>,
+    /// Whoever waits for room holds it, so that nobody overtakes.
+    sender: Mutex<mpsc::Sender<Delivery>>,
 }
 
 impl Inbox {
     async fn put(&self, data: Bytes) -> Result<(), Undelivered> {
         let share = u32::try_from(data.len().clamp(1, MESSAGE_BYTES_MAX)).unwrap_or(u32::MAX);
         let put = async {
+            let sender = self.sender.lock().await;
             let share = self.room.clone().acquire_many_owned(share).await.map_err(|_| Undelivered::Unknown)?;
-            self.sender.send((data, share)).await.map_err(|_| Undelivered::Unknown)
+            sender.send((data, share)).await.map_err(|_| Undelivered::Unknown)
         };
         tokio::time::timeout(DELIVER_WITHIN, put).await.unwrap_or(Err(Undelivered::Full))
     }
@@ -59,7 +60,8 @@ impl Streams {
     /// Opens the inbox of a session.
     pub(super) fn open(&self, session: u128) -> mpsc::Receiver<Delivery> {
         let (sender, receiver) = mpsc::channel(DELIVERIES_MAX);
-        self.inboxes.insert(session, Inbox { room: Arc::new(Semaphore::new(MESSAGE_BYTES_MAX)), sender });
+        let inbox = Inbox { room: Arc::new(Semaphore::new(MESSAGE_BYTES_MAX)), sender: Mutex::new(sender) };
+        self.inboxes.insert(session, Arc::new(inbox));
         receiver
     }
 

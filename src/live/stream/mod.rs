@@ -60,8 +60,8 @@ enum Batch {
     Gone,
     /// For hyper to take.
     Offered(Bytes),
-    /// hyper has it, the kernel not yet all of it.
-    Taken,
+    /// hyper has these many bytes, the kernel not yet all of them.
+    Taken(usize),
 }
 
 impl Stream {
@@ -80,6 +80,7 @@ impl Stream {
         }
         if !bytes.is_empty() {
             state.batch = Batch::Offered(Bytes::copy_from_slice(bytes));
+            self.flow.moved.store(false, Ordering::Release);
             drop(state);
             self.flow.body.wake();
         }
@@ -88,6 +89,14 @@ impl Stream {
 
     pub(super) fn is_idle(&self) -> bool {
         self.flow.state.lock().batch == Batch::Gone
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        match &self.flow.state.lock().batch {
+            Batch::Gone => 0,
+            Batch::Offered(bytes) => bytes.len(),
+            Batch::Taken(bytes) => *bytes,
+        }
     }
 
     pub(super) fn take_moved(&self) -> bool {
@@ -136,7 +145,7 @@ impl Flow {
     /// hyper keeps nothing.
     fn flushed(&self) {
         let mut state = self.state.lock();
-        if state.batch == Batch::Taken {
+        if matches!(state.batch, Batch::Taken(_)) {
             state.batch = Batch::Gone;
             drop(state);
             self.news.notify_one();
@@ -153,13 +162,12 @@ impl futures_util::Stream for Body {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.body.register(cx.waker());
         let mut state = self.0.state.lock();
-        match std::mem::replace(&mut state.batch, Batch::Taken) {
-            Batch::Offered(bytes) => Poll::Ready(Some(Ok(bytes))),
-            on_its_way => {
-                state.batch = on_its_way;
-                if state.ended { Poll::Ready(None) } else { Poll::Pending }
-            }
+        if let Batch::Offered(bytes) = &mut state.batch {
+            let bytes = std::mem::take(bytes);
+            state.batch = Batch::Taken(bytes.len());
+            return Poll::Ready(Some(Ok(bytes)));
         }
+        if state.ended { Poll::Ready(None) } else { Poll::Pending }
     }
 }
 

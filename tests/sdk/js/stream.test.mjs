@@ -3,8 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import { describe } from 'node:test';
 import {
-  Centrifuge, PATIENCE, assert, connect as connectBy, events, newClient, newNode, newProxy, node, offsetIn, range, reach,
-  refused, roomOf, signUp, subscribe, test, unnumbered, until,
+  Centrifuge, PATIENCE, WebSocket, assert, connect as connectBy, events, newClient, newNode, newProxy, node, offsetIn, range,
+  reach, refused, roomOf, signUp, subscribe, test, unnumbered, until,
 } from './world.mjs';
 
 const connect = (t, person, options) => connectBy(t, person, { stream: true, ...options });
