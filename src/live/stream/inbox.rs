@@ -68,6 +68,12 @@ impl Streams {
     pub(super) fn close(&self, session: u128) {
         self.inboxes.remove(&session);
     }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.inboxes.len()
+    }
 }
 
 impl Hub {

@@ -1,7 +1,7 @@
 //! Streams: the same connection, but what it says leaves through hyper and what it is told comes in requests.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::format::Format;
@@ -27,14 +28,17 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// One batch, and the line that did not fit into it.
 const HELD_MAX: usize = 64 * 1024;
 
-/// Answers every request on a new port with a stream; the request's body is its first frame.
-fn listen_for_streams(hub: &Arc<Hub>) -> SocketAddr {
+/// Answers every request on a new port with a stream; the request's body is its first frame. Connections are noted.
+fn listen_for_streams(hub: &Arc<Hub>) -> (SocketAddr, Arc<Mutex<Weak<Road>>>) {
+    let last = Arc::new(Mutex::new(Weak::new()));
+    let noted = last.clone();
     let listener = listen();
     let address = listener.local_addr().unwrap();
     let accepting = hub.clone();
     hub.spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             let (hub, road) = (accepting.clone(), Road::new(None));
+            *noted.lock() = Arc::downgrade(&road);
             let socket = Watched::new(socket, road.clone()).unwrap();
             accepting.spawn(async move {
                 let cut = road.when_cut();
@@ -56,7 +60,7 @@ fn listen_for_streams(hub: &Arc<Hub>) -> SocketAddr {
             });
         }
     });
-    address
+    (address, last)
 }
 
 /// A client that reads only when it is told to.
@@ -65,6 +69,8 @@ struct Reader {
     input: Vec<u8>,
     session: String,
     hub: Arc<Hub>,
+    /// The connection as the server has it.
+    road: Arc<Mutex<Weak<Road>>>,
     ended: bool,
 }
 
@@ -72,12 +78,13 @@ impl Reader {
     async fn open(engine: &Engine, person: u128) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4 * 1024).unwrap();
-        let mut socket = socket.connect(listen_for_streams(&engine.hub)).await.unwrap();
+        let (address, road) = listen_for_streams(&engine.hub);
+        let mut socket = socket.connect(address).await.unwrap();
         let connect = json!({"id": 1, "connect": {"token": format!("u{person}")}}).to_string();
         let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{connect}", connect.len());
         socket.write_all(head.as_bytes()).await.unwrap();
-        let mut reader =
-            Self { socket, input: Vec::new(), session: String::new(), hub: engine.hub.clone(), ended: false };
+        let (input, session, hub) = (Vec::new(), String::new(), engine.hub.clone());
+        let mut reader = Self { socket, input, session, hub, road, ended: false };
         while reader.take_until(b"\r\n\r\n").is_none() {
             assert!(reader.read().await);
         }
@@ -179,7 +186,8 @@ async fn slow_is_not_dead_and_dead_is_ended() {
     assert_eq!(conn.closing().map(|why| why.code), Some(3009));
     eventually("it is gone", || engine.hub.counts().0 == 0).await;
     // Nobody reads what is left: the connection is ended all the same.
-    while reader.read().await {}
+    eventually("nothing of it is left", || reader.road.lock().strong_count() == 0).await;
+    assert_eq!(engine.hub.streams.count(), 0);
     assert_eq!(reader.send(&[json!({})]).await, Err(Undelivered::Unknown));
 }
 
