@@ -185,6 +185,7 @@ async fn slow_is_not_dead_and_dead_is_ended() {
     engine.hub.look_after_connections(Ticks::now().after(Duration::from_secs(21)));
     assert_eq!(conn.closing().map(|why| why.code), Some(3009));
     eventually("it is gone", || engine.hub.counts().0 == 0).await;
+    drop(conn);
     // Nobody reads what is left: the connection is ended all the same.
     eventually("nothing of it is left", || reader.road.lock().strong_count() == 0).await;
     assert_eq!(engine.hub.streams.count(), 0);
@@ -206,8 +207,14 @@ async fn commands_are_run_in_order_and_wait_in_bounds() {
     let mut waiting = Box::pin(reader.send(&commands));
     assert!(waiting.as_mut().now_or_never().is_none(), "more than a message waits");
     engine.toy.running.open();
+    engine.toy.running.arrived(3).await;
+    // There is room now, and it is for the one that came first.
+    let small = [echo(14, 1)];
+    let mut next = Box::pin(reader.send(&small));
+    assert!(next.as_mut().now_or_never().is_none(), "a later one overtakes");
     waiting.await.unwrap();
-    for id in 10..=13 {
+    next.await.unwrap();
+    for id in 10..=14 {
         assert_eq!(reader.next().await.unwrap()["id"], id);
     }
     // Small ones are bounded by their number.
