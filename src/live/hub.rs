@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::backend::{Backend, Effect, Identity, LogEvent};
+use super::bars::BarringEvents;
 use super::conn::{Conn, ConnId};
 use super::flush::Flusher;
 use super::limits::{CONNECT_WITHIN, ENDED_SESSIONS_FOR, LOG_RETRY, Limits};
@@ -38,6 +39,7 @@ pub struct Hub {
     pub(super) node: String,
     /// Sign-ins that ended a short while ago.
     ended: Mutex<VecDeque<EndedSession>>,
+    pub(super) barring_events: Mutex<BarringEvents>,
     /// Channels with holds or gestures to look after.
     pub(super) timed: Mutex<HashSet<Channel>>,
     next_id: AtomicU64,
@@ -91,6 +93,7 @@ impl Hub {
             streams: Streams::default(),
             node: format!("{:016x}", rand::random::<u64>()),
             ended: Mutex::default(),
+            barring_events: Mutex::default(),
             timed: Mutex::default(),
             next_id: AtomicU64::new(1),
             open: AtomicUsize::new(0),
@@ -229,7 +232,7 @@ impl Hub {
         }
     }
 
-    /// What an event does; what it does to people's sockets is done at once.
+    /// What an event does; what it does to people's sockets and to other channels is done at once.
     fn effects(&self, event: &LogEvent) -> Vec<Effect> {
         let effects = self.backend.effects(event);
         for effect in &effects {
@@ -237,6 +240,7 @@ impl Hub {
                 self.end_sessions(*user_id, session_ids, *why);
             }
         }
+        self.bar(event, &effects);
         effects
     }
 

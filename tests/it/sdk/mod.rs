@@ -34,6 +34,7 @@ files! { javascript("json"):
     js_recovery => "recovery.test.mjs", 15;
     js_state => "state.test.mjs", 7;
     js_live => "live.test.mjs", 12;
+    js_people => "people.test.mjs", 8;
     js_codes => "codes.test.mjs", 10;
     js_cookie => "cookie.test.mjs", 6;
     js_slow => "slow.test.mjs", 5;
@@ -45,6 +46,7 @@ files! { javascript("protobuf"):
     js_protobuf_connection => "connection.test.mjs", 16;
     js_protobuf_recovery => "recovery.test.mjs", 15;
     js_protobuf_live => "live.test.mjs", 12;
+    js_protobuf_people => "people.test.mjs", 8;
     js_protobuf_slow => "slow.test.mjs", 5;
     js_protobuf_stream => "stream.test.mjs", 10;
 }
@@ -53,12 +55,14 @@ files! { python("json"):
     python_connection => "test_connection.py", 16;
     python_recovery => "test_recovery.py", 16;
     python_live => "test_live.py", 8;
+    python_people => "test_people.py", 6;
 }
 
 files! { python("protobuf"):
     python_protobuf_connection => "test_connection.py", 16;
     python_protobuf_recovery => "test_recovery.py", 16;
     python_protobuf_live => "test_live.py", 8;
+    python_protobuf_people => "test_people.py", 6;
 }
 
 fn directory(language: &str) -> PathBuf {
