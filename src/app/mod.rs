@@ -2,15 +2,16 @@
 
 mod backend;
 mod health;
+mod live;
 pub mod server;
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -20,9 +21,8 @@ use crate::config::Config;
 use crate::db::retention::Policy;
 use crate::db::{self, Db, Writer};
 use crate::domain;
-use crate::error::Error;
-use crate::http::{self, AppState, OriginVerdict};
-use crate::live::{Hub, Limits, upgrade};
+use crate::http::{self, AppState};
+use crate::live::{Hub, Limits};
 
 pub use health::Health;
 
@@ -100,7 +100,7 @@ impl App {
 
     /// Everything that is served over HTTP.
     pub fn router(&self) -> Router {
-        let live = Router::new().route("/connection/websocket", get(connect)).with_state(self.clone());
+        let live = live::router().with_state(self.clone());
         let health = Router::new()
             .route("/livez", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz))
@@ -142,19 +142,6 @@ fn limits(config: &Config) -> Limits {
 
 fn retention(config: &Config) -> Policy {
     Policy { log_days: config.log_days, operation_hours: config.operation_hours, ..Policy::default() }
-}
-
-/// The live connection. A cookie counts only from an allowed `Origin`; a foreign one gets no socket.
-async fn connect(State(app): State<App>, request: Request) -> Response {
-    let cookie = match app.state.origins.allows(request.headers()) {
-        OriginVerdict::Foreign => {
-            return Error::forbidden("foreign_origin", "this origin may not connect; add it to STUDYHALL_ORIGINS")
-                .into_response();
-        }
-        OriginVerdict::Allowed => app.state.cookies.read(request.headers()).map(str::to_owned),
-        OriginVerdict::Absent => None,
-    };
-    upgrade::connect(app.hub.clone(), request, cookie)
 }
 
 async fn readyz(State(app): State<App>) -> Response {
