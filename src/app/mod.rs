@@ -16,12 +16,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cluster::{Cluster, Timing};
 use crate::config::Config;
 use crate::db::retention::Policy;
 use crate::db::{self, Db, Writer};
 use crate::domain;
 use crate::error::Error;
 use crate::http::{self, AppState, OriginVerdict};
+use crate::live::roster::{Alone, Roster};
 use crate::live::{Hub, Limits, upgrade};
 
 pub use health::Health;
@@ -38,6 +40,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     /// What handlers reach.
     pub state: AppState,
+    /// The other nodes.
+    roster: Arc<dyn Roster>,
     health: Health,
     drain_window: Duration,
     tasks: TaskTracker,
@@ -71,10 +75,16 @@ impl App {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let engine = Hub::start(limits(config), Arc::new(server), workers);
         let _ = hub.set(Arc::downgrade(&engine));
-        let health = Health::start(db.clone(), config.redis_url.as_deref()).await;
+        let cluster = cluster(config);
+        let roster: Arc<dyn Roster> = match &cluster {
+            Some(cluster) => cluster.clone(),
+            None => Arc::new(Alone),
+        };
+        let health = Health::new(db.clone(), cluster);
         let app = App {
             hub: engine,
             state,
+            roster,
             health,
             drain_window: config.drain_window(),
             tasks: TaskTracker::new(),
@@ -115,6 +125,8 @@ impl App {
         stop.cancelled().await;
         let drained = async {
             self.hub.drain(self.drain_window).await;
+            // Now, not earlier: from here on the others hold those who were sent away for as long as they may take.
+            self.roster.hand_over().await;
             self.state.writer.drain().await;
             self.hub.stop().await;
             let _ = serving.await;
@@ -137,6 +149,12 @@ fn limits(config: &Config) -> Limits {
         ring_bytes: config.ring_bytes_max,
         page_bytes: config.page_bytes_max,
     }
+}
+
+/// Without Redis this node is the only one.
+fn cluster(config: &Config) -> Option<Arc<Cluster>> {
+    let timing = Timing { lease: config.lease(), ..Timing::default() };
+    config.redis_url.as_deref().map(|url| Cluster::start(url, timing))
 }
 
 fn retention(config: &Config) -> Policy {
