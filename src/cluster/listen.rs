@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::{join, try_join_all};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value, from_redis_value};
 use studyhall_protocol::channel::Channel;
@@ -12,10 +13,10 @@ use super::link::Shared;
 use super::message::{self, Word};
 use crate::live::roster::Others;
 
-/// Places per `SUBSCRIBE`.
-const SUBSCRIBE_BATCH: usize = 500;
+/// Places per `SUBSCRIBE`, and on their way at once.
+const BATCH: usize = 1_000;
 /// Places per read.
-const PAGE: usize = 200;
+const PAGE: usize = 250;
 /// Without doubt there is nothing to wake up for.
 const NEVER: Duration = Duration::from_secs(86_400);
 
@@ -27,17 +28,22 @@ pub(super) async fn listen(shared: &Shared, connection: &mut MultiplexedConnecti
         let doubt = shared.doubt();
         if let Some(doubt) = doubt.filter(|doubt| *doubt <= Instant::now()) {
             // The others have had their time: who is not in Redis now is gone.
-            read(shared, connection, &shared.mirror.places(), Some(doubt)).await?;
+            for places in shared.mirror.places().chunks(BATCH) {
+                read(shared, connection, places, Some(doubt)).await?;
+            }
             shared.end_doubt(doubt);
         }
-        let wishes = shared.mirror.next_wishes(SUBSCRIBE_BATCH);
+        let wishes = shared.mirror.next_wishes(BATCH);
         if !wishes.desert.is_empty() {
             connection.unsubscribe(keys(&wishes.desert)).await?;
         }
         if !wishes.attend.is_empty() {
-            // Subscribed before read, so that nothing falls in between.
-            connection.subscribe(keys(&wishes.attend)).await?;
-            read(shared, connection, &wishes.attend, None).await?;
+            // Redis subscribes before it reads, as it was asked in that order, so nothing falls in between; waiting for
+            // one answer after the other would make a far Redis slow.
+            let mut subscriber = connection.clone();
+            let subscribed = subscriber.subscribe(keys(&wishes.attend));
+            let (subscribed, read) = join(subscribed, read(shared, connection, &wishes.attend, None)).await;
+            subscribed.and(read)?;
         }
         if wishes.attend.is_empty() && wishes.desert.is_empty() {
             tokio::select! {
@@ -48,28 +54,38 @@ pub(super) async fn listen(shared: &Shared, connection: &mut MultiplexedConnecti
     }
 }
 
-/// Reads places into the mirror. They are complete if Redis lost nothing since `doubt`, which was the last we know of.
+/// Reads places into the mirror, all pages at once.
 async fn read(
     shared: &Shared,
-    connection: &mut MultiplexedConnection,
+    connection: &MultiplexedConnection,
     places: &[Channel],
     doubt: Option<Instant>,
 ) -> RedisResult<()> {
-    for page in places.chunks(PAGE) {
-        let number = shared.mirror.expect(page);
-        let mut pipe = hashes(page);
-        // After the hashes: if the lease is still there then, they were whole.
-        pipe.cmd("ZSCORE").arg("studyhall:nodes").arg(shared.incarnation());
-        let mut values: Vec<Value> = pipe.query_async(connection).await?;
-        let held = values.pop().is_some_and(|score| score != Value::Nil);
-        if !held {
-            shared.begin_doubt();
-        }
-        let complete = held && shared.doubt() == doubt;
-        for (place, value) in page.iter().zip(values) {
-            shared.mirror.take(*place, words(value, shared.node)?, number, complete);
-        }
-        shared.mirror.read.notify_waiters();
+    let pages = places.chunks(PAGE).map(|page| read_page(shared, connection.clone(), page, doubt));
+    try_join_all(pages).await?;
+    shared.mirror.read.notify_waiters();
+    Ok(())
+}
+
+/// A page is complete if Redis lost nothing since `doubt`, which was the last we know of.
+async fn read_page(
+    shared: &Shared,
+    mut connection: MultiplexedConnection,
+    page: &[Channel],
+    doubt: Option<Instant>,
+) -> RedisResult<()> {
+    let number = shared.mirror.expect(page);
+    let mut pipe = hashes(page);
+    // After the hashes: if the lease is still there then, they were whole.
+    pipe.cmd("ZSCORE").arg("studyhall:nodes").arg(shared.incarnation());
+    let mut values: Vec<Value> = pipe.query_async(&mut connection).await?;
+    let held = values.pop().is_some_and(|score| score != Value::Nil);
+    if !held {
+        shared.begin_doubt();
+    }
+    let complete = held && shared.doubt() == doubt;
+    for (place, value) in page.iter().zip(values) {
+        shared.mirror.take(*place, words(value, shared.node)?, number, complete);
     }
     Ok(())
 }

@@ -253,3 +253,90 @@ impl Place {
 fn entries(said: &[Said]) -> Vec<Bytes> {
     said.iter().filter_map(|said| said.entry.clone()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: Channel = Channel::Workspace(Uuid::nil());
+    const ADA: Uuid = Uuid::from_u128(1);
+    const BOB: Uuid = Uuid::from_u128(2);
+
+    fn word(person: Uuid, version: Version, entry: Option<&'static str>) -> Word {
+        Word { node: Uuid::from_u128(9), person, version, entry: entry.map(Bytes::from) }
+    }
+
+    fn attended() -> Mirror {
+        let mirror = Mirror::default();
+        mirror.begin();
+        mirror.attend(&[PLACE]);
+        let read = mirror.expect(&[PLACE]);
+        mirror.take(PLACE, Vec::new(), read, true);
+        mirror
+    }
+
+    /// What the ear would be told now, of one person at a time.
+    fn news(mirror: &Mirror) -> Vec<(Uuid, Vec<Bytes>)> {
+        let mut news: Vec<_> = mirror.next_news(10).into_iter().map(|(_, others)| others).collect();
+        news.sort();
+        news
+    }
+
+    #[test]
+    fn a_late_word_never_wins() {
+        let mirror = attended();
+        mirror.hear(PLACE, word(ADA, (2, 5), Some("new")));
+        assert_eq!(news(&mirror), [(ADA, vec![Bytes::from("new")])]);
+        for late in [word(ADA, (2, 4), Some("old")), word(ADA, (1, 9), None), word(ADA, (2, 5), None)] {
+            mirror.hear(PLACE, late);
+        }
+        assert_eq!(news(&mirror), []);
+        mirror.hear(PLACE, word(ADA, (2, u64::MAX), None));
+        assert_eq!(news(&mirror), [(ADA, vec![])]);
+        mirror.hear(PLACE, word(ADA, (3, 6), Some("new")));
+        mirror.hear(PLACE, word(ADA, (4, 7), Some("new")));
+        assert_eq!(news(&mirror), [(ADA, vec![Bytes::from("new")])]);
+        mirror.hear(PLACE, word(ADA, (5, 8), Some("new")));
+        assert_eq!(news(&mirror), [], "the same again is no news");
+    }
+
+    #[test]
+    fn a_read_does_not_undo_what_was_heard_while_it_was_on_its_way() {
+        let mirror = attended();
+        mirror.hear(PLACE, word(ADA, (1, 1), Some("a")));
+        news(&mirror);
+        let read = mirror.expect(&[PLACE]);
+        mirror.hear(PLACE, word(ADA, (1, 2), None));
+        mirror.hear(PLACE, word(BOB, (1, 3), Some("b")));
+        mirror.take(PLACE, vec![word(ADA, (1, 1), Some("a"))], read, true);
+        assert_eq!(news(&mirror), [(ADA, vec![]), (BOB, vec![Bytes::from("b")])]);
+        assert_eq!(mirror.fresh(PLACE).unwrap(), [(BOB, vec![Bytes::from("b")])]);
+        assert_eq!(mirror.state.lock().places[&PLACE].people.len(), 1, "the tombstone is gone");
+    }
+
+    #[test]
+    fn only_a_complete_read_takes_away() {
+        let mirror = attended();
+        mirror.hear(PLACE, word(ADA, (1, 1), Some("a")));
+        news(&mirror);
+        let read = mirror.expect(&[PLACE]);
+        mirror.take(PLACE, vec![word(BOB, (1, 2), Some("b"))], read, false);
+        assert_eq!(news(&mirror), [(BOB, vec![Bytes::from("b")])]);
+        let read = mirror.expect(&[PLACE]);
+        mirror.take(PLACE, vec![word(BOB, (1, 2), Some("b"))], read, true);
+        assert_eq!(news(&mirror), [(ADA, vec![])]);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_places_that_nobody_attends() {
+        let mirror = attended();
+        mirror.end();
+        for number in 1..100 {
+            mirror.attend(&[Channel::Workspace(Uuid::from_u128(number))]);
+            mirror.desert(Channel::Workspace(Uuid::from_u128(number)));
+        }
+        mirror.hear(Channel::Workspace(Uuid::from_u128(1)), word(ADA, (1, 1), Some("a")));
+        let state = mirror.state.lock();
+        assert_eq!((state.places.len(), state.wishes.len(), state.news.len()), (1, 0, 0));
+    }
+}
