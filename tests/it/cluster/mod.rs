@@ -6,6 +6,7 @@ mod ears;
 mod faults;
 mod hall;
 mod outage;
+mod scripts;
 mod server;
 mod suite;
 mod whole;
