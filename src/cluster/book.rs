@@ -57,7 +57,7 @@ impl Book {
         self.changed.notify_one();
     }
 
-    /// The next batch to say. Ends with [`Book::confirm`], or with [`Book::take_back`].
+    /// The next batch to say. Ends with [`Book::confirm`], or, if that is not heard of, with [`Book::take_back`].
     pub fn next(&self, limit: usize) -> Vec<(Key, Option<Bytes>)> {
         let mut pages = self.pages.lock();
         let pages = &mut *pages;

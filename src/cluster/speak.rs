@@ -161,16 +161,11 @@ impl Voice {
             let word = entry.as_ref().map_or_else(|| b"-".to_vec(), |entry| [b"+", &entry[..]].concat());
             call.arg(place.to_string()).arg(person.as_simple().to_string()).arg(word);
         }
-        match call.invoke_async::<bool>(connection).await {
-            Ok(true) => shared.book.confirm(),
-            Ok(false) => {
-                self.begin_anew(shared);
-                self.pulse(shared, connection, shared.timing.lease).await?;
-            }
-            Err(error) => {
-                shared.book.take_back();
-                return Err(error);
-            }
+        if call.invoke_async(connection).await? {
+            shared.book.confirm();
+        } else {
+            self.begin_anew(shared);
+            self.pulse(shared, connection, shared.timing.lease).await?;
         }
         Ok(())
     }
@@ -193,8 +188,11 @@ impl Voice {
     }
 
     /// Redis is there, and does not do it: it is full, or read-only, or we may not.
-    fn refused(&self, shared: &Shared, error: &RedisError) {
+    fn refused(&mut self, shared: &Shared, error: &RedisError) {
+        // The leases of all grew old meanwhile.
+        self.pulses_before = self.pulses;
         shared.lost(error);
+        shared.book.take_back();
         shared.begin_doubt();
     }
 }

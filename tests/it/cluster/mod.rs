@@ -6,6 +6,7 @@ mod ears;
 mod faults;
 mod hall;
 mod outage;
+mod proxy;
 mod scripts;
 mod server;
 mod suite;

@@ -1,16 +1,13 @@
 //! A Redis that forgets, dies, is silent, or is not there at all.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use studyhall::cluster::{Cluster, Timing};
 use studyhall::live::roster::{Others, Roster};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use studyhall_protocol::channel::Channel;
 use uuid::Uuid;
 
-use super::ears::Ears;
+use super::proxy::{Mood, Proxy};
 use super::server::Server;
 use super::{entry, node, people, reached, room, tell_all, until, watchful};
 
@@ -102,12 +99,13 @@ async fn a_redis_that_was_killed_and_came_back() {
 }
 
 #[tokio::test]
-async fn a_redis_that_stood_still_for_longer_than_a_lease_shows_nothing() {
+async fn nodes_that_were_all_cut_off_for_longer_than_a_lease_do_not_end_each_other() {
     let server = Server::start().await;
+    let proxy = Proxy::start(&server).await;
     let lease = Duration::from_millis(1_900);
     let timing = Timing { lease, pulse: Duration::from_millis(200), ..Timing::default() };
-    let (ada, ada_hears) = node(&server, timing.clone());
-    let (bob, bob_hears) = node(&server, timing.clone());
+    let (ada, ada_hears) = proxy.node(timing.clone());
+    let (bob, bob_hears) = proxy.node(timing.clone());
     let (place, crowd) = (room(), people(10));
     ada.attend(vec![place]).await;
     bob.attend(vec![place]).await;
@@ -115,9 +113,9 @@ async fn a_redis_that_stood_still_for_longer_than_a_lease_shows_nothing() {
     tell_all(&bob, place, &crowd, "at bob's");
     ada_hears.hear(place, &crowd, &["at bob's"]).await;
     bob_hears.hear(place, &crowd, &["at ada's"]).await;
-    let stopped = server.stop().await;
+    proxy.turns(Mood::Silent);
     until("both notice", async || !ada.is_reachable() && !bob.is_reachable()).await;
-    drop(stopped);
+    proxy.turns(Mood::Honest);
     reached(&ada).await;
     reached(&bob).await;
     // One who really dies shows that the dead are taken out again.
@@ -132,6 +130,40 @@ async fn a_redis_that_stood_still_for_longer_than_a_lease_shows_nothing() {
         assert_eq!(ada_hears.of(place, *person), [vec!["at bob's".to_owned()]]);
         assert_eq!(bob_hears.of(place, *person), [vec!["at ada's".to_owned()]]);
     }
+}
+
+#[tokio::test]
+async fn who_is_not_said_again_yet_is_not_missed() {
+    let server = Server::start().await;
+    let proxy = Proxy::start(&server).await;
+    let (ada, ada_hears) = node(&server, Timing { grace: Duration::from_secs(20), ..watchful() });
+    let (bob, _) = proxy.node(watchful());
+    let (place, crowd, marker) = (room(), people(10), Uuid::new_v4());
+    ada.attend(vec![place]).await;
+    tell_all(&bob, place, &crowd, "there");
+    ada_hears.hear(place, &crowd, &["there"]).await;
+    proxy.turns(Mood::Silent);
+    // As a restart, after which `ada` is back first: she reads, and it is empty.
+    server.ask::<String>("FLUSHALL").await;
+    server.ask::<u32>("CLIENT KILL TYPE pubsub").await;
+    until("she read", async || {
+        ada.look(vec![place]).await[0].len() == crowd.len()
+            && ada.is_reachable()
+            && subscribers(&server, place).await == 1
+    })
+    .await;
+    until("he notices", async || !bob.is_reachable()).await;
+    proxy.turns(Mood::Honest);
+    bob.tell(place, marker, entry("back"));
+    ada_hears.hear(place, &[marker], &["back"]).await;
+    for person in &crowd {
+        assert_eq!(ada_hears.of(place, *person), [vec!["there".to_owned()]]);
+    }
+}
+
+async fn subscribers(server: &Server, place: Channel) -> u32 {
+    let (_, count): (String, u32) = server.ask(&format!("PUBSUB NUMSUB studyhall:at:{place}")).await;
+    count
 }
 
 #[tokio::test]
@@ -200,71 +232,61 @@ async fn an_address_that_is_none_is_no_reason_not_to_start() {
     }
 }
 
-/// Between a node and Redis; on request it takes bytes and passes none on.
-struct Proxy {
-    url: String,
-    silent: Arc<AtomicBool>,
-}
-
-impl Proxy {
-    async fn start(server: &Server) -> Self {
-        let socket = server.url.strip_prefix("redis+unix://").unwrap().to_owned();
-        let listener = studyhall::app::server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let url = format!("redis://{}", listener.local_addr().unwrap());
-        let silent = Arc::new(AtomicBool::new(false));
-        let gate = silent.clone();
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = UnixStream::connect(&socket).await.unwrap();
-                let (client_reads, client_writes) = client.into_split();
-                let (server_reads, server_writes) = server.into_split();
-                tokio::spawn(pass(client_reads, server_writes, gate.clone()));
-                tokio::spawn(pass(server_reads, client_writes, gate.clone()));
-            }
-        });
-        Self { url, silent }
-    }
-}
-
-async fn pass(
-    mut from: impl AsyncReadExt + Unpin,
-    mut to: impl AsyncWriteExt + Unpin,
-    silent: Arc<AtomicBool>,
-) -> std::io::Result<()> {
-    let mut buffer = vec![0; 65_536];
-    loop {
-        let length = from.read(&mut buffer).await?;
-        if length == 0 {
-            return Ok(());
-        }
-        if !silent.load(Ordering::Relaxed) {
-            to.write_all(&buffer[..length]).await?;
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_link_that_is_open_and_silent_is_given_up() {
     let server = Server::start().await;
     let proxy = Proxy::start(&server).await;
-    let ada = Cluster::start(&proxy.url, watchful());
-    let ada_hears = Ears::new();
-    ada.set_ear(ada_hears.weak());
+    let (ada, ada_hears) = proxy.node(watchful());
     let (bob, bob_hears) = node(&server, watchful());
     let (place, crowd) = (room(), people(5));
     ada.attend(vec![place]).await;
     bob.attend(vec![place]).await;
     bob.tell(place, crowd[0], entry("before"));
     ada_hears.hear(place, &crowd[..1], &["before"]).await;
-    proxy.silent.store(true, Ordering::Relaxed);
+    proxy.turns(Mood::Silent);
     let silent = Instant::now();
     ada.tell(place, crowd[1], entry("unheard"));
     bob.tell(place, crowd[2], entry("unheard"));
     bob.tell(place, crowd[0], None);
     until("it is noticed", async || !ada.is_reachable()).await;
     println!("a silent link was noticed after {:?}", silent.elapsed());
-    proxy.silent.store(false, Ordering::Relaxed);
+    proxy.turns(Mood::Honest);
     ada_hears.hear(place, &crowd[2..3], &["unheard"]).await;
     bob_hears.hear(place, &crowd[1..2], &["unheard"]).await;
     ada_hears.hear(place, &crowd[..1], &[]).await;
+}
+
+#[tokio::test]
+async fn a_link_that_answers_and_delivers_no_messages_is_given_up() {
+    let server = Server::start().await;
+    let proxy = Proxy::start(&server).await;
+    let (ada, ada_hears) = proxy.node(watchful());
+    let (bob, _) = node(&server, watchful());
+    let (place, person) = (room(), Uuid::new_v4());
+    ada.attend(vec![place]).await;
+    bob.tell(place, person, entry("before"));
+    ada_hears.hear(place, &[person], &["before"]).await;
+    proxy.turns(Mood::Deaf);
+    until("it is noticed", async || !ada.is_reachable()).await;
+    bob.tell(place, person, entry("unheard"));
+    proxy.turns(Mood::Honest);
+    ada_hears.hear(place, &[person], &["unheard"]).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_is_full_refuses_until_it_is_not() {
+    let server = Server::start().await;
+    let (ada, ada_hears) = node(&server, watchful());
+    let (bob, _) = node(&server, watchful());
+    let (place, crowd) = (room(), people(2));
+    ada.attend(vec![place]).await;
+    bob.tell(place, crowd[0], entry("before"));
+    ada_hears.hear(place, &crowd[..1], &["before"]).await;
+    server.ask::<String>("CONFIG SET maxmemory 1").await;
+    until("it is noticed", async || !bob.is_reachable()).await;
+    bob.tell(place, crowd[1], entry("meanwhile"));
+    server.ask::<String>("CONFIG SET maxmemory 0").await;
+    ada_hears.hear(place, &crowd[1..], &["meanwhile"]).await;
+    reached(&bob).await;
+    assert_eq!(ada_hears.of(place, crowd[0]), [vec!["before".to_owned()]]);
 }

@@ -53,13 +53,6 @@ impl Server {
         self.private.take().unwrap().stop().await.unwrap();
     }
 
-    /// SIGSTOP, until the answer is dropped.
-    pub async fn stop(&self) -> Stopped {
-        let pid = Pid::from_raw(self.pid().await);
-        kill(pid, Signal::SIGSTOP).unwrap();
-        Stopped(pid)
-    }
-
     pub async fn connect(&self) -> MultiplexedConnection {
         redis::Client::open(self.url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap()
     }
@@ -83,15 +76,6 @@ impl Server {
 
     async fn pid(&self) -> i32 {
         i32::try_from(self.info("server", "process_id").await).unwrap()
-    }
-}
-
-/// A Redis that stands still.
-pub struct Stopped(Pid);
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        let _ = kill(self.0, Signal::SIGCONT);
     }
 }
 
