@@ -69,17 +69,18 @@ impl App {
                     hub.apply(events);
                 }
             }),
-        );
+        )
+        .with_drain(domain::drain());
         let state = AppState::new(config, db.clone(), writer.clone())?;
         let server = backend::Server { db: db.clone(), writer, sessions: state.sessions.clone() };
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let engine = Hub::start(limits(config), Arc::new(server), workers);
-        let _ = hub.set(Arc::downgrade(&engine));
         let cluster = cluster(config);
         let roster: Arc<dyn Roster> = match &cluster {
             Some(cluster) => cluster.clone(),
             None => Arc::new(Alone),
         };
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let engine = Hub::start(limits(config), Arc::new(server), workers);
+        let _ = hub.set(Arc::downgrade(&engine));
         let health = Health::new(db.clone(), cluster);
         let app = App {
             hub: engine,

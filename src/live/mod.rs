@@ -6,6 +6,7 @@
 //! [`session`] (what the client says).
 
 pub mod backend;
+mod bars;
 mod clock;
 mod commands;
 pub mod conn;
@@ -19,6 +20,7 @@ mod people;
 mod publish;
 mod removal;
 mod ring;
+mod rings;
 pub mod roster;
 mod seats;
 mod session;

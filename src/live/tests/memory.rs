@@ -101,7 +101,7 @@ impl ByHand {
         let listener = listen();
         let client = Client::open(listener.local_addr().unwrap(), None).await;
         let (socket, _) = listener.accept().await.unwrap();
-        let conn = Arc::new(Conn::new(ConnId(77), socket));
+        let conn = Arc::new(Conn::new(ConnId(77), socket, FORMAT));
         let identity = engine.toy.identity_of("u1");
         let mut topics = Vec::new();
         for n in 0..channels {
@@ -112,6 +112,7 @@ impl ByHand {
                 identity: &identity,
                 grant: Grant::Member,
                 admitted_at: 0,
+                asked_at: std::time::Instant::now(),
                 epoch: &"e1".into(),
                 place: false,
             };
@@ -200,6 +201,7 @@ async fn the_end_of_a_large_room_is_cheap() {
             identity: &identity,
             grant: Grant::Member,
             admitted_at: 0,
+            asked_at: std::time::Instant::now(),
             epoch: &"e1".into(),
             place: false,
         };
