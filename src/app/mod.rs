@@ -17,11 +17,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cluster::{Cluster, Timing};
 use crate::config::Config;
 use crate::db::retention::Policy;
 use crate::db::{self, Db, Writer};
 use crate::domain;
 use crate::http::{self, AppState};
+use crate::live::roster::{Alone, Roster};
 use crate::live::{Hub, Limits};
 
 pub use health::Health;
@@ -38,6 +40,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     /// What handlers reach.
     pub state: AppState,
+    /// The other nodes.
+    roster: Arc<dyn Roster>,
     health: Health,
     drain_window: Duration,
     tasks: TaskTracker,
@@ -69,13 +73,19 @@ impl App {
         .with_drain(domain::drain());
         let state = AppState::new(config, db.clone(), writer.clone())?;
         let server = backend::Server { db: db.clone(), writer, sessions: state.sessions.clone() };
+        let cluster = cluster(config);
+        let roster: Arc<dyn Roster> = match &cluster {
+            Some(cluster) => cluster.clone(),
+            None => Arc::new(Alone),
+        };
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let engine = Hub::start(limits(config), Arc::new(server), workers);
         let _ = hub.set(Arc::downgrade(&engine));
-        let health = Health::start(db.clone(), config.redis_url.as_deref()).await;
+        let health = Health::new(db.clone(), cluster);
         let app = App {
             hub: engine,
             state,
+            roster,
             health,
             drain_window: config.drain_window(),
             tasks: TaskTracker::new(),
@@ -116,6 +126,8 @@ impl App {
         stop.cancelled().await;
         let drained = async {
             self.hub.drain(self.drain_window).await;
+            // Now, not earlier: from here on the others hold those who were sent away for as long as they may take.
+            self.roster.hand_over().await;
             self.state.writer.drain().await;
             self.hub.stop().await;
             let _ = serving.await;
@@ -138,6 +150,12 @@ fn limits(config: &Config) -> Limits {
         ring_bytes: config.ring_bytes_max,
         page_bytes: config.page_bytes_max,
     }
+}
+
+/// Without Redis this node is the only one.
+fn cluster(config: &Config) -> Option<Arc<Cluster>> {
+    let timing = Timing { lease: config.lease(), ..Timing::default() };
+    config.redis_url.as_deref().map(|url| Cluster::start(url, timing))
 }
 
 fn retention(config: &Config) -> Policy {
