@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use studyhall_protocol::channel::Channel;
+use studyhall_protocol::format::Format;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use super::DEADLINE;
+use super::{DEADLINE, FORMAT};
+use crate::live::tests::spelling;
 use crate::live::ws::OpCode;
 
 pub struct Client {
@@ -84,9 +86,10 @@ impl Client {
         }
     }
 
-    /// Sends one text frame.
+    /// Sends lines of JSON as one frame of the format.
     pub async fn send(&mut self, text: &str) {
-        self.frame(OpCode::Text, text.as_bytes()).await;
+        let (opcode, payload) = spell(text);
+        self.frame(opcode, &payload).await;
     }
 
     pub async fn frame(&mut self, opcode: OpCode, payload: &[u8]) {
@@ -175,16 +178,11 @@ impl Client {
 
     fn take(&mut self, (first, payload): (u8, Vec<u8>)) {
         match first {
-            0x81 => {
-                for line in payload.split(|byte| *byte == b'\n') {
-                    let line: Value = serde_json::from_slice(line).expect("every line is an object");
-                    if line == json!({}) {
-                        self.pings += 1;
-                    } else {
-                        self.lines.push_back(line);
-                    }
-                }
+            0x81 if FORMAT == Format::Json => {
+                let lines = payload.split(|byte| *byte == b'\n');
+                self.keep(lines.map(|line| serde_json::from_slice(line).expect("every line is an object")).collect());
             }
+            0x82 if FORMAT == Format::Protobuf => self.keep(spelling::replies(&payload)),
             0x8A => self.pongs.push(payload),
             0x88 => {
                 assert!(self.closed.is_none(), "a second close frame");
@@ -195,6 +193,26 @@ impl Client {
             other => panic!("frame {other:x}"),
         }
         assert!(self.closed.is_none() || first == 0x88, "a frame behind the close frame");
+    }
+}
+
+impl Client {
+    fn keep(&mut self, replies: Vec<Value>) {
+        for reply in replies {
+            if reply == json!({}) {
+                self.pings += 1;
+            } else {
+                self.lines.push_back(reply);
+            }
+        }
+    }
+}
+
+/// Lines of JSON in the format.
+pub fn spell(text: &str) -> (OpCode, Vec<u8>) {
+    match FORMAT {
+        Format::Json => (OpCode::Text, text.as_bytes().to_vec()),
+        Format::Protobuf => (OpCode::Binary, spelling::commands(text)),
     }
 }
 
