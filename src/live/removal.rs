@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use studyhall_protocol::channel::Channel;
-use studyhall_protocol::encode::Move;
 use studyhall_protocol::error::Unsubscribed;
 use uuid::Uuid;
 
@@ -42,11 +41,12 @@ impl TopicState {
     pub(super) fn is_revoked(&self, new: &Newcomer<'_>) -> bool {
         let void = |revoked: &Revoked| match revoked.who {
             Who::Person(user_id) => user_id == new.identity.user_id,
-            Who::Guests => new.grant == Grant::Guest,
+            Who::Guests => new.admission.grant == Grant::Guest,
             Who::Everybody => true,
         };
-        new.admitted_at < self.revoked_until
-            || self.revoked.iter().any(|revoked| revoked.offset > new.admitted_at && void(revoked))
+        let admitted_at = new.admission.head;
+        admitted_at < self.revoked_until
+            || self.revoked.iter().any(|revoked| revoked.offset > admitted_at && void(revoked))
     }
 
     /// Does what an event does besides being sent. Whoever calls it marks the subscribers afterwards.
@@ -59,7 +59,7 @@ impl TopicState {
                 self.revoked.push(Revoked { who: Who::Person(user_id), offset });
                 self.expel(channel, (offset, why), |seat| seat.user_id == user_id, flusher);
                 // Also who has no seat any more, but is held after a lost connection.
-                self.forget_people(channel, &HashSet::from([user_id]));
+                self.forget_people(channel, &HashSet::from([user_id]), flusher);
             }
             Effect::RemoveGuests(why) => {
                 self.revoked.push(Revoked { who: Who::Guests, offset });
@@ -69,10 +69,10 @@ impl TopicState {
                 self.revoked.push(Revoked { who: Who::Everybody, offset });
                 self.expel(channel, (offset, why), |_| true, flusher);
                 let all = self.people.iter().flat_map(|people| people.ids()).collect();
-                self.forget_people(channel, &all);
+                self.forget_people(channel, &all, flusher);
             }
-            // About the person's sockets, not about this channel: the hub has seen to it.
-            Effect::EndSessions { .. } => {}
+            // About people's sockets and rights, not about this channel: the hub has seen to it.
+            Effect::EndSessions { .. } | Effect::Recheck { .. } | Effect::Reload(_) => {}
         }
         if self.revoked.len() > REVOKED_MAX {
             let forgotten = self.revoked.drain(..REVOKED_MAX / 2).next_back();
@@ -93,19 +93,19 @@ impl TopicState {
             flusher.mark(&seat.conn, seat.index);
             gone.insert(seat.user_id);
         }
-        self.forget_people(channel, &gone);
+        self.forget_people(channel, &gone, flusher);
     }
 
     /// Clears the slots of people who were put out, and notes their leaves. Whoever stays is marked once,
     /// by [`TopicState::drain_early`].
-    fn forget_people(&mut self, channel: Channel, gone: &HashSet<Uuid>) {
+    fn forget_people(&mut self, channel: Channel, gone: &HashSet<Uuid>, flusher: &Flusher) {
         let slots = self.slots.as_ref().map(|slots| slots.of_authors(gone)).unwrap_or_default();
         for key in slots {
             self.clear_slot(channel, key);
         }
         for user_id in gone {
-            if let Some(info) = self.people.as_mut().and_then(|people| people.expel(*user_id)) {
-                self.push_move(channel, Move::Leave, &info);
+            if self.people.is_some() {
+                self.change_person(channel, *user_id, flusher, |people| people.expel(*user_id));
             }
         }
     }
