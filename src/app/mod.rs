@@ -4,7 +4,7 @@ mod backend;
 mod health;
 pub mod server;
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -22,7 +22,8 @@ use crate::db::{self, Db, Writer};
 use crate::domain;
 use crate::error::Error;
 use crate::http::{self, AppState, OriginVerdict};
-use crate::live::{Hub, Limits, upgrade};
+use crate::live::roster::Alone;
+use crate::live::{Hub, HubLink, Limits, upgrade};
 
 pub use health::Health;
 
@@ -54,23 +55,23 @@ impl App {
         db.migrate().await?;
         // The engine hands commands to the writer and the writer hands events to the engine; weakly, or neither would
         // ever be dropped.
-        let hub: Arc<OnceLock<Weak<Hub>>> = Arc::default();
+        let hub = HubLink::default();
         let commits = hub.clone();
         let writer = Writer::new(
             db.clone(),
             config.commands_max,
             Arc::new(|tx, command| Box::pin(domain::perform(tx, command))),
             Arc::new(move |events| {
-                if let Some(hub) = commits.get().and_then(Weak::upgrade) {
+                if let Some(hub) = commits.get() {
                     hub.apply(events);
                 }
             }),
         );
-        let state = AppState::new(config, db.clone(), writer.clone())?;
-        let server = backend::Server { db: db.clone(), writer, sessions: state.sessions.clone() };
+        let state = AppState { hub: hub.clone(), ..AppState::new(config, db.clone(), writer.clone())? };
+        let server = backend::Server { db: db.clone(), writer, sessions: state.sessions.clone(), hub: hub.clone() };
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let engine = Hub::start(limits(config), Arc::new(server), workers);
-        let _ = hub.set(Arc::downgrade(&engine));
+        let engine = Hub::start(limits(config), Arc::new(server), Arc::new(Alone), workers);
+        hub.set(&engine);
         let health = Health::start(db.clone(), config.redis_url.as_deref()).await;
         let app = App {
             hub: engine,
@@ -93,6 +94,7 @@ impl App {
             self.stop.clone(),
         );
         self.tasks.spawn(follow);
+        self.tasks.spawn(domain::presence::keep_tidy(db.clone(), self.state.hub.clone(), self.stop.clone()));
         self.tasks.spawn(self.state.rates.clone().forget(self.stop.clone()));
         self.tasks.spawn(db::retention::run(db, retention(config), RETENTION_EVERY, self.stop.clone()));
     }

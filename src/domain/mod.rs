@@ -6,7 +6,11 @@ pub mod accounts;
 pub mod channels;
 pub mod dashboard;
 mod page;
+mod payload;
+pub mod people;
+pub mod presence;
 pub mod seed;
+pub mod settings;
 pub mod tasks;
 pub mod workspaces;
 
@@ -26,13 +30,13 @@ use crate::live::backend::{Effect, LogEvent};
 pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
     match command {
         Command::ProfileUpdate(c) => data(accounts::update_profile(tx, c).await?),
-        // The feed and the graph of people have no actions yet.
-        Command::SettingsUpdate(_)
-        | Command::UserFollow(_)
-        | Command::UserUnfollow(_)
-        | Command::UserBlock(_)
-        | Command::UserUnblock(_)
-        | Command::PostCreate(_)
+        Command::SettingsUpdate(c) => data(settings::update_settings(tx, c).await?),
+        Command::UserFollow(c) => data(people::follow(tx, c).await?),
+        Command::UserUnfollow(c) => data(people::unfollow(tx, c).await?),
+        Command::UserBlock(c) => data(people::block(tx, c).await?),
+        Command::UserUnblock(c) => data(people::unblock(tx, c).await?),
+        // The feed has no actions yet.
+        Command::PostCreate(_)
         | Command::PostUpdate(_)
         | Command::PostDelete(_)
         | Command::PostLike(_)
@@ -66,7 +70,10 @@ fn data(value: impl Serialize) -> Result<Box<RawValue>> {
 /// What an event does besides being sent; every node that sees it comes to the same.
 pub fn effects(event: &LogEvent) -> Vec<Effect> {
     match event.channel {
-        Channel::User(_) => accounts::effects(event),
+        Channel::User(_) => {
+            let all = [accounts::effects(event), people::effects(event), presence::effects(event)];
+            all.into_iter().flatten().collect()
+        }
         Channel::Workspace(_) => workspaces::effects(event),
         Channel::Profile(_) => Vec::new(),
     }
@@ -78,6 +85,9 @@ pub fn router() -> Router<AppState> {
         .merge(accounts::routes::router())
         .merge(channels::routes::router())
         .merge(dashboard::routes::router())
+        .merge(people::routes::router())
+        .merge(presence::routes::router())
+        .merge(settings::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
 }

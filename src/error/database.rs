@@ -64,6 +64,11 @@ pub const CONSTRAINTS: &[(&str, Violation)] = &[
         "follows_no_self_check",
         Violation::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", None, "nobody follows themselves"),
     ),
+    (
+        "blocks_no_self_check",
+        Violation::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", None, "nobody blocks themselves"),
+    ),
+    ("blocks_blocked_id_fkey", Violation::new(StatusCode::NOT_FOUND, "not_found", None, "there is no such person")),
     ("follows_followee_id_fkey", Violation::new(StatusCode::NOT_FOUND, "not_found", None, "there is no such person")),
 ];
 

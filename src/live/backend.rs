@@ -170,6 +170,15 @@ pub enum Effect {
     },
     /// What others may see of this person has changed: their [`Standing`].
     Reload(Uuid),
+    /// A person may not be in another channel any more, nor hear what they have not heard yet of it.
+    Bar {
+        /// Not the channel of the event.
+        channel: Channel,
+        /// The person.
+        user_id: Uuid,
+        /// What they are told.
+        why: Unsubscribed,
+    },
 }
 
 /// A held slot whose author is gone.

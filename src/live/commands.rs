@@ -1,6 +1,7 @@
 //! Commands that ask the server around the engine: connect, subscribe, rpc, history, refresh.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
@@ -14,10 +15,9 @@ use super::backend::{Admission, Credential, Identity, LogPage, Refusal};
 use super::limits::{CHANNELS_MAX, HISTORY_MAX, PING_EVERY};
 use super::session::{Session, Step};
 use super::socket::Next;
-use super::standing::Known;
 use super::subscription::Subscription;
 use super::time::Ticks;
-use super::topic::{Newcomer, NoSeat, Topic};
+use super::topic::{Asked, Newcomer, NoSeat, Topic};
 
 /// How often a permission that was revoked meanwhile is asked for again before giving up.
 const ADMIT_TRIES: usize = 4;
@@ -195,7 +195,7 @@ impl Session {
             }
             let channels: Vec<Channel> = wanted.iter().map(|(_, _, channel)| *channel).collect();
             let topics: Vec<_> = channels.iter().map(|channel| self.hub.topic(*channel)).collect();
-            let ticket = self.hub.rechecks.ticket();
+            let (ticket, asked_at) = (self.hub.rechecks.ticket(), Instant::now());
             let admitted = self.hub.backend.admit(&identity, channels);
             let (admissions, standing) = match tokio::try_join!(admitted, self.hub.standing_of(identity.user_id)) {
                 Ok(answers) => answers,
@@ -208,8 +208,10 @@ impl Session {
             let mut again = Vec::new();
             for (((id, request, channel), topic), admission) in wanted.into_iter().zip(topics).zip(admissions) {
                 self.conn.room().await;
-                let seated = admission
-                    .and_then(|admission| self.take_seat(id, &request, (&identity, &standing), &topic, &admission));
+                let seated = admission.and_then(|admission| {
+                    let (identity, standing, at) = (&identity, &standing, asked_at);
+                    self.take_seat(id, &request, &topic, &Asked { identity, standing, admission: &admission, at })
+                });
                 match seated {
                     Ok(Ok(())) => self.hub.confirm(&topic, ticket, &standing),
                     Ok(Err(NoSeat::Retired)) => {
@@ -264,10 +266,10 @@ impl Session {
         &self,
         id: u32,
         request: &Subscribe<'_>,
-        (identity, standing): (&Identity, &Arc<Known>),
         topic: &Arc<Topic>,
-        admission: &Admission,
+        asked: &Asked<'_>,
     ) -> Result<Result<(), NoSeat>, WireError> {
+        let admission = asked.admission;
         // The upper bound first: a number out of nowhere must not overflow.
         let recovered = request.recover
             && request.epoch == *admission.epoch
@@ -278,7 +280,7 @@ impl Session {
         let offset = if recovered { request.offset } else { admission.head };
         let mut out = self.conn.out.lock();
         let index = out.free_index().ok_or_else(WireError::limit_exceeded)?;
-        let newcomer = Newcomer { conn: &self.conn, index: index as u16, identity, admission, standing };
+        let newcomer = Newcomer { conn: &self.conn, index: index as u16, asked };
         let seated = match topic.enter(newcomer, &self.hub.flusher) {
             Ok(seated) => seated,
             Err(none) => return Ok(Err(none)),

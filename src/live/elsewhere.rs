@@ -73,7 +73,8 @@ impl Hub {
     }
 
     async fn sightings(&self, people: &[Uuid]) -> Vec<(Option<Sighting>, Option<chrono::DateTime<chrono::Utc>>)> {
-        let topics = people.iter().map(|user_id| self.topics.get(&Channel::Profile(*user_id)).map(|topic| topic.clone()));
+        let topics =
+            people.iter().map(|user_id| self.topics.get(&Channel::Profile(*user_id)).map(|topic| topic.clone()));
         let mut known: Vec<_> = topics.map(|topic| topic.and_then(|topic| topic.sighting())).collect();
         let unknown: Vec<usize> = (0..people.len()).filter(|index| known[*index].is_none()).collect();
         if !unknown.is_empty() {

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::backend::{Backend, Effect, Identity, LogEvent};
+use super::bars::BarringEvents;
 use super::conn::{Conn, ConnId};
 use super::elsewhere::Nodes;
 use super::flush::Flusher;
@@ -46,6 +47,7 @@ pub struct Hub {
     users: DashMap<Uuid, Vec<Arc<Conn>>>,
     /// Sign-ins that ended a short while ago.
     ended: Mutex<VecDeque<EndedSession>>,
+    pub(super) barring_events: Mutex<BarringEvents>,
     /// Channels with holds or gestures to look after.
     pub(super) timed: Mutex<HashSet<Channel>>,
     next_id: AtomicU64,
@@ -93,6 +95,7 @@ impl Hub {
             conns: DashMap::new(),
             users: DashMap::new(),
             ended: Mutex::default(),
+            barring_events: Mutex::default(),
             timed: Mutex::default(),
             next_id: AtomicU64::new(1),
             open: AtomicUsize::new(0),
@@ -246,7 +249,7 @@ impl Hub {
         }
     }
 
-    /// What an event does; what it does to people's sockets and rights is done at once.
+    /// What an event does; what it does to people's sockets and rights and to other channels is done at once.
     fn effects(&self, event: &LogEvent) -> Vec<Effect> {
         let effects = self.backend.effects(event);
         for effect in &effects {
@@ -257,6 +260,7 @@ impl Hub {
                 _ => {}
             }
         }
+        self.bar(event, &effects);
         effects
     }
 

@@ -6,6 +6,7 @@
 //! [`session`] (what the client says).
 
 pub mod backend;
+mod bars;
 mod clock;
 mod commands;
 pub mod conn;
@@ -14,6 +15,7 @@ mod flush;
 mod gather;
 pub mod hub;
 pub mod limits;
+mod link;
 mod moves;
 mod pace;
 mod pages;
@@ -42,3 +44,4 @@ pub mod ws;
 
 pub use hub::Hub;
 pub use limits::Limits;
+pub use link::HubLink;

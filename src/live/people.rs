@@ -96,7 +96,8 @@ impl People {
 
     /// Those whose hold is over.
     fn overdue(&self, now: Ticks) -> Vec<Uuid> {
-        let due = |person: &Person| person.here.as_ref().and_then(|here| here.leaves_at).is_some_and(|at| at.is_due(now));
+        let due =
+            |person: &Person| person.here.as_ref().and_then(|here| here.leaves_at).is_some_and(|at| at.is_due(now));
         self.by_id.iter().filter(|(_, person)| due(person)).map(|(user_id, _)| *user_id).collect()
     }
 
@@ -131,7 +132,10 @@ impl People {
             let hidden = parted.is_some_and(|parted| parted.standing.hidden.contains(&user_id));
             user_id == viewer.user_id || (!hidden && person.sight().has(viewer.grant))
         };
-        self.by_id.iter().map(|(user_id, person)| (*user_id, person)).filter(move |(user_id, person)| seen(*user_id, person))
+        self.by_id
+            .iter()
+            .map(|(user_id, person)| (*user_id, person))
+            .filter(move |(user_id, person)| seen(*user_id, person))
     }
 
     /// Those whom this viewer sees.
@@ -220,10 +224,11 @@ impl Topic {
         let user_id = known.standing.user_id;
         let mut state = self.state.lock();
         let here = state.people.as_ref().and_then(|people| people.by_id.get(&user_id)?.here.as_ref());
-        let Some(before) = here.map(|here| here.standing.clone()).filter(|before| before.version < known.version) else {
+        let Some(before) = here.map(|here| here.standing.clone()).filter(|before| before.version < known.version)
+        else {
             return;
         };
-        state.change_person(self.channel, user_id, flusher, |people| people.set_standing(user_id, known));
+        let mut moved = state.change_person(self.channel, user_id, |people| people.set_standing(user_id, known));
         let (old, new) = (&before.standing.hidden, &known.standing.hidden);
         let lost = new.iter().filter(|other| !old.contains(other)).map(|other| (Move::Leave, *other));
         let found = old.iter().filter(|other| !new.contains(other)).map(|other| (Move::Join, *other));
@@ -231,6 +236,9 @@ impl Topic {
             let Some((sight, info)) = state.people.as_ref().and_then(|people| people.showing(other)) else { continue };
             let to = For { sight: sight.without(Sight::SELF), only: Some(user_id), except: Box::default() };
             state.push_move(self.channel, kind, &info, to);
+            moved = true;
+        }
+        if moved {
             state.mark_all(flusher);
         }
     }
@@ -243,14 +251,8 @@ impl TopicState {
     }
 
     /// Changes one person of this place, and tells whoever has to know: the viewers who see them now or do not any
-    /// more, and the other nodes.
-    pub(super) fn change_person(
-        &mut self,
-        channel: Channel,
-        user_id: Uuid,
-        flusher: &Flusher,
-        change: impl FnOnce(&mut People),
-    ) {
+    /// more, and the other nodes. Returns whether subscribers have to be marked.
+    pub(super) fn change_person(&mut self, channel: Channel, user_id: Uuid, change: impl FnOnce(&mut People)) -> bool {
         let mut people = self.people.take().unwrap_or_default();
         let (before, told) = (people.showing(user_id), people.told(user_id));
         change(&mut people);
@@ -274,24 +276,29 @@ impl TopicState {
         for (kind, sight, info) in [(Move::Leave, lost, before), (Move::Join, found, after)] {
             if let Some((_, info)) = info.filter(|_| sight != Sight::NOBODY) {
                 self.push_move(channel, kind, &info, For { sight, only: None, except: except.clone() });
-                self.mark_all(flusher);
             }
         }
+        lost != found
     }
 
     /// What the other nodes say of a person in this room.
     pub(super) fn people_elsewhere(&mut self, channel: Channel, user_id: Uuid, entries: &[Bytes], flusher: &Flusher) {
         let elsewhere = Elsewhere::read(entries);
-        self.change_person(channel, user_id, flusher, |people| {
-            people.by_id.entry(user_id).or_default().elsewhere = elsewhere;
-        });
+        let change = |people: &mut People| people.by_id.entry(user_id).or_default().elsewhere = elsewhere;
+        if self.change_person(channel, user_id, change) {
+            self.mark_all(flusher);
+        }
     }
 
     /// Takes out everybody whose hold is over.
     pub(super) fn people_left(&mut self, channel: Channel, now: Ticks, flusher: &Flusher) {
         let overdue = self.people.as_ref().map(|people| people.overdue(now)).unwrap_or_default();
+        let mut moved = false;
         for user_id in overdue {
-            self.change_person(channel, user_id, flusher, |people| people.expel(user_id));
+            moved |= self.change_person(channel, user_id, |people| people.expel(user_id));
+        }
+        if moved {
+            self.mark_all(flusher);
         }
     }
 

@@ -63,7 +63,9 @@ impl Rechecks {
     fn take(&self) -> Vec<(Uuid, Uuid)> {
         let mut state = self.state.lock();
         let some: Vec<_> = state.pairs.iter().copied().take(ASKED_AT_ONCE).collect();
-        some.iter().for_each(|pair| drop(state.pairs.remove(pair)));
+        for pair in &some {
+            state.pairs.remove(pair);
+        }
         some
     }
 
@@ -90,7 +92,10 @@ impl Hub {
         let pairs: Vec<(Uuid, Uuid)> = match (author, viewer) {
             (Some(author), _) => {
                 let viewers = self.viewers_of(author).into_iter();
-                viewers.filter(|other| viewer.is_none_or(|viewer| viewer == *other)).map(|viewer| (viewer, author)).collect()
+                viewers
+                    .filter(|other| viewer.is_none_or(|viewer| viewer == *other))
+                    .map(|viewer| (viewer, author))
+                    .collect()
             }
             (None, Some(viewer)) => self.watched_by(viewer).into_iter().map(|author| (viewer, author)).collect(),
             (None, None) => return,
@@ -110,7 +115,8 @@ impl Hub {
         for conn in self.conns_of(viewer) {
             let out = conn.out.lock();
             let channels = out.subscriptions.iter().flatten().map(|subscription| subscription.topic.channel);
-            authors.extend(channels.filter(|channel| matches!(channel, Channel::Profile(_))).map(|channel| channel.id()));
+            authors
+                .extend(channels.filter(|channel| matches!(channel, Channel::Profile(_))).map(|channel| channel.id()));
         }
         authors
     }

@@ -25,7 +25,7 @@ pub(super) struct Revoked {
 pub(super) struct Expelled {
     pub conn: ConnId,
     pub why: Unsubscribed,
-    /// The event that ended it; it and those before it were still meant for them.
+    /// The event that ended it; it and those before it were still meant for them. 0: nothing any more.
     pub offset: u64,
 }
 
@@ -40,12 +40,13 @@ impl TopicState {
     /// Whether the newcomer's permission was checked before an event that may have ended it.
     pub(super) fn is_revoked(&self, new: &Newcomer<'_>) -> bool {
         let void = |revoked: &Revoked| match revoked.who {
-            Who::Person(user_id) => user_id == new.identity.user_id,
-            Who::Guests => new.admission.grant == Grant::Guest,
+            Who::Person(user_id) => user_id == new.asked.identity.user_id,
+            Who::Guests => new.asked.admission.grant == Grant::Guest,
             Who::Everybody => true,
         };
-        let admitted_at = new.admission.head;
+        let (admitted_at, user_id) = (new.asked.admission.head, new.asked.identity.user_id);
         admitted_at < self.revoked_until
+            || self.bars.as_ref().is_some_and(|bars| bars.may_hold(user_id, new.asked.at))
             || self.revoked.iter().any(|revoked| revoked.offset > admitted_at && void(revoked))
     }
 
@@ -59,7 +60,7 @@ impl TopicState {
                 self.revoked.push(Revoked { who: Who::Person(user_id), offset });
                 self.expel(channel, (offset, why), |seat| seat.user_id == user_id, flusher);
                 // Also who has no seat any more, but is held after a lost connection.
-                self.forget_people(channel, &HashSet::from([user_id]), flusher);
+                self.forget_people(channel, &HashSet::from([user_id]));
             }
             Effect::RemoveGuests(why) => {
                 self.revoked.push(Revoked { who: Who::Guests, offset });
@@ -69,10 +70,10 @@ impl TopicState {
                 self.revoked.push(Revoked { who: Who::Everybody, offset });
                 self.expel(channel, (offset, why), |_| true, flusher);
                 let all = self.people.iter().flat_map(|people| people.ids()).collect();
-                self.forget_people(channel, &all, flusher);
+                self.forget_people(channel, &all);
             }
-            // About people's sockets and rights, not about this channel: the hub has seen to it.
-            Effect::EndSessions { .. } | Effect::Recheck { .. } | Effect::Reload(_) => {}
+            // About sockets, rights and other channels, not about this one: the hub has seen to it.
+            Effect::EndSessions { .. } | Effect::Bar { .. } | Effect::Recheck { .. } | Effect::Reload(_) => {}
         }
         if self.revoked.len() > REVOKED_MAX {
             let forgotten = self.revoked.drain(..REVOKED_MAX / 2).next_back();
@@ -80,7 +81,7 @@ impl TopicState {
         }
     }
 
-    fn expel(
+    pub(super) fn expel(
         &mut self,
         channel: Channel,
         (offset, why): (u64, Unsubscribed),
@@ -93,19 +94,19 @@ impl TopicState {
             flusher.mark(&seat.conn, seat.index);
             gone.insert(seat.user_id);
         }
-        self.forget_people(channel, &gone, flusher);
+        self.forget_people(channel, &gone);
     }
 
     /// Clears the slots of people who were put out, and notes their leaves. Whoever stays is marked once,
     /// by [`TopicState::drain_early`].
-    fn forget_people(&mut self, channel: Channel, gone: &HashSet<Uuid>, flusher: &Flusher) {
+    fn forget_people(&mut self, channel: Channel, gone: &HashSet<Uuid>) {
         let slots = self.slots.as_ref().map(|slots| slots.of_authors(gone)).unwrap_or_default();
         for key in slots {
             self.clear_slot(channel, key);
         }
         for user_id in gone {
             if self.people.is_some() {
-                self.change_person(channel, *user_id, flusher, |people| people.expel(*user_id));
+                self.change_person(channel, *user_id, |people| people.expel(*user_id));
             }
         }
     }

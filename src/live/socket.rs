@@ -13,9 +13,7 @@ use tokio::net::TcpStream;
 
 use super::conn::Conn;
 use super::hub::Hub;
-use super::limits::{
-    CLOSE_WITHIN, LEFT_HOLD, LOST_HOLD, MESSAGE_BYTES_MAX, NOTSENT_LOWAT, READ_BYTES, READS_PER_TURN,
-};
+use super::limits::{CLOSE_WITHIN, LEFT_HOLD, LOST_HOLD, MESSAGE_BYTES_MAX, NOTSENT_LOWAT, READ_BYTES, READS_PER_TURN};
 use super::session::Session;
 use super::ws::{Decoder, Message, ProtocolError};
 

@@ -48,7 +48,9 @@ impl Standings {
     fn take(&self) -> Vec<Uuid> {
         let mut wanted = self.wanted.lock();
         let some: Vec<Uuid> = wanted.iter().copied().take(ASKED_AT_ONCE).collect();
-        some.iter().for_each(|user_id| drop(wanted.remove(user_id)));
+        for user_id in &some {
+            wanted.remove(user_id);
+        }
         some
     }
 }

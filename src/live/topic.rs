@@ -6,17 +6,19 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode::ClientInfo;
 use studyhall_protocol::format::Format;
+use uuid::Uuid;
 
-use super::backend::{Admission, Effect, Grant, Identity, LogEvent};
+use super::backend::{Admission, Effect, Identity, LogEvent};
+use super::bars::Bars;
 use super::conn::{Conn, ConnId};
-use super::flush::Flusher;
 use super::elsewhere::Nodes;
+use super::flush::Flusher;
 use super::people::{People, Viewer};
 use super::removal::{Expelled, Revoked};
 use super::rings::Rings;
@@ -55,6 +57,8 @@ pub(super) struct TopicState {
     pub revoked: Vec<Revoked>,
     /// Revocations up to this event are forgotten: an older admission has to be checked again.
     pub revoked_until: u64,
+    /// Who lost it by an event of another channel.
+    pub bars: Option<Box<Bars>>,
     /// Events that came before the ones they follow.
     pub early: BTreeMap<u64, (LogEvent, Vec<Effect>)>,
     pub repairing: bool,
@@ -81,12 +85,21 @@ pub struct Newcomer<'a> {
     pub conn: &'a Arc<Conn>,
     /// The subscription's index in it.
     pub index: u16,
+    /// What was asked about them.
+    pub asked: &'a Asked<'a>,
+}
+
+/// Who somebody is, and the answers to what was asked about them.
+#[derive(Debug)]
+pub struct Asked<'a> {
     /// Who it is.
     pub identity: &'a Identity,
-    /// What they may do, and where the log was when that was asked.
-    pub admission: &'a Admission,
     /// What others may see of them.
     pub standing: &'a Arc<Known>,
+    /// What they may do, and where the log was then.
+    pub admission: &'a Admission,
+    /// When that was asked for.
+    pub at: Instant,
 }
 
 /// What a newcomer finds.
@@ -142,6 +155,7 @@ impl Topic {
             expelled: Vec::new(),
             revoked: Vec::new(),
             revoked_until: 0,
+            bars: None,
             early: BTreeMap::new(),
             repairing: false,
             last_used: Ticks::now(),
@@ -152,7 +166,7 @@ impl Topic {
     /// Takes a seat. The first one to know the head brings the topic to life.
     pub fn enter(&self, new: Newcomer<'_>, flusher: &Flusher) -> Result<Seated, NoSeat> {
         let mut state = self.state.lock();
-        let Admission { grant, head, epoch: admitted_to, place, sees, last_seen_at, .. } = new.admission;
+        let Admission { grant, head, epoch: admitted_to, place, sees, last_seen_at, .. } = new.asked.admission;
         let (grant, sees) = (*grant, *sees);
         match &state.phase {
             Phase::Retired | Phase::Void => return Err(NoSeat::Retired),
@@ -178,10 +192,12 @@ impl Topic {
         }
         let next_move = state.rings.next_move();
         let timed = *place;
-        let user_id = new.identity.user_id;
+        let Asked { identity, standing, .. } = new.asked;
+        let user_id = identity.user_id;
         if *place {
-            let (identity, standing) = (new.identity, new.standing);
-            state.change_person(self.channel, user_id, flusher, |people| people.enter(identity, standing));
+            if state.change_person(self.channel, user_id, |people| people.enter(identity, standing)) {
+                state.mark_all(flusher);
+            }
         }
         if matches!(self.channel, Channel::Profile(_)) {
             state.show_stored(self.channel, *last_seen_at, flusher);
@@ -212,8 +228,8 @@ impl Topic {
         };
         state.last_used = now;
         if state.people.is_some() {
-            let leave = |people: &mut People| people.leave(seat.user_id, now.after(hold));
-            state.change_person(self.channel, seat.user_id, flusher, leave);
+            // Held: nobody sees anything yet.
+            state.change_person(self.channel, seat.user_id, |people| people.leave(seat.user_id, now.after(hold)));
         }
         let plain = state.slots.as_mut().map(|slots| slots.author_left(conn, now)).unwrap_or_default();
         let any = !plain.is_empty();

@@ -38,7 +38,10 @@ pub async fn place() -> Place {
 impl Place {
     pub async fn actor(&self, username: &str) -> Actor {
         let id = Uuid::now_v7();
-        let insert = sqlx::query("insert into users (id, username) values ($1, $2)").bind(id).bind(username);
+        let insert = "with u as (insert into users (id, username) values ($1, $2) returning id),
+            s as (insert into user_settings (user_id) select id from u)
+            insert into presence_settings (user_id) select id from u";
+        let insert = sqlx::query(insert).bind(id).bind(username);
         insert.execute(self.db.pool()).await.unwrap();
         Actor { id, place: self.clone() }
     }

@@ -76,6 +76,14 @@ calls! {
         r#"{"full_name":"A","bio":"B","location":"C","profile_image_url":"https://e.example/a",
             "banner_image_url":"https://e.example/b","email":"a@e.example"}"#
         [] ["full_name": 120, "bio": 10_000, "location": 120];
+    "settings.update" PATCH "/me/settings" "{}"
+        r#"{"preferred_locale":"ja","timezone":"Asia/Tokyo","theme":"dark","data":{"a":1},
+            "presence_visibility":"nobody","invisible":true}"#
+        [] ["preferred_locale": 10, "theme": 32];
+    "user.follow" PUT "/users/{eve}/follow" r#"{"user_id":"{eve}"}"# "" [] [];
+    "user.unfollow" DELETE "/users/{bob}/follow" r#"{"user_id":"{bob}"}"# "" [] [];
+    "user.block" PUT "/users/{cleo}/block" r#"{"user_id":"{cleo}"}"# "" [] [];
+    "user.unblock" DELETE "/users/{cleo}/block" r#"{"user_id":"{cleo}"}"# "" [] [];
     "task_list.create" POST "/task-lists" "{}" r#"{"name":"A","description":"B"}"#
         ["name"] ["name": 50, "description": 10_000];
     "task_list.update" PATCH "/task-lists/{list}" r#"{"id":"{list}"}"# r#"{"name":"A","description":"B"}"#
@@ -118,6 +126,10 @@ pub const READS: &[(&str, bool)] = &[
     ("/me", false),
     ("/users", true),
     ("/users/{bob}", false),
+    ("/users/{bob}/followers", true),
+    ("/users/{bob}/following", true),
+    ("/me/settings", false),
+    ("/me/blocks", true),
     ("/sessions", true),
     ("/dashboard", false),
     ("/task-lists", true),
