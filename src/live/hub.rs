@@ -192,7 +192,6 @@ impl Hub {
 
     /// The connection is over; its person is held for a while.
     pub(super) fn unregister(&self, conn: &Arc<Conn>, hold: Duration) {
-        self.conns.remove(&conn.id.0);
         if let Some(user_id) = conn.user_id.get() {
             self.users.remove_if_mut(user_id, |_, conns| {
                 conns.retain(|other| other.id != conn.id);
@@ -205,6 +204,8 @@ impl Hub {
             subscription.topic.leave(subscription.place, conn.id, hold, &self.flusher);
             self.watch(subscription.topic.channel);
         }
+        // Last: who waits for all connections to be gone waits for what follows from it.
+        self.conns.remove(&conn.id.0);
         self.release_connection();
     }
 

@@ -109,8 +109,8 @@ impl Person {
 
     fn write(&mut self, activity: Option<&str>) {
         self.activity = activity.map(Box::from);
-        // Two words within a millisecond still have an order.
-        self.activity_at = Utc::now().timestamp_millis().max(self.activity_at + 1);
+        // Two words of one moment still have an order.
+        self.activity_at = Utc::now().timestamp_micros().max(self.activity_at + 1);
     }
 }
 
@@ -231,6 +231,12 @@ impl Hub {
         if let Some(sighting) = person.and_then(|person| person.told.clone()) {
             topic.show_here(Some(sighting), None, &self.flusher);
         }
+    }
+
+    /// How many people there are to be looked after.
+    #[cfg(test)]
+    pub(super) fn timed_people(&self) -> usize {
+        self.presences.0.lock().timed.len()
     }
 
     /// How a person stands who is here, once it is known.

@@ -25,7 +25,7 @@ pub struct Sighting {
     pub invisible: bool,
     /// As written last on that node.
     pub activity: Option<Box<str>>,
-    /// When that was, in milliseconds since 1970: of several nodes the last word counts.
+    /// When that was, in microseconds since 1970: of several nodes the last word counts.
     pub activity_at: i64,
     /// The last change that could be seen.
     pub seen_at: Option<DateTime<Utc>>,
@@ -35,7 +35,9 @@ impl Sighting {
     /// What two nodes say together. Who is invisible on one is so on all: a node that has not heard of it yet must not
     /// give them away.
     fn and(self, other: Sighting) -> Sighting {
-        let last = if self.activity_at >= other.activity_at { &self } else { &other };
+        // Every node comes to the same, also of two words of the same moment.
+        let word = |sighting: &Sighting| (sighting.activity_at, sighting.activity.clone());
+        let last = if word(&self) >= word(&other) { &self } else { &other };
         Sighting {
             status: self.status.max(other.status),
             invisible: self.invisible || other.invisible,
@@ -122,7 +124,12 @@ impl Shown {
             self.seen_at = self.seen_at.max(before.left_at(now));
         }
         [false, true].map(|own| {
-            let view = |sighting: &Option<Sighting>, at| Sighting::view(sighting.as_ref(), Uuid::nil(), at, own);
+            let view = |sighting: &Option<Sighting>, at| {
+                let view = Sighting::view(sighting.as_ref(), Uuid::nil(), at, own);
+                // Another node has seen them as well: that is no news of somebody who is here.
+                let last_seen_at = view.last_seen_at.filter(|_| view.status == Status::Offline);
+                Presence { last_seen_at, ..view }
+            };
             let version = &mut self.versions[usize::from(own)];
             let changed = *version == 0 || view(&before, seen_before) != view(&after, self.seen_at);
             *version = if changed { version.wrapping_add(1).max(1) } else { *version };

@@ -16,13 +16,13 @@ use studyhall_protocol::settings::PresenceVisibility;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::live::HubLink;
 use crate::live::backend::{
     Action, Admission, Backend, Credential, Effect, Grant, Identity, LogEvent, LogPage, Orphan, Refusal, SlotKey,
     SlotWrite, Standing,
 };
 use crate::live::conn::ConnId;
 use crate::live::presence::DeviceId;
+use crate::live::{Hub, HubLink};
 
 /// Holds back who comes, while it is shut.
 pub struct Gate {
@@ -56,7 +56,7 @@ impl Gate {
         waited.expect("nobody came to the gate").unwrap();
     }
 
-    async fn pass(&self) {
+    pub async fn pass(&self) {
         self.arrived.send_modify(|count| *count += 1);
         let _ = self.open.subscribe().wait_for(|open| *open).await;
     }
@@ -113,7 +113,8 @@ pub struct Toy {
     pub running: Gate,
     pub reading: Gate,
     pub asking: Gate,
-    pub hub: HubLink,
+    /// Of the nodes.
+    pub hubs: Mutex<Vec<HubLink>>,
 }
 
 impl Toy {
@@ -151,6 +152,14 @@ impl Toy {
         let log = state.logs.entry(channel).or_default();
         log.floor = floor;
         log.events.retain(|event| event.offset >= floor);
+    }
+
+    /// The node that this connection is of.
+    fn hub_of(&self, who: &Identity, conn: ConnId) -> Arc<Hub> {
+        let hubs: Vec<_> = self.hubs.lock().iter().filter_map(HubLink::get).collect();
+        let theirs =
+            |hub: &Arc<Hub>| hub.conns.get(&conn.0).is_some_and(|conn| conn.user_id.get() == Some(&who.user_id));
+        hubs.into_iter().find(theirs).unwrap()
     }
 
     fn page(&self, channel: Channel, choose: impl FnOnce(&[LogEvent]) -> Vec<LogEvent>) -> Result<LogPage, WireError> {
@@ -275,7 +284,7 @@ impl Backend for Toy {
                 presence::METHOD => {
                     let set = serde_json::from_str(data.unwrap_or(RawValue::NULL).get());
                     let set = set.map_err(|_| WireError::bad_request("data"))?;
-                    self.hub.get().unwrap().set_presence(who, DeviceId::Conn(conn), &set);
+                    self.hub_of(who, conn).set_presence(who, DeviceId::Conn(conn), &set);
                     Ok(RawValue::TRUE.to_owned())
                 }
                 "echo" => Ok(data.unwrap_or(RawValue::NULL).to_owned()),

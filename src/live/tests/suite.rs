@@ -38,7 +38,7 @@ use crate::live::session::Session;
 use crate::live::socket;
 use crate::live::standing::Known;
 use crate::live::topic::{Asked, Topic};
-use crate::live::{Hub, Limits};
+use crate::live::{Hub, HubLink, Limits};
 
 /// No step of a test takes longer unless something is broken.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -74,7 +74,9 @@ impl Engine {
     /// One of several nodes.
     async fn start_among(limits: Limits, toy: Arc<Toy>, roster: Arc<dyn Roster>) -> Self {
         let hub = Hub::start(limits, toy.clone(), roster, 2);
-        toy.hub.set(&hub);
+        let link = HubLink::default();
+        link.set(&hub);
+        toy.hubs.lock().push(link);
         let listener = listen();
         let address = listener.local_addr().unwrap();
         let accepting = hub.clone();
