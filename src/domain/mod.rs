@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod channels;
 pub mod dashboard;
+pub mod feed;
 mod page;
 mod payload;
 pub mod people;
@@ -12,7 +13,10 @@ pub mod presence;
 pub mod seed;
 pub mod settings;
 pub mod tasks;
+pub mod verify;
 pub mod workspaces;
+
+use std::sync::Arc;
 
 use axum::Router;
 use serde::Serialize;
@@ -21,7 +25,7 @@ use studyhall_protocol::{Channel, Command};
 
 pub use channels::admit;
 
-use crate::db::Tx;
+use crate::db::{Drain, Tx};
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::live::backend::{Effect, LogEvent};
@@ -35,15 +39,14 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         Command::UserUnfollow(c) => data(people::unfollow(tx, c).await?),
         Command::UserBlock(c) => data(people::block(tx, c).await?),
         Command::UserUnblock(c) => data(people::unblock(tx, c).await?),
-        // The feed has no actions yet.
-        Command::PostCreate(_)
-        | Command::PostUpdate(_)
-        | Command::PostDelete(_)
-        | Command::PostLike(_)
-        | Command::PostUnlike(_)
-        | Command::CommentCreate(_)
-        | Command::CommentUpdate(_)
-        | Command::CommentDelete(_) => Err(Error::not_found()),
+        Command::PostLike(c) => data(feed::likes::like(tx, c).await?),
+        Command::PostUnlike(c) => data(feed::likes::unlike(tx, c).await?),
+        Command::PostCreate(c) => data(feed::create_post(tx, c).await?),
+        Command::PostUpdate(c) => data(feed::update_post(tx, c).await?),
+        Command::PostDelete(c) => data(feed::delete_post(tx, c).await?),
+        Command::CommentCreate(c) => data(feed::create_comment(tx, c).await?),
+        Command::CommentUpdate(c) => data(feed::update_comment(tx, c).await?),
+        Command::CommentDelete(c) => data(feed::delete_comment(tx, c).await?),
         Command::TaskListCreate(c) => data(tasks::create_task_list(tx, c).await?),
         Command::TaskListUpdate(c) => data(tasks::update_task_list(tx, c).await?),
         Command::TaskListDelete(c) => data(tasks::delete_task_list(tx, c).await?),
@@ -61,6 +64,11 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         Command::WidgetMove(c) => data(workspaces::move_widget(tx, c).await?),
         Command::WidgetDelete(c) => data(workspaces::delete_widget(tx, c).await?),
     }
+}
+
+/// The commands that are done together when there are many of them.
+pub fn drain() -> Arc<dyn Drain> {
+    Arc::new(feed::likes::drain::Likes::default())
 }
 
 fn data(value: impl Serialize) -> Result<Box<RawValue>> {
@@ -88,6 +96,8 @@ pub fn router() -> Router<AppState> {
         .merge(people::routes::router())
         .merge(presence::routes::router())
         .merge(settings::routes::router())
+        .merge(feed::routes::router())
+        .merge(feed::likes::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
 }

@@ -38,10 +38,17 @@ pub const CONSTRAINTS: &[(&str, Violation)] = &[
     ("operations_user_id_fkey", GONE),
     ("sign_ins_user_id_fkey", GONE),
     ("task_lists_user_id_fkey", GONE),
+    ("post_likes_user_id_fkey", GONE),
     ("immersive_workspaces_user_id_fkey", GONE),
+    ("posts_user_id_fkey", GONE),
+    ("post_comments_author_id_fkey", GONE),
     (
         "tasks_list_owner_fkey",
         Violation::new(StatusCode::NOT_FOUND, "not_found", Some("list_id"), "there is no such list"),
+    ),
+    (
+        "post_likes_post_id_fkey",
+        Violation::new(StatusCode::NOT_FOUND, "not_found", Some("post_id"), "there is no such post"),
     ),
     (
         "immersive_widgets_workspace_id_fkey",

@@ -126,10 +126,13 @@ impl LogPages {
         let reaches = match read {
             Ok(page) => {
                 check(&page.epoch);
-                let formats =
-                    [Format::Json, Format::Protobuf].into_iter().filter(|format| self.is_awaited(key, *format));
-                let kept = formats.map(|format| self.keep(key, format, to_page(channel, number, format, &page)));
-                kept.fold(true, |all, reaches| all && reaches)
+                let mut reaches = true;
+                for format in [Format::Json, Format::Protobuf] {
+                    if self.is_awaited(key, format) {
+                        reaches &= self.keep(key, format, to_page(channel, number, format, &page));
+                    }
+                }
+                reaches
             }
             Err(error) => {
                 tracing::warn!(%channel, %error, "cannot read the log for readers that lag; trying again");

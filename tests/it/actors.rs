@@ -31,7 +31,7 @@ pub async fn place() -> Place {
     let db = Db::connect(&database.url, 8).await.unwrap();
     db.migrate().await.unwrap();
     let perform: Perform = Arc::new(|tx, command| Box::pin(domain::perform(tx, command)));
-    let writer = Writer::new(db.clone(), 1_000, perform, Arc::new(|_| {}));
+    let writer = Writer::new(db.clone(), 1_000, perform, Arc::new(|_| {})).with_drain(domain::drain());
     Place { db, writer }
 }
 

@@ -276,6 +276,7 @@ fn refresh(fields: Fields<'_>) -> Result<Refresh<'_>, Broken> {
     Ok(refresh)
 }
 
-fn empty(fields: Fields<'_>) -> Result<Empty, Broken> {
-    fields.map(|field| field.map(|_| ())).collect::<Result<(), _>>().map(|()| Empty {})
+fn empty(mut fields: Fields<'_>) -> Result<Empty, Broken> {
+    fields.try_for_each(|field| field.map(|_| ()))?;
+    Ok(Empty {})
 }

@@ -8,6 +8,7 @@ use studyhall_protocol::Channel;
 use studyhall_protocol::accounts::{EndReason, Me, ProfilePatch, SessionsEnded};
 use studyhall_protocol::error::Disconnect;
 use studyhall_protocol::event::Event;
+use uuid::Uuid;
 
 use crate::db::Tx;
 use crate::domain::payload::data;
@@ -25,6 +26,11 @@ pub async fn update_profile(tx: &mut Tx, patch: &ProfilePatch) -> Result<Me> {
     tx.emit(Channel::User(id), Event::UserUpdated(me.clone()));
     tx.emit(Channel::Profile(id), Event::ProfileUpdated(me.user.clone()));
     Ok(me)
+}
+
+/// A person as they are now, for the events that tell of a changed count.
+pub(crate) async fn read_me(tx: &mut Tx, id: Uuid) -> Result<Me> {
+    sql::select_me(tx.conn(), id).await?.ok_or_else(Error::not_found)
 }
 
 /// What an event of `user:` does besides being sent: ended sign-ins close their sockets.
@@ -46,7 +52,6 @@ pub fn effects(event: &LogEvent) -> Vec<Effect> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
 
     #[test]
     fn an_ended_sign_in_closes_its_sockets() {

@@ -16,6 +16,7 @@ use crate::live::ws::OpCode;
 
 pub struct Client {
     pub socket: TcpStream,
+    format: Format,
     input: Vec<u8>,
     lines: VecDeque<Value>,
     pub closed: Option<(u16, String)>,
@@ -35,7 +36,12 @@ impl Client {
         let socket = timeout(DEADLINE, socket.connect(address)).await.unwrap().unwrap();
         socket.set_nodelay(true).unwrap();
         let (input, lines, pongs) = (Vec::new(), VecDeque::new(), Vec::new());
-        Self { socket, input, lines, closed: None, pongs, pings: 0, id: 0 }
+        Self { socket, format: FORMAT, input, lines, closed: None, pongs, pings: 0, id: 0 }
+    }
+
+    /// One that speaks this format instead.
+    pub async fn open_in(address: SocketAddr, format: Format) -> Self {
+        Self { format, ..Self::open(address, None).await }
     }
 
     pub async fn connect(&mut self, token: &str) {
@@ -88,7 +94,7 @@ impl Client {
 
     /// Sends lines of JSON as one frame of the format.
     pub async fn send(&mut self, text: &str) {
-        let (opcode, payload) = spell(text);
+        let (opcode, payload) = spell(self.format, text);
         self.frame(opcode, &payload).await;
     }
 
@@ -178,11 +184,11 @@ impl Client {
 
     fn take(&mut self, (first, payload): (u8, Vec<u8>)) {
         match first {
-            0x81 if FORMAT == Format::Json => {
+            0x81 if self.format == Format::Json => {
                 let lines = payload.split(|byte| *byte == b'\n');
                 self.keep(lines.map(|line| serde_json::from_slice(line).expect("every line is an object")).collect());
             }
-            0x82 if FORMAT == Format::Protobuf => self.keep(spelling::replies(&payload)),
+            0x82 if self.format == Format::Protobuf => self.keep(spelling::replies(&payload)),
             0x8A => self.pongs.push(payload),
             0x88 => {
                 assert!(self.closed.is_none(), "a second close frame");
@@ -209,8 +215,8 @@ impl Client {
 }
 
 /// Lines of JSON in the format.
-pub fn spell(text: &str) -> (OpCode, Vec<u8>) {
-    match FORMAT {
+pub fn spell(format: Format, text: &str) -> (OpCode, Vec<u8>) {
+    match format {
         Format::Json => (OpCode::Text, text.as_bytes().to_vec()),
         Format::Protobuf => (OpCode::Binary, spelling::commands(text)),
     }

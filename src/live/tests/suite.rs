@@ -7,6 +7,7 @@ mod nodes;
 mod bars;
 mod deadlines;
 mod drain;
+mod formats;
 mod lag;
 mod memory;
 mod order;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use studyhall_protocol::channel::Channel;
+use studyhall_protocol::format::Format;
 use studyhall_protocol::settings::PresenceVisibility;
 use tokio::net::{TcpListener, TcpSocket};
 use uuid::Uuid;
@@ -39,6 +41,12 @@ use crate::live::socket;
 use crate::live::standing::Known;
 use crate::live::topic::{Asked, Topic};
 use crate::live::{Hub, HubLink, Limits};
+
+/// The format that these tests are not in.
+const OTHER: Format = match FORMAT {
+    Format::Json => Format::Protobuf,
+    Format::Protobuf => Format::Json,
+};
 
 /// No step of a test takes longer unless something is broken.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -59,7 +67,10 @@ fn profile(n: u128) -> Channel {
 struct Engine {
     hub: Arc<Hub>,
     toy: Arc<Toy>,
+    /// For clients that speak the format of these tests.
     address: std::net::SocketAddr,
+    /// For clients that speak the other one.
+    other: std::net::SocketAddr,
 }
 
 impl Engine {
@@ -77,21 +88,8 @@ impl Engine {
         let link = HubLink::default();
         link.set(&hub);
         toy.hubs.lock().push(link);
-        let listener = listen();
-        let address = listener.local_addr().unwrap();
-        let accepting = hub.clone();
-        hub.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                if accepting.admit_connection().is_err() {
-                    continue;
-                }
-                socket::prepare(&stream).unwrap();
-                let conn = accepting.register(stream, FORMAT);
-                let session = Session::new(accepting.clone(), conn.clone(), None);
-                accepting.tasks.spawn(socket::serve(accepting.clone(), conn, session, Vec::new()));
-            }
-        });
-        Self { hub, toy, address }
+        let (address, other) = (accept(&hub, FORMAT), accept(&hub, OTHER));
+        Self { hub, toy, address, other }
     }
 
     /// A client that has sent nothing yet.
@@ -102,6 +100,13 @@ impl Engine {
     /// A client that is connected as this person.
     async fn connected(&self, n: u128) -> Client {
         let mut client = self.client().await;
+        client.connect(&format!("u{n}")).await;
+        client
+    }
+
+    /// A client that is connected as this person and speaks the other format.
+    async fn foreigner(&self, n: u128) -> Client {
+        let mut client = Client::open_in(self.other, OTHER).await;
         client.connect(&format!("u{n}")).await;
         client
     }
@@ -157,6 +162,25 @@ impl Answers {
     fn of<'a>(&'a self, identity: &'a Identity) -> Asked<'a> {
         Asked { identity, standing: &self.standing, admission: &self.admission, at: std::time::Instant::now() }
     }
+}
+
+/// Serves whoever comes, in this format.
+fn accept(hub: &Arc<Hub>, format: Format) -> std::net::SocketAddr {
+    let listener = listen();
+    let address = listener.local_addr().unwrap();
+    let accepting = hub.clone();
+    hub.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if accepting.admit_connection().is_err() {
+                continue;
+            }
+            socket::prepare(&stream).unwrap();
+            let conn = accepting.register(stream, format);
+            let session = Session::new(accepting.clone(), conn.clone(), None);
+            accepting.tasks.spawn(socket::serve(accepting.clone(), conn, session, Vec::new()));
+        }
+    });
+    address
 }
 
 /// A listener on the loopback with a queue that holds every test.

@@ -121,7 +121,7 @@ async fn history_is_cut_at_the_admission() {
 async fn messages_above_the_limit_and_of_the_other_kind() {
     let engine = Engine::start().await;
     let mut client = engine.connected(1).await;
-    let (opcode, mut largest) = spell(&json!({"id": 5, "ping": {}}).to_string());
+    let (opcode, mut largest) = spell(FORMAT, &json!({"id": 5, "ping": {}}).to_string());
     // Blanks in one format, pongs in the other.
     let (other, filler) = if opcode == OpCode::Text { (OpCode::Binary, b' ') } else { (OpCode::Text, 0) };
     largest.resize(MESSAGE_BYTES_MAX, filler);
