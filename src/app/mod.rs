@@ -3,9 +3,10 @@
 mod backend;
 mod health;
 mod live;
+mod nodes;
 pub mod server;
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,14 +18,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cluster::{Cluster, Timing};
 use crate::config::Config;
 use crate::db::retention::Policy;
 use crate::db::{self, Db, Writer};
 use crate::domain;
 use crate::http::{self, AppState};
 use crate::live::roster::{Alone, Roster};
-use crate::live::{Hub, Limits};
+use crate::live::{Hub, HubLink, Limits};
 
 pub use health::Health;
 
@@ -58,29 +58,32 @@ impl App {
         db.migrate().await?;
         // The engine hands commands to the writer and the writer hands events to the engine; weakly, or neither would
         // ever be dropped.
-        let hub: Arc<OnceLock<Weak<Hub>>> = Arc::default();
+        let hub = HubLink::default();
         let commits = hub.clone();
         let writer = Writer::new(
             db.clone(),
             config.commands_max,
             Arc::new(|tx, command| Box::pin(domain::perform(tx, command))),
             Arc::new(move |events| {
-                if let Some(hub) = commits.get().and_then(Weak::upgrade) {
+                if let Some(hub) = commits.get() {
                     hub.apply(events);
                 }
             }),
         )
         .with_drain(domain::drain());
-        let state = AppState::new(config, db.clone(), writer.clone())?;
-        let server = backend::Server { db: db.clone(), writer, sessions: state.sessions.clone() };
-        let cluster = cluster(config);
+        let state = AppState { hub: hub.clone(), ..AppState::new(config, db.clone(), writer.clone())? };
+        let server = backend::Server { db: db.clone(), writer, sessions: state.sessions.clone(), hub: hub.clone() };
+        let cluster = nodes::join(config);
         let roster: Arc<dyn Roster> = match &cluster {
             Some(cluster) => cluster.clone(),
             None => Arc::new(Alone),
         };
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let engine = Hub::start(limits(config), Arc::new(server), workers);
-        let _ = hub.set(Arc::downgrade(&engine));
+        let engine = Hub::start(limits(config), Arc::new(server), roster.clone(), workers);
+        hub.set(&engine);
+        if let Some(cluster) = &cluster {
+            nodes::introduce(cluster, &engine);
+        }
         let health = Health::new(db.clone(), cluster);
         let app = App {
             hub: engine,
@@ -104,6 +107,7 @@ impl App {
             self.stop.clone(),
         );
         self.tasks.spawn(follow);
+        self.tasks.spawn(domain::presence::keep_tidy(db.clone(), self.state.hub.clone(), self.stop.clone()));
         self.tasks.spawn(self.state.rates.clone().forget(self.stop.clone()));
         self.tasks.spawn(db::retention::run(db, retention(config), RETENTION_EVERY, self.stop.clone()));
     }
@@ -150,12 +154,6 @@ fn limits(config: &Config) -> Limits {
         ring_bytes: config.ring_bytes_max,
         page_bytes: config.page_bytes_max,
     }
-}
-
-/// Without Redis this node is the only one.
-fn cluster(config: &Config) -> Option<Arc<Cluster>> {
-    let timing = Timing { lease: config.lease(), ..Timing::default() };
-    config.redis_url.as_deref().map(|url| Cluster::start(url, timing))
 }
 
 fn retention(config: &Config) -> Policy {
