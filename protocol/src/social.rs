@@ -1,11 +1,12 @@
 //! Who follows whom, and who wants nothing to do with whom (`follows` of the schema, and `blocks`).
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// `user.follow`, `user.unfollow`, `user.block`, `user.unblock`: whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserRef {
     /// The other person.
@@ -13,7 +14,7 @@ pub struct UserRef {
 }
 
 /// One person follows another.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Follow {
     /// Who follows.
     pub follower_id: Uuid,
@@ -24,7 +25,7 @@ pub struct Follow {
 }
 
 /// A follow that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FollowRef {
     /// Who followed.
     pub follower_id: Uuid,
@@ -33,7 +34,7 @@ pub struct FollowRef {
 }
 
 /// One person blocks another: neither finds, sees, follows or subscribes to the other any more.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Block {
     /// Who blocks.
     pub blocker_id: Uuid,
@@ -44,7 +45,7 @@ pub struct Block {
 }
 
 /// A block that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BlockRef {
     /// Who blocked.
     pub blocker_id: Uuid,

@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod channels;
 pub mod dashboard;
+pub mod documents;
 mod page;
 pub mod seed;
 pub mod tasks;
@@ -78,6 +79,7 @@ pub fn router() -> Router<AppState> {
         .merge(accounts::routes::router())
         .merge(channels::routes::router())
         .merge(dashboard::routes::router())
+        .merge(documents::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
 }
