@@ -144,7 +144,7 @@ fn failures(call: &Call) -> BTreeMap<u16, BTreeSet<&'static str>> {
         (route.open && route.makes, &["foreign_origin"]),
         (!call.takes_nothing(), &["malformed_json", "payload_too_large", "unsupported_media_type", "invalid_field"]),
         (!call.takes_nothing() || reads_url, &["bad_request"]),
-        (route.paged, &["bad_limit", "bad_cursor"]),
+        (route.paged, &["bad_limit", "bad_cursor", "invalid_field"]),
         (route.command.is_some(), &["bad_op", "op_reused", "commit_unknown"]),
         (true, route.fails),
     ];
