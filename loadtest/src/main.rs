@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::scenario::{rooms, slow, tasks};
+use crate::scenario::{presence, rooms, slow, tasks};
 
 /// Load for a running Studyhall.
 #[derive(Debug, Parser)]
@@ -49,6 +49,8 @@ enum Scenario {
     Rooms(rooms::RoomsArgs),
     /// Durable commands, each sent when the one before is acknowledged.
     Tasks(tasks::TasksArgs),
+    /// People who are there and do nothing, and others who watch their pills.
+    Presence(presence::PresenceArgs),
     /// Readers that stop and then crawl, beside ordinary ones.
     Slow(slow::SlowArgs),
 }
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
             match cli.scenario {
                 Scenario::Rooms(args) => rooms::run(&cli.common, &args).await,
                 Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
+                Scenario::Presence(args) => presence::run(&cli.common, &args).await,
                 Scenario::Slow(args) => slow::run(&cli.common, &args).await,
             }
         })

@@ -132,6 +132,15 @@ impl Api {
         Ok(Account { id: signed_in.user.user.id, username, password, token: signed_in.token })
     }
 
+    /// Lets everybody see that these people are there.
+    pub async fn show_presence(&self, accounts: &[Account]) -> Result<()> {
+        let shown = stream::iter(accounts).map(|account| {
+            let body = json!({"presence_visibility": "everyone"});
+            self.call(Method::PATCH, "/me/settings", Some(&account.token), body)
+        });
+        shown.buffer_unordered(AT_ONCE).try_for_each(async |_| Ok(())).await
+    }
+
     /// Rooms of `people` distinct members each, with a widget for each of the first `widgets`.
     pub async fn rooms(&self, accounts: &[Account], rooms: usize, people: usize, widgets: usize) -> Result<Vec<Room>> {
         let people = people.clamp(1, accounts.len());

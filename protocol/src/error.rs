@@ -107,8 +107,8 @@ macro_rules! disconnects {
 disconnects! {
     /// The peer said goodbye with a clean close.
     NORMAL = 1000, "bye";
-    /// Binary frame on a connection that speaks JSON.
-    UNSUPPORTED_DATA = 1003, "this connection speaks JSON in text frames";
+    /// A binary frame on a connection that speaks JSON, or a text frame on one that speaks protobuf.
+    UNSUPPORTED_DATA = 1003, "JSON goes in text frames, protobuf in binary ones";
     /// A message above the limit.
     MESSAGE_TOO_BIG = 1009, "message too big";
     /// The server goes away; come back.

@@ -1,7 +1,7 @@
-//! What a client sends: one command per line of a text frame.
+//! What a client sends: one command per line of a text frame, or one behind the other in a binary frame.
 //!
-//! Source: `client.proto` of the Centrifuge protocol, in its JSON form. Fields that we do not use
-//! are ignored. Everything borrows from the frame; nothing is copied to read a command.
+//! Source: `client.proto` of the Centrifuge protocol. Both formats are read into the same commands. Fields that we
+//! do not use are ignored. Everything borrows from the frame; nothing is copied to read a command.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,6 +11,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+
+use crate::format::Format;
+use crate::protobuf;
 
 /// One command. The first request that is present, in the order of the fields, is the command.
 #[derive(Debug, Default, Deserialize)]
@@ -61,7 +64,7 @@ pub struct ClientCommand<'a> {
 pub struct Empty {}
 
 /// `connect`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Connect<'a> {
     /// `shs_…`; without one, the cookie of the upgrade counts.
     #[serde(borrow, default)]
@@ -69,7 +72,7 @@ pub struct Connect<'a> {
 }
 
 /// `subscribe`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Subscribe<'a> {
     /// The channel's name.
     #[serde(borrow, default)]
@@ -105,7 +108,7 @@ impl Subscribe<'_> {
 }
 
 /// A request about one channel.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct ChannelOnly<'a> {
     /// The channel's name.
     #[serde(borrow, default)]
@@ -113,7 +116,7 @@ pub struct ChannelOnly<'a> {
 }
 
 /// `publish`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Publish<'a> {
     /// The channel's name.
     #[serde(borrow, default)]
@@ -124,7 +127,7 @@ pub struct Publish<'a> {
 }
 
 /// `history`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct History<'a> {
     /// The channel's name.
     #[serde(borrow, default)]
@@ -141,7 +144,7 @@ pub struct History<'a> {
 }
 
 /// A position in a request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Since<'a> {
     /// The last number seen.
     #[serde(default)]
@@ -152,7 +155,7 @@ pub struct Since<'a> {
 }
 
 /// `rpc`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Rpc<'a> {
     /// A command's name, such as `task.create`.
     #[serde(borrow, default)]
@@ -163,7 +166,7 @@ pub struct Rpc<'a> {
 }
 
 /// `send`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Send<'a> {
     /// `{"channel", "type", "key", "data"}`
     #[serde(borrow, default)]
@@ -171,7 +174,7 @@ pub struct Send<'a> {
 }
 
 /// `refresh`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Refresh<'a> {
     /// The new token.
     #[serde(borrow, default)]
@@ -231,6 +234,11 @@ impl<'a> ClientCommand<'a> {
         })
     }
 
+    /// Reads one message behind its length.
+    pub fn parse_protobuf(message: &'a [u8]) -> Result<Self, Unreadable> {
+        protobuf::command(message)
+    }
+
     /// A client's answer to a ping: an object without a request and without an id.
     pub fn is_pong(&self) -> bool {
         self.id == 0
@@ -246,6 +254,51 @@ impl<'a> ClientCommand<'a> {
             && self.send.is_none()
             && self.refresh.is_none()
             && self.sub_refresh.is_none()
+    }
+}
+
+/// The commands of one frame, in order.
+#[derive(Debug, Clone, Copy)]
+pub struct Commands<'a> {
+    format: Format,
+    /// What has not been read; `None` behind the last command.
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Commands<'a> {
+    /// All commands of a frame. A frame without any has one that cannot be read.
+    pub fn new(format: Format, frame: &'a [u8]) -> Self {
+        Self { format, rest: Some(frame) }
+    }
+
+    /// What has not been read, as a frame of its own.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest.unwrap_or_default()
+    }
+
+    fn line(&mut self, text: &'a [u8]) -> Result<ClientCommand<'a>, Unreadable> {
+        let end = text.iter().position(|byte| *byte == b'\n');
+        self.rest = end.and_then(|end| text.get(end + 1..));
+        let line = str::from_utf8(text.get(..end.unwrap_or(text.len())).unwrap_or_default());
+        line.map_err(|_| Unreadable::Malformed).and_then(ClientCommand::parse)
+    }
+
+    fn message(&mut self, frame: &'a [u8]) -> Result<ClientCommand<'a>, Unreadable> {
+        let (message, rest) = protobuf::split(frame).ok_or(Unreadable::Malformed)?;
+        self.rest = Some(rest).filter(|rest| !rest.is_empty());
+        ClientCommand::parse_protobuf(message)
+    }
+}
+
+impl<'a> Iterator for Commands<'a> {
+    type Item = Result<ClientCommand<'a>, Unreadable>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let frame = self.rest.take()?;
+        Some(match self.format {
+            Format::Json => self.line(frame),
+            Format::Protobuf => self.message(frame),
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The wire of Studyhall: what clients send, what they get, and what it means.
 //!
-//! - [`frame`]: commands, replies and pushes of the Centrifuge client protocol, in JSON.
+//! - [`frame`] and [`encode`]: commands, replies and pushes of the Centrifuge client protocol.
+//! - [`format`]: JSON or protobuf; nothing but the spelling differs.
 //! - [`channel`]: the names of the channels.
 //! - [`client`]: the same wire from the other end: command lines, and the reading of replies and pushes.
 //! - [`command`] and [`event`]: the two tables. One line per command, one line per event.
@@ -24,11 +25,13 @@ pub mod describe;
 pub mod encode;
 pub mod error;
 pub mod event;
+pub mod format;
 pub mod frame;
 pub mod live;
 pub mod patch;
 pub mod posts;
 pub mod presence;
+mod protobuf;
 pub mod rest;
 pub mod routes;
 pub mod settings;
@@ -42,4 +45,5 @@ pub mod workspaces;
 pub use channel::Channel;
 pub use command::Command;
 pub use event::{Event, EventRecord};
+pub use format::Format;
 pub use rest::{Answer, Position};

@@ -1,4 +1,4 @@
-//! `studyhall seed`: people, lists and rooms from JSON files.
+//! `studyhall seed`: people, lists, rooms and posts from JSON files.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::domain::seed::seed as seed_world;
 /// What to seed from.
 #[derive(Args)]
 pub struct SeedArgs {
-    /// A directory with people.json, lists.json and rooms.json; without it the demo world of the program
+    /// A directory with people.json, lists.json, rooms.json and, if you like, feed.json; without it the demo world of the program
     #[arg(long)]
     from: Option<PathBuf>,
 }

@@ -4,51 +4,46 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
-use studyhall_protocol::encode::{self, ConnectData, ConnectResult, RefreshResult, SubscribeResult};
+use studyhall_protocol::encode::{
+    self, ConnectData, ConnectResult, HistoryEvent, HistoryResult, RefreshResult, RpcResult, SubscribeResult,
+};
 use studyhall_protocol::error::WireError;
-use studyhall_protocol::frame::{ClientCommand, Connect, History, Refresh, Rpc, Subscribe};
+use studyhall_protocol::frame::{ClientCommand, Commands, Connect, History, Refresh, Rpc, Subscribe};
 
 use super::backend::{Admission, Credential, Identity, LogPage, Refusal};
 use super::limits::{CHANNELS_MAX, HISTORY_MAX, PING_EVERY};
-use super::session::{RpcResult, Session};
+use super::session::{Session, Step};
 use super::socket::Next;
 use super::subscription::Subscription;
 use super::time::Ticks;
 use super::topic::{Newcomer, NoSeat};
-use super::ws::Message;
 
 /// How often a permission that was revoked meanwhile is asked for again before giving up.
 const ADMIT_TRIES: usize = 4;
 
 impl Session {
-    /// Runs the lines of a frame one by one; neighbouring subscribes together.
-    pub(super) async fn run_lines(&mut self, text: &str) -> Next {
-        let mut lines = text.split('\n').peekable();
-        while let Some(line) = lines.next() {
+    /// Runs the commands of a frame one by one; neighbouring subscribes together.
+    pub(super) async fn run_commands(&mut self, frame: &[u8]) -> Next {
+        let mut commands = Commands::new(self.conn.format, frame);
+        while let Some(read) = commands.next() {
             self.conn.room().await;
-            let Ok(command) = ClientCommand::parse(line) else {
-                match self.message(Message::Text(line)) {
-                    Next::Read => continue,
-                    other => return other,
+            let next = match read {
+                Ok(ClientCommand { id, subscribe: Some(first), connect: None, .. }) if self.connected && id > 0 => {
+                    let mut batch = vec![(id, first)];
+                    let mut ahead = commands;
+                    while let Some(Ok(ClientCommand { id: id @ 1.., subscribe: Some(next), connect: None, .. })) =
+                        ahead.next()
+                    {
+                        batch.push((id, next));
+                        commands = ahead;
+                    }
+                    self.subscribe(batch).await
                 }
-            };
-            if let Some(first) = command.subscribe.filter(|_| self.connected && command.id > 0) {
-                let mut batch = vec![(command.id, first)];
-                while let Some(next) = lines.peek().and_then(|line| ClientCommand::parse(line).ok()) {
-                    let Some(subscribe) = next.subscribe.filter(|_| next.id > 0 && next.connect.is_none()) else {
-                        break;
-                    };
-                    batch.push((next.id, subscribe));
-                    lines.next();
-                }
-                match self.subscribe(batch).await {
-                    Next::Read => continue,
-                    other => return other,
-                }
-            }
-            let next = match self.message(Message::Text(line)) {
-                Next::Run(_) => self.run(&ClientCommand::parse(line).unwrap_or_default()).await,
-                other => other,
+                read => match (self.step(&read), read) {
+                    (Step::Later, Ok(command)) => self.run(&command).await,
+                    (Step::Close(why), _) => Next::Close(why),
+                    (Step::Done | Step::Later, _) => Next::Read,
+                },
             };
             if !matches!(next, Next::Read) {
                 return next;
@@ -74,15 +69,15 @@ impl Session {
         }
         if let Some(history) = &command.history {
             let result = self.history(history).await;
-            self.reply(id, "history", result);
+            self.reply(id, result);
         } else if let Some(rpc) = &command.rpc {
             match self.rpc(rpc).await {
-                Ok(data) => self.reply(id, "rpc", Ok(RpcResult { data: &data })),
+                Ok(data) => self.reply(id, Ok(RpcResult { data: &data })),
                 Err(error) => self.refuse(id, &error),
             }
         } else if let Some(refresh) = &command.refresh {
             let result = self.refresh(refresh).await;
-            self.reply(id, "refresh", result);
+            self.reply(id, result);
         }
         Next::Read
     }
@@ -120,7 +115,7 @@ impl Session {
         let half = PING_EVERY / 2;
         self.conn.times.ping_at.set(Some(now.after(half + half.mul_f32(rand::random::<f32>()))));
         self.hub.identify(&self.conn, identity);
-        self.reply(id, "connect", Ok(result));
+        self.reply(id, Ok(result));
         Next::Read
     }
 
@@ -169,7 +164,7 @@ impl Session {
                 return Err(WireError::unrecoverable_position());
             }
         }
-        HistoryResult::new(page, admission.head)
+        history_of(page, admission.head)
     }
 
     /// Subscribes to several channels with one question to the database. The topics are made first:
@@ -302,7 +297,7 @@ impl Session {
             recovered,
             data: &data,
         };
-        out.reply(|replies| encode::reply(replies, id, "subscribe", &result));
+        encode::reply(&mut out.replies, self.conn.format, id, &result);
         self.conn.note_backlog(&out);
         drop(out);
         if seated.repair {
@@ -330,31 +325,11 @@ fn refused(refusal: Refusal) -> WireError {
     }
 }
 
-/// The result of `history`.
-#[derive(serde::Serialize)]
-struct HistoryResult {
-    epoch: Arc<str>,
-    #[serde(skip_serializing_if = "is_zero")]
-    offset: u64,
-    publications: Vec<HistoryEvent>,
-}
-
-#[derive(serde::Serialize)]
-struct HistoryEvent {
-    offset: u64,
-    data: Box<RawValue>,
-}
-
-impl HistoryResult {
-    fn new(page: LogPage, head: u64) -> Result<Self, WireError> {
-        let publications = page.events.iter().filter(|event| event.offset <= head).map(|event| {
-            let data: Box<RawValue> = serde_json::from_slice(&event.payload).map_err(|_| WireError::internal())?;
-            Ok(HistoryEvent { offset: event.offset, data })
-        });
-        Ok(Self { epoch: page.epoch, offset: head, publications: publications.collect::<Result<_, WireError>>()? })
-    }
-}
-
-fn is_zero(value: &u64) -> bool {
-    *value == 0
+fn history_of(page: LogPage, head: u64) -> Result<HistoryResult, WireError> {
+    let publications = page.events.iter().filter(|event| event.offset <= head).map(|event| {
+        let data: Box<RawValue> = serde_json::from_slice(&event.payload).map_err(|_| WireError::internal())?;
+        Ok(HistoryEvent { offset: event.offset, data })
+    });
+    let publications = publications.collect::<Result<_, WireError>>()?;
+    Ok(HistoryResult { epoch: page.epoch, offset: head, publications })
 }

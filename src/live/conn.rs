@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use studyhall_protocol::encode;
 use studyhall_protocol::error::Disconnect;
+use studyhall_protocol::format::Format;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -52,6 +53,8 @@ thread_local! {
 pub struct Conn {
     /// Its name.
     pub id: ConnId,
+    /// How its messages are written.
+    pub format: Format,
     socket: TcpStream,
     /// A bit per subscription that has something to send.
     news: [AtomicU64; NEWS_WORDS],
@@ -95,7 +98,7 @@ pub(super) struct Out {
     pub subscriptions: Vec<Option<Subscription>>,
     /// Where the next gather begins, so that no subscription starves.
     pub turn: usize,
-    /// Encoded replies, each ended by a newline.
+    /// Encoded replies.
     pub replies: Vec<u8>,
     /// Whole frames: pongs, and what a test route echoes.
     pub frames: Vec<u8>,
@@ -107,9 +110,10 @@ pub(super) struct Out {
 
 impl Conn {
     /// A connection over an upgraded socket.
-    pub fn new(id: ConnId, socket: TcpStream) -> Self {
+    pub fn new(id: ConnId, socket: TcpStream, format: Format) -> Self {
         Self {
             id,
+            format,
             socket,
             news: Default::default(),
             enlisted: AtomicBool::new(false),
@@ -190,7 +194,7 @@ impl Conn {
         BATCH.with_borrow_mut(|batch| {
             let gathered = self.gather(out, batch, pages);
             if batch.len() > HEADER_MAX {
-                let start = if gathered.raw { HEADER_MAX } else { seal_frame(batch, OpCode::Text) };
+                let start = if gathered.raw { HEADER_MAX } else { seal_frame(batch, self.opcode()) };
                 self.send(out, &batch[start..], gathered.ping);
             }
             if batch.capacity() > HEADER_MAX + 8 * BATCH_BYTES {
@@ -202,7 +206,14 @@ impl Conn {
         });
     }
 
-    /// Fills the batch: either whole frames as they are, or lines that will become one text frame.
+    fn opcode(&self) -> OpCode {
+        match self.format {
+            Format::Json => OpCode::Text,
+            Format::Protobuf => OpCode::Binary,
+        }
+    }
+
+    /// Fills the batch: either whole frames as they are, or messages that will become one frame.
     fn gather(self: &Arc<Self>, out: &mut Out, batch: &mut Vec<u8>, pages: &LogPages) -> Gathered {
         batch.clear();
         batch.resize(HEADER_MAX, 0);
@@ -213,8 +224,7 @@ impl Conn {
         }
         let ping = self.ping_due.swap(false, Ordering::SeqCst);
         if ping {
-            batch.extend_from_slice(encode::PING);
-            batch.push(b'\n');
+            encode::ping(batch, self.format);
         }
         if !out.replies.is_empty() {
             batch.append(&mut out.replies);
@@ -225,10 +235,8 @@ impl Conn {
             }
         }
         let begin = batch.len();
-        let more = gather::subscriptions(self, out, &mut Batch { bytes: batch, begin }, pages);
-        if batch.last() == Some(&b'\n') {
-            batch.pop();
-        }
+        let more = gather::subscriptions(self, out, &mut Batch { format: self.format, bytes: batch, begin }, pages);
+        batch.truncate(as_frame(self.format, batch).len());
         Gathered { raw: false, ping, more }
     }
 
@@ -296,8 +304,8 @@ impl Conn {
         let mut out = self.out.lock();
         let replies = std::mem::take(&mut out.replies);
         let mut last = std::mem::take(&mut out.frames);
-        if let Some(lines) = replies.strip_suffix(b"\n") {
-            super::ws::encode_frame(OpCode::Text, lines, &mut last);
+        if !replies.is_empty() {
+            super::ws::encode_frame(self.opcode(), as_frame(self.format, &replies), &mut last);
         }
         match why {
             Some(why) => encode_close(why.code, why.reason, &mut last),
@@ -332,7 +340,7 @@ impl Conn {
     /// Adds to the replies and sees to it that they are sent.
     pub(super) fn reply(self: &Arc<Self>, flusher: &Flusher, write: impl FnOnce(&mut Vec<u8>)) {
         let mut out = self.out.lock();
-        out.reply(write);
+        write(&mut out.replies);
         self.note_backlog(&out);
         drop(out);
         flusher.enlist(self);
@@ -353,10 +361,10 @@ impl Conn {
     }
 }
 
-impl Out {
-    /// Adds one reply line.
-    pub fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.replies);
-        self.replies.push(b'\n');
+/// Messages as a frame has them. Lines are joined by newlines there: behind the last one a client would look for another.
+fn as_frame(format: Format, messages: &[u8]) -> &[u8] {
+    match format {
+        Format::Json => messages.strip_suffix(b"\n").unwrap_or(messages),
+        Format::Protobuf => messages,
     }
 }

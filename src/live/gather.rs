@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use studyhall_protocol::encode;
 use studyhall_protocol::error::{Disconnect, Unsubscribed};
+use studyhall_protocol::format::Format;
 
 use super::conn::{Conn, Out};
 use super::limits::BATCH_BYTES;
 use super::pages::LogPages;
 use super::ring::Ring;
+use super::rings::Encoded;
 use super::subscription::Subscription;
 use super::topic::{Phase, Topic, TopicState};
 use super::ws::HEADER_MAX;
@@ -26,7 +28,9 @@ pub struct Gathered {
 
 /// What is being gathered for one write.
 pub struct Batch<'a> {
-    /// Room for a frame header, then lines.
+    /// Of the connection.
+    pub format: Format,
+    /// Room for a frame header, then messages.
     pub bytes: &'a mut Vec<u8>,
     /// Where the pushes begin, behind ping and replies.
     pub begin: usize,
@@ -37,22 +41,21 @@ impl Batch<'_> {
         (HEADER_MAX + BATCH_BYTES).saturating_sub(self.bytes.len())
     }
 
-    /// Nothing was pushed yet: a line longer than the room goes all the same, or it would never go.
+    /// Nothing was pushed yet: a message longer than the room goes all the same, or it would never go.
     fn is_empty(&self) -> bool {
         self.bytes.len() <= self.begin
     }
 
-    fn copy(&mut self, lines: &Ring, from: u64, before: u64) -> u64 {
-        lines.copy(from, before, self.room(), self.is_empty(), self.bytes)
+    fn copy(&mut self, messages: &Ring, from: u64, before: u64) -> u64 {
+        messages.copy(from, before, self.room(), self.is_empty(), self.bytes)
     }
 
     /// `false` when there is no room for it.
-    fn push(&mut self, line: &[u8]) -> bool {
-        if line.len() >= self.room() && !self.is_empty() {
+    fn push(&mut self, message: &[u8]) -> bool {
+        if message.len() > self.room() && !self.is_empty() {
             return false;
         }
-        self.bytes.extend_from_slice(line);
-        self.bytes.push(b'\n');
+        self.bytes.extend_from_slice(message);
         true
     }
 }
@@ -119,8 +122,7 @@ fn one(conn: &Arc<Conn>, out: &mut Out, index: usize, batch: &mut Batch<'_>, pag
             Outcome::Done => return true,
             Outcome::Full => return false,
             Outcome::Ended(why) => {
-                encode::push_unsubscribe(batch.bytes, topic.channel, why);
-                batch.bytes.push(b'\n');
+                encode::push_unsubscribe(batch.bytes, batch.format, topic.channel, why);
                 out.subscriptions[index] = None;
                 return true;
             }
@@ -134,11 +136,11 @@ fn one(conn: &Arc<Conn>, out: &mut Out, index: usize, batch: &mut Batch<'_>, pag
         let Some(page) = pages.get_or_wait(topic.channel, next, &epoch, conn, index as u16) else {
             return true;
         };
-        if subscription.next_event < page.floor || subscription.next_event < page.lines.first() {
+        if subscription.next_event < page.floor || subscription.next_event < page.messages.first() {
             conn.close(Disconnect::INSUFFICIENT_STATE);
             return true;
         }
-        let next = batch.copy(&page.lines, subscription.next_event, before);
+        let next = batch.copy(&page.messages, subscription.next_event, before);
         if next == subscription.next_event {
             return false;
         }
@@ -156,12 +158,15 @@ impl Topic {
         let Phase::Live { epoch } = &state.phase else {
             return Outcome::Void;
         };
-        if subscription.next_event < state.events.first() {
-            return Outcome::Behind { before: state.events.first(), epoch: epoch.clone() };
+        let Some(Encoded { events, .. }) = state.rings.of(batch.format) else {
+            return Outcome::Void;
+        };
+        if subscription.next_event < events.first() {
+            return Outcome::Behind { before: events.first(), epoch: epoch.clone() };
         }
-        let next = batch.copy(&state.events, subscription.next_event, u64::MAX);
+        let next = batch.copy(events, subscription.next_event, u64::MAX);
         subscription.next_event = next.max(subscription.next_event);
-        if subscription.next_event < state.events.next() {
+        if subscription.next_event < events.next() {
             return Outcome::Full;
         }
         if state.gather_unnumbered(self, subscription, batch) { Outcome::Done } else { Outcome::Full }
@@ -175,9 +180,11 @@ impl TopicState {
         let Some(note) = self.expelled.iter().position(|expelled| expelled.conn == conn.id) else {
             return Outcome::Done;
         };
-        let end = (self.expelled[note].offset + 1).min(self.events.next());
-        if subscription.next_event >= self.events.first() && subscription.next_event < end {
-            let next = batch.copy(&self.events, subscription.next_event, end);
+        let end = (self.expelled[note].offset + 1).min(self.rings.next_event());
+        if let Some(Encoded { events, .. }) = self.rings.of(batch.format)
+            && (events.first()..end).contains(&subscription.next_event)
+        {
+            let next = batch.copy(events, subscription.next_event, end);
             subscription.next_event = next;
             if next < end {
                 return Outcome::Full;
@@ -187,41 +194,47 @@ impl TopicState {
     }
 
     /// `false` when the batch is full.
-    fn gather_unnumbered(&self, topic: &Topic, subscription: &mut Subscription, batch: &mut Batch<'_>) -> bool {
-        // Behind the ring of broadcasts: what is gone is skipped.
-        let from = subscription.next_cast.max(self.casts.first());
-        subscription.next_cast = batch.copy(&self.casts, from, u64::MAX);
-        if subscription.next_cast < self.casts.next() {
-            return false;
+    fn gather_unnumbered(&mut self, topic: &Topic, subscription: &mut Subscription, batch: &mut Batch<'_>) -> bool {
+        if let Some(Encoded { casts, .. }) = self.rings.of(batch.format) {
+            // Behind the ring of broadcasts: what is gone is skipped.
+            let from = subscription.next_cast.max(casts.first());
+            subscription.next_cast = batch.copy(casts, from, u64::MAX);
+            if subscription.next_cast < casts.next() {
+                return false;
+            }
         }
-        if !self.gather_slots(topic, subscription, batch) {
-            return false;
-        }
-        let Some(next_move) = subscription.next_move else {
-            return true;
-        };
-        if next_move < self.moves.first() {
-            // Too many came and went: the whole picture instead.
-            let pushed = self.push_snapshot(topic, batch);
-            subscription.next_move = pushed.then(|| self.moves.next()).or(subscription.next_move);
-            return pushed;
-        }
-        let next = batch.copy(&self.moves, next_move, u64::MAX);
-        subscription.next_move = Some(next);
-        next == self.moves.next()
+        self.gather_slots(topic, subscription, batch) && self.gather_moves(topic, subscription, batch)
     }
 
-    fn gather_slots(&self, topic: &Topic, subscription: &mut Subscription, batch: &mut Batch<'_>) -> bool {
-        let Some(slots) = &self.slots else { return true };
-        if slots.forgot_since(subscription.slots_seen) {
+    fn gather_moves(&self, topic: &Topic, subscription: &mut Subscription, batch: &mut Batch<'_>) -> bool {
+        let (Some(next_move), Some(Encoded { moves, .. })) = (subscription.next_move, self.rings.of(batch.format))
+        else {
+            return true;
+        };
+        if next_move < moves.first() {
+            // Too many came and went: the whole picture instead.
+            let pushed = self.push_snapshot(topic, batch);
+            subscription.next_move = pushed.then(|| moves.next()).or(subscription.next_move);
+            return pushed;
+        }
+        let next = batch.copy(moves, next_move, u64::MAX);
+        subscription.next_move = Some(next);
+        next == moves.next()
+    }
+
+    fn gather_slots(&mut self, topic: &Topic, subscription: &mut Subscription, batch: &mut Batch<'_>) -> bool {
+        let version = self.slots.as_ref().map_or(0, |slots| slots.version());
+        if self.slots.as_ref().is_some_and(|slots| slots.forgot_since(subscription.slots_seen)) {
             let pushed = self.push_snapshot(topic, batch);
             if pushed {
-                subscription.slots_seen = slots.version();
+                subscription.slots_seen = version;
             }
             return pushed;
         }
-        for (version, line) in slots.since(subscription.slots_seen) {
-            if !batch.push(line) {
+        let seen = subscription.slots_seen;
+        let slots = self.slots.iter_mut().flat_map(|slots| slots.since(seen));
+        for (version, slot) in slots {
+            if !batch.push(slot.message(batch.format, topic.channel)) {
                 return false;
             }
             subscription.slots_seen = version;
@@ -234,8 +247,8 @@ impl TopicState {
         let mut data = Vec::from(br#"{"type":"slots","data":"#.as_slice());
         data.extend_from_slice(&self.snapshot(topic.channel));
         data.push(b'}');
-        let mut line = Vec::with_capacity(data.len() + 128);
-        encode::push_unnumbered(&mut line, topic.channel, &data);
-        batch.push(&line)
+        let mut message = Vec::with_capacity(data.len() + 128);
+        encode::push_unnumbered(&mut message, batch.format, topic.channel, &data);
+        batch.push(&message)
     }
 }

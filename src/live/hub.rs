@@ -8,6 +8,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::error::Disconnect;
+use studyhall_protocol::format::Format;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -136,9 +137,9 @@ impl Hub {
     }
 
     /// Takes over an upgraded socket.
-    pub(super) fn register(&self, socket: TcpStream) -> Arc<Conn> {
+    pub(super) fn register(&self, socket: TcpStream, format: Format) -> Arc<Conn> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let conn = Arc::new(Conn::new(ConnId(id), socket));
+        let conn = Arc::new(Conn::new(ConnId(id), socket, format));
         conn.times.connect_by.set(Some(Ticks::now().after(CONNECT_WITHIN)));
         self.conns.insert(id, conn.clone());
         // Behind the insertion: the drain sees the connection, or the connection the drain.

@@ -19,6 +19,7 @@ mod people;
 mod publish;
 mod removal;
 mod ring;
+mod rings;
 pub mod roster;
 mod seats;
 mod session;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode;
+use studyhall_protocol::format::Format;
 use tokio::sync::{Notify, Semaphore};
 
 use super::backend::{Backend, LogPage};
@@ -17,11 +18,11 @@ use super::ring::Ring;
 
 type PageKey = (Channel, u64);
 
-/// One page: encoded lines, and where the log began when it was read.
+/// One page: encoded messages, and where the log began when it was read.
 #[derive(Debug)]
 pub struct Page {
-    /// The lines.
-    pub lines: Ring,
+    /// The events.
+    pub messages: Ring,
     /// The oldest number in the log.
     pub floor: u64,
     /// The log that they are of.
@@ -40,9 +41,10 @@ pub struct LogPages {
 
 #[derive(Debug, Default)]
 struct PagesState {
-    pages: HashMap<PageKey, Arc<Page>>,
+    /// In each format that somebody waited for when they were read.
+    pages: HashMap<(PageKey, Format), Arc<Page>>,
     /// In the order in which they were read; the oldest go first.
-    order: VecDeque<PageKey>,
+    order: VecDeque<(PageKey, Format)>,
     bytes: usize,
     waiting: HashMap<PageKey, Waiting>,
     /// What nobody reads yet. A key is in it once while it is waited for, so it is no longer than that list.
@@ -58,6 +60,10 @@ struct Waiting {
 }
 
 impl Waiting {
+    fn speak(&self, format: Format) -> bool {
+        self.subscriptions.values().any(|conn| conn.format == format)
+    }
+
     fn wake(&self, flusher: &Flusher) {
         for ((_, index), conn) in &self.subscriptions {
             flusher.mark(conn, *index);
@@ -94,8 +100,8 @@ impl LogPages {
     ) -> Option<Arc<Page>> {
         let key = key_of(channel, next);
         let mut state = self.state.lock();
-        let useful = |page: &&Arc<Page>| page.epoch == *epoch && (next < page.lines.next() || next < page.floor);
-        if let Some(page) = state.pages.get(&key).filter(useful) {
+        let useful = |page: &&Arc<Page>| page.epoch == *epoch && (next < page.messages.next() || next < page.floor);
+        if let Some(page) = state.pages.get(&(key, conn.format)).filter(useful) {
             return Some(page.clone());
         }
         let waiting = state.waiting.entry(key).or_default();
@@ -120,7 +126,13 @@ impl LogPages {
         let reaches = match read {
             Ok(page) => {
                 check(&page.epoch);
-                self.keep(key, to_page(channel, number, &page))
+                let mut reaches = true;
+                for format in [Format::Json, Format::Protobuf] {
+                    if self.is_awaited(key, format) {
+                        reaches &= self.keep(key, format, to_page(channel, number, format, &page));
+                    }
+                }
+                reaches
             }
             Err(error) => {
                 tracing::warn!(%channel, %error, "cannot read the log for readers that lag; trying again");
@@ -134,16 +146,21 @@ impl LogPages {
         waiting.wake(flusher);
     }
 
+    fn is_awaited(&self, key: PageKey, format: Format) -> bool {
+        self.state.lock().waiting.get(&key).is_some_and(|waiting| waiting.speak(format))
+    }
+
     /// Keeps a page; says whether it is what those who wait for it want.
-    fn keep(&self, key: PageKey, page: Page) -> bool {
+    fn keep(&self, key: PageKey, format: Format, page: Page) -> bool {
+        let spelt = (key, format);
         let mut state = self.state.lock();
         let wanted = state.waiting.get(&key).map_or(0, |waiting| waiting.wanted);
-        let reaches = wanted < page.lines.next() || wanted < page.floor;
+        let reaches = wanted < page.messages.next() || wanted < page.floor;
         state.bytes += size_of_page(&page);
-        if let Some(old) = state.pages.insert(key, Arc::new(page)) {
+        if let Some(old) = state.pages.insert(spelt, Arc::new(page)) {
             state.bytes -= size_of_page(&old);
         } else {
-            state.order.push_back(key);
+            state.order.push_back(spelt);
         }
         while state.bytes > self.bytes_max && state.order.len() > PAGE_READS_MAX {
             let Some(oldest) = state.order.pop_front() else { break };
@@ -157,7 +174,7 @@ impl LogPages {
 
 /// Empty pages take room as well.
 fn size_of_page(page: &Page) -> usize {
-    page.lines.held_bytes() + size_of::<Page>() + 2 * size_of::<PageKey>()
+    page.messages.held_bytes() + size_of::<Page>() + 2 * size_of::<(PageKey, Format)>()
 }
 
 /// Events 1 … [`PAGE_EVENTS`] are page 0.
@@ -165,19 +182,19 @@ fn key_of(channel: Channel, offset: u64) -> PageKey {
     (channel, offset.saturating_sub(1) / PAGE_EVENTS)
 }
 
-fn to_page(channel: Channel, number: u64, page: &LogPage) -> Page {
+fn to_page(channel: Channel, number: u64, format: Format, page: &LogPage) -> Page {
     let first = page.events.first().map_or(number * PAGE_EVENTS + 1, |event| event.offset);
-    let mut lines = Ring::starting_at(first);
-    let mut line = Vec::new();
+    let mut messages = Ring::starting_at(first);
+    let mut message = Vec::new();
     for event in &page.events {
         // A hole in what was read would become a hole in what is sent: stop before it.
-        if event.offset != lines.next() {
+        if event.offset != messages.next() {
             break;
         }
-        line.clear();
-        encode::push_event(&mut line, channel, event.offset, &event.payload);
-        lines.push(&line, usize::MAX);
+        message.clear();
+        encode::push_event(&mut message, format, channel, event.offset, &event.payload);
+        messages.push(&message, usize::MAX);
     }
-    lines.shrink();
-    Page { lines, floor: page.floor, epoch: page.epoch.clone() }
+    messages.shrink();
+    Page { messages, floor: page.floor, epoch: page.epoch.clone() }
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
-use studyhall_protocol::encode::{self, ClientInfo, DeviceInfo};
+use studyhall_protocol::encode::{self, ClientInfo, DeviceInfo, Move};
+use studyhall_protocol::format::Format;
 use uuid::Uuid;
 
 use super::backend::Identity;
 use super::flush::Flusher;
-use super::limits::{MOVES_BYTES_PER_CHANNEL, PEOPLE_LISTED_MAX};
+use super::limits::PEOPLE_LISTED_MAX;
 use super::time::Ticks;
 use super::topic::TopicState;
 
@@ -105,12 +106,17 @@ impl Person {
     }
 }
 
+/// A join or a leave as it is sent.
+pub(super) fn encode_info(format: Format, channel: Channel, kind: Move, info: &ClientInfo) -> Vec<u8> {
+    let mut message = Vec::with_capacity(256);
+    encode::push_info(&mut message, format, channel, kind, info);
+    message
+}
+
 impl TopicState {
     /// Notes a join or a leave; whoever calls it marks the subscribers.
-    pub(super) fn push_move(&mut self, channel: Channel, kind: &str, info: &ClientInfo) {
-        let mut line = Vec::with_capacity(256);
-        encode::push_info(&mut line, channel, kind, info);
-        self.moves.push(&line, MOVES_BYTES_PER_CHANNEL);
+    pub(super) fn push_move(&mut self, channel: Channel, kind: Move, info: &ClientInfo) {
+        self.rings.push_move(channel, kind, info);
         self.last_used = Ticks::now();
     }
 
@@ -119,7 +125,7 @@ impl TopicState {
         if people.enter(identity.user_id, &identity.info)
             && let Some(info) = people.get(identity.user_id)
         {
-            self.push_move(channel, "join", &info);
+            self.push_move(channel, Move::Join, &info);
             self.mark_all(flusher);
         }
     }
@@ -128,7 +134,7 @@ impl TopicState {
         let left = self.people.as_mut().map(|people| people.take_left(now)).unwrap_or_default();
         let any = !left.is_empty();
         for info in left {
-            self.push_move(channel, "leave", &info);
+            self.push_move(channel, Move::Leave, &info);
         }
         if any {
             self.mark_all(flusher);
@@ -156,7 +162,7 @@ impl TopicState {
             if index > 0 {
                 data.push(b',');
             }
-            data.extend_from_slice(super::publish::data_of(channel, line));
+            data.extend_from_slice(encode::data_of(channel, line));
         }
         data.extend_from_slice(b"]}");
         data

@@ -1,9 +1,12 @@
 //! Publications without a number: slot values and broadcasts.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
-use studyhall_protocol::encode;
+use studyhall_protocol::encode::{self, data_of};
 use studyhall_protocol::error::WireError;
+use studyhall_protocol::format::Format;
 use studyhall_protocol::live::Published;
 use uuid::Uuid;
 
@@ -25,24 +28,22 @@ pub struct From {
     pub place: u32,
 }
 
-const PUSH_HEAD: &[u8] = br#"{"push":{"channel":""#;
-const PUSH_MIDDLE: &[u8] = br#"","pub":{"data":"#;
-const PUSH_TAIL: &[u8] = b"}}}";
-
-/// The `data` inside an encoded unnumbered push of this channel.
-pub(super) fn data_of(channel: Channel, line: &[u8]) -> &[u8] {
-    // The kind, a colon and a hyphenated UUID.
-    let name = channel.kind().len() + 1 + 36;
-    let head = PUSH_HEAD.len() + name + PUSH_MIDDLE.len();
-    line.get(head..line.len().saturating_sub(PUSH_TAIL.len())).unwrap_or(b"null")
-}
-
-/// Encodes a publication as everybody gets it.
+/// Encodes a publication as everybody gets it, in JSON; protobuf is made of that where somebody reads it.
 pub(super) fn encode_line(line: &mut Vec<u8>, channel: Channel, published: &Published<'_>) {
     let mut data = Vec::with_capacity(256);
     // Our own type: it serializes without failing.
     let _ = serde_json::to_writer(&mut data, published);
-    encode::push_unnumbered(line, channel, &data);
+    encode::push_unnumbered(line, Format::Json, channel, &data);
+}
+
+/// JSON that did not come as a line may be spread over several: a newline, which can only stand between its parts, would
+/// end the line that it is put into.
+pub(super) fn one_line(data: &RawValue) -> Cow<'_, RawValue> {
+    if !data.get().contains(['\n', '\r']) {
+        return Cow::Borrowed(data);
+    }
+    let line = RawValue::from_string(data.get().replace(['\n', '\r'], " "));
+    line.map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned)
 }
 
 impl Topic {
@@ -55,7 +56,7 @@ impl Topic {
         }
         let write = match action {
             Action::Broadcast => {
-                state.push_cast(line, flusher);
+                state.push_cast(self.channel, line, flusher);
                 return Ok(false);
             }
             Action::Slot(write) => write,

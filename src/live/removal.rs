@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use studyhall_protocol::channel::Channel;
+use studyhall_protocol::encode::Move;
 use studyhall_protocol::error::Unsubscribed;
 use uuid::Uuid;
 
@@ -104,7 +105,7 @@ impl TopicState {
         }
         for user_id in gone {
             if let Some(info) = self.people.as_mut().and_then(|people| people.expel(*user_id)) {
-                self.push_move(channel, "leave", &info);
+                self.push_move(channel, Move::Leave, &info);
             }
         }
     }

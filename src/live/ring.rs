@@ -1,34 +1,34 @@
-//! The last messages of one kind in one channel: encoded lines in a row, numbered without holes.
+//! The last messages of one kind and format in one channel: whole messages in a row, numbered without holes.
 //!
 //! A reader's cursor is the number of its next message. What it has to catch up on is one run of
 //! bytes, so ten waiting messages cost hardly more to copy than one.
 
 use std::collections::VecDeque;
 
-/// Encoded lines, each ended by a newline, with consecutive numbers.
+/// Encoded messages with consecutive numbers. Each brings along what tells it from the next one.
 #[derive(Debug, Default)]
 pub struct Ring {
     bytes: VecDeque<u8>,
-    /// For each line, where it ends; counted from the ring's very first byte, wrapping never.
+    /// For each message, where it ends; counted from the ring's very first byte, wrapping never.
     ends: VecDeque<u64>,
-    /// Where the oldest line starts.
+    /// Where the oldest message starts.
     start: u64,
-    /// The number of the oldest line, or of the next one when there is none.
+    /// The number of the oldest message, or of the next one when there is none.
     first: u64,
 }
 
 impl Ring {
-    /// An empty ring whose next line gets the number `first`. Allocates nothing.
+    /// An empty ring whose next message gets the number `first`. Allocates nothing.
     pub fn starting_at(first: u64) -> Self {
         Self { first, ..Self::default() }
     }
 
-    /// The number of the oldest line.
+    /// The number of the oldest message.
     pub fn first(&self) -> u64 {
         self.first
     }
 
-    /// The number that the next line gets.
+    /// The number that the next message gets.
     pub fn next(&self) -> u64 {
         self.first + self.ends.len() as u64
     }
@@ -38,21 +38,20 @@ impl Ring {
         self.bytes.capacity() + self.ends.capacity() * size_of::<u64>()
     }
 
-    /// Gives back what is reserved for more lines.
+    /// Gives back what is reserved for more messages.
     pub fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
         self.ends.shrink_to_fit();
     }
 
-    /// Adds a line (without its newline), and drops the oldest ones beyond `max` bytes.
-    pub fn push(&mut self, line: &[u8], max: usize) {
-        self.bytes.extend(line);
-        self.bytes.push_back(b'\n');
+    /// Adds a message, and drops the oldest ones beyond `max` bytes.
+    pub fn push(&mut self, message: &[u8], max: usize) {
+        self.bytes.extend(message);
         self.ends.push_back(self.start + self.bytes.len() as u64);
         self.trim(max);
     }
 
-    /// Drops the oldest lines until at most `max` bytes are left; one line always stays.
+    /// Drops the oldest messages until at most `max` bytes are left; one always stays.
     pub fn trim(&mut self, max: usize) {
         while self.bytes.len() > max && self.ends.len() > 1 {
             self.drop_oldest();
@@ -64,8 +63,8 @@ impl Ring {
         *self = Self::starting_at(self.next());
     }
 
-    /// Copies lines from number `from` on and before `before`, as many whole ones as fit into `room`
-    /// bytes, and returns the number after the last one copied. With `force`, the first line is copied
+    /// Copies messages from number `from` on and before `before`, as many whole ones as fit into `room`
+    /// bytes, and returns the number after the last one copied. With `force`, the first one is copied
     /// whatever its size.
     ///
     /// `from` must not lie before [`Ring::first`].
@@ -73,12 +72,12 @@ impl Ring {
         let Some(index) = from.checked_sub(self.first).map(|index| index as usize) else {
             return from;
         };
-        let lines = before.saturating_sub(self.first).min(self.ends.len() as u64) as usize;
-        if index >= lines {
+        let count = before.saturating_sub(self.first).min(self.ends.len() as u64) as usize;
+        if index >= count {
             return from;
         }
         let begin = if index == 0 { self.start } else { self.ends[index - 1] };
-        let mut until = self.ends.partition_point(|end| *end <= begin + room as u64).min(lines);
+        let mut until = self.ends.partition_point(|end| *end <= begin + room as u64).min(count);
         if until <= index {
             if !force {
                 return from;
@@ -115,7 +114,7 @@ mod tests {
     fn numbers_have_no_holes_and_old_lines_go() {
         let mut ring = Ring::starting_at(41);
         for n in 41..=45 {
-            ring.push(format!("line {n}").as_bytes(), 24);
+            ring.push(format!("line {n}\n").as_bytes(), 24);
         }
         assert_eq!((ring.first(), ring.next()), (43, 46));
         assert_eq!(all(&ring, 43, 100), ("line 43\nline 44\nline 45\n".into(), 46));
@@ -128,9 +127,9 @@ mod tests {
     }
 
     #[test]
-    fn a_line_longer_than_the_room_goes_alone() {
+    fn a_message_longer_than_the_room_goes_alone() {
         let mut ring = Ring::starting_at(1);
-        ring.push(&[b'x'; 50], 10);
+        ring.push(&[b'x'; 51], 10);
         let mut out = Vec::new();
         assert_eq!(ring.copy(1, 9, 10, false, &mut out), 1);
         assert_eq!(ring.copy(1, 9, 10, true, &mut out), 2);

@@ -1,7 +1,7 @@
 //! The Centrifuge protocol on one connection: what each command does.
 //!
 //! Commands run in the order in which they came. What needs no database runs at once, in the reader;
-//! the rest of a frame that begins with a command that does is handled by [`Session::run_lines`].
+//! the rest of a frame that begins with a command that does is handled by [`Session::run_commands`].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,14 +9,15 @@ use std::time::Instant;
 
 use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
-use studyhall_protocol::encode;
+use studyhall_protocol::encode::{self, Kind, Outcome, PresenceResult, PresenceStatsResult};
 use studyhall_protocol::error::{Disconnect, WireError};
-use studyhall_protocol::frame::{ChannelOnly, ClientCommand, Publish, Send, Unreadable};
+use studyhall_protocol::format::Format;
+use studyhall_protocol::frame::{ChannelOnly, ClientCommand, Commands, Publish, Send, Unreadable};
 use studyhall_protocol::live::{Publication, Published};
 
 use super::conn::Conn;
 use super::hub::Hub;
-use super::publish::{From, encode_line};
+use super::publish::{From, encode_line, one_line};
 use super::socket::Next;
 use super::ws::Message;
 
@@ -39,7 +40,7 @@ struct Bucket {
 
 /// What one command came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     /// Answered, or nothing to answer.
     Done,
     /// Needs the database.
@@ -58,8 +59,9 @@ impl Session {
     /// One message of the client.
     pub(super) fn message(&mut self, message: Message<'_>) -> Next {
         match message {
-            Message::Text(text) => self.text(text),
-            Message::Binary(_) => Next::Close(Disconnect::UNSUPPORTED_DATA),
+            Message::Text(text) if self.conn.format == Format::Json => self.frame(text.as_bytes()),
+            Message::Binary(bytes) if self.conn.format == Format::Protobuf => self.frame(bytes),
+            Message::Text(_) | Message::Binary(_) => Next::Close(Disconnect::UNSUPPORTED_DATA),
             Message::Ping(payload) => {
                 self.conn.pong(&self.hub.flusher, payload);
                 if self.spend(1.0) { Next::Read } else { Next::Close(Disconnect::TOO_MANY_REQUESTS) }
@@ -69,26 +71,30 @@ impl Session {
         }
     }
 
-    fn text(&mut self, text: &str) -> Next {
-        let mut from = 0;
-        for line in text.split('\n') {
+    fn frame(&mut self, frame: &[u8]) -> Next {
+        let mut commands = Commands::new(self.conn.format, frame);
+        loop {
+            let here = commands.rest();
+            let Some(command) = commands.next() else {
+                return Next::Read;
+            };
             if self.conn.is_backed_up() {
-                return Next::Run(text[from..].to_owned());
+                return Next::Run(here.to_vec());
             }
-            match self.line(line) {
-                Step::Done => from += line.len() + 1,
-                Step::Later => return Next::Run(text[from..].to_owned()),
+            match self.step(&command) {
+                Step::Done => {}
+                Step::Later => return Next::Run(here.to_vec()),
                 Step::Close(why) => return Next::Close(why),
             }
         }
-        Next::Read
     }
 
     /// One command, if it can be done at once.
-    fn line(&mut self, line: &str) -> Step {
-        let command = match ClientCommand::parse(line) {
+    pub(super) fn step(&mut self, command: &Result<ClientCommand<'_>, Unreadable>) -> Step {
+        let command = match command {
             Ok(command) => command,
             Err(Unreadable::Bad(id)) if self.connected => {
+                let id = *id;
                 if !self.spend(1.0) {
                     return self.too_fast(id);
                 }
@@ -120,19 +126,19 @@ impl Session {
             // What is never answered gets no error either.
             return self.too_fast(if command.send.is_some() { 0 } else { command.id });
         }
-        self.at_once(&command)
+        self.at_once(command)
     }
 
     fn at_once(&mut self, command: &ClientCommand<'_>) -> Step {
         let id = command.id;
         if command.ping.is_some() {
-            self.conn.reply(&self.hub.flusher, |replies| encode::reply_empty(replies, id, "ping"));
+            self.done(id, Kind::Ping);
         } else if let Some(unsubscribe) = &command.unsubscribe {
             self.unsubscribe(unsubscribe);
-            self.conn.reply(&self.hub.flusher, |replies| encode::reply_empty(replies, id, "unsubscribe"));
+            self.done(id, Kind::Unsubscribe);
         } else if let Some(publish) = &command.publish {
             match self.publish(publish) {
-                Ok(()) => self.conn.reply(&self.hub.flusher, |replies| encode::reply_empty(replies, id, "publish")),
+                Ok(()) => self.done(id, Kind::Publish),
                 Err(error) => self.refuse(id, &error),
             }
         } else if let Some(presence) = &command.presence {
@@ -189,16 +195,22 @@ impl Session {
     }
 
     /// Answers a command.
-    pub(super) fn reply(&self, id: u32, kind: &str, result: Result<impl serde::Serialize, WireError>) {
+    pub(super) fn reply(&self, id: u32, result: Result<impl Outcome, WireError>) {
+        let format = self.conn.format;
         self.conn.reply(&self.hub.flusher, |replies| match result {
-            Ok(value) => encode::reply(replies, id, kind, &value),
-            Err(error) => encode::reply_error(replies, id, &error),
+            Ok(outcome) => encode::reply(replies, format, id, &outcome),
+            Err(error) => encode::reply_error(replies, format, id, &error),
         });
+    }
+
+    /// Answers a command that has nothing to say but that it is done.
+    fn done(&self, id: u32, kind: Kind) {
+        self.conn.reply(&self.hub.flusher, |replies| encode::reply_empty(replies, self.conn.format, id, kind));
     }
 
     /// Answers a command with an error.
     pub(super) fn refuse(&self, id: u32, error: &WireError) {
-        self.conn.reply(&self.hub.flusher, |replies| encode::reply_error(replies, id, error));
+        self.conn.reply(&self.hub.flusher, |replies| encode::reply_error(replies, self.conn.format, id, error));
     }
 
     /// Leaves a channel; idempotent.
@@ -241,11 +253,12 @@ impl Session {
         let (topic, grant, place) = (subscription.topic.clone(), subscription.grant, subscription.place);
         drop(out);
         let action = self.hub.backend.publication(author, channel, grant, publication)?;
+        let data = publication.data.map(one_line);
         let published = Published {
             kind: &publication.kind,
             key: publication.key.as_deref(),
             actor: author,
-            data: publication.data,
+            data: data.as_deref(),
         };
         let mut line = Vec::with_capacity(384);
         encode_line(&mut line, channel, &published);
@@ -260,15 +273,15 @@ impl Session {
             let people = topic.people().into_iter().map(|info| (info.user, info));
             PresenceResult { presence: people.collect() }
         });
-        self.reply(id, "presence", people);
+        self.reply(id, people);
     }
 
     fn presence_stats(&self, id: u32, request: &ChannelOnly<'_>) {
         let stats = self.place(request).map(|topic| {
             let (num_clients, num_users) = topic.counts();
-            encode::PresenceStatsResult { num_clients, num_users }
+            PresenceStatsResult { num_clients, num_users }
         });
-        self.reply(id, "presence_stats", stats);
+        self.reply(id, stats);
     }
 
     /// The topic of a place that this connection is subscribed to.
@@ -296,15 +309,4 @@ fn read(data: &RawValue) -> Result<Publication<'_>, WireError> {
         return Err(WireError::bad_request("data must be an object: {type, key, data}"));
     }
     serde_json::from_str(data.get()).map_err(|error| WireError::bad_request(format_args!("data: {error}")))
-}
-
-#[derive(serde::Serialize)]
-struct PresenceResult {
-    presence: std::collections::BTreeMap<uuid::Uuid, encode::ClientInfo>,
-}
-
-/// The result of `rpc`.
-#[derive(serde::Serialize)]
-pub(super) struct RpcResult<'a> {
-    pub data: &'a RawValue,
 }

@@ -5,6 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use studyhall_protocol::channel::Channel;
+use studyhall_protocol::encode::{self, data_of};
+use studyhall_protocol::format::Format;
 use uuid::Uuid;
 
 use super::backend::{SlotKey, SlotWrite};
@@ -28,11 +31,14 @@ pub struct Slots {
     ended: VecDeque<Uuid>,
 }
 
+/// One value.
 #[derive(Debug)]
-struct Slot {
+pub struct Slot {
     key: SlotKey,
-    /// The encoded push.
+    /// The push in JSON.
     line: Vec<u8>,
+    /// The push in protobuf, once somebody has asked for it.
+    protobuf: Vec<u8>,
     author: Uuid,
     conn: ConnId,
     gesture: Option<Uuid>,
@@ -77,6 +83,22 @@ pub struct Abandoned {
     pub line: Vec<u8>,
 }
 
+impl Slot {
+    /// The push, encoded when the first reader of its format comes by.
+    pub fn message(&mut self, format: Format, channel: Channel) -> &[u8] {
+        match format {
+            Format::Json => &self.line,
+            Format::Protobuf => {
+                if self.protobuf.is_empty() {
+                    let data = data_of(channel, &self.line);
+                    encode::push_unnumbered(&mut self.protobuf, Format::Protobuf, channel, data);
+                }
+                &self.protobuf
+            }
+        }
+    }
+}
+
 impl Slots {
     /// The version of the newest change; a new reader starts behind it.
     pub fn version(&self) -> u64 {
@@ -88,14 +110,14 @@ impl Slots {
         version < self.floor
     }
 
-    /// Values that are set, oldest change first.
+    /// Values that are set, in JSON, oldest change first.
     pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
         self.by_version.values().filter(|slot| !slot.cleared).map(|slot| slot.line.as_slice())
     }
 
     /// Changes after `version`, with their own versions.
-    pub fn since(&self, version: u64) -> impl Iterator<Item = (u64, &[u8])> {
-        self.by_version.range(version + 1..).map(|(version, slot)| (*version, slot.line.as_slice()))
+    pub fn since(&mut self, version: u64) -> impl Iterator<Item = (u64, &mut Slot)> {
+        self.by_version.range_mut(version + 1..).map(|(version, slot)| (*version, slot))
     }
 
     /// Takes a new value. `Ok(false)` when it cleared what was not set.
@@ -132,14 +154,15 @@ impl Slots {
 
     fn put(&mut self, write: &SlotWrite, by: Writer, line: &[u8]) {
         let old = self.versions.get(&write.key).and_then(|version| self.by_version.remove(version));
-        let mut buffer = Vec::new();
+        let (mut buffer, mut protobuf) = (Vec::new(), Vec::new());
         if let Some(old) = old {
             self.gestures -= usize::from(old.gesture.is_some() && !old.cleared);
             self.tombstones -= usize::from(old.cleared);
-            buffer = old.line;
+            (buffer, protobuf) = (old.line, old.protobuf);
         }
         buffer.clear();
         buffer.extend_from_slice(line);
+        protobuf.clear();
         self.version += 1;
         self.gestures += usize::from(write.gesture.is_some() && !write.clear);
         self.tombstones += usize::from(write.clear);
@@ -147,6 +170,7 @@ impl Slots {
         let slot = Slot {
             key: write.key,
             line: buffer,
+            protobuf,
             author: by.author,
             conn: by.conn,
             gesture: write.gesture,

@@ -26,8 +26,8 @@ thread_local! {
 pub enum Next {
     /// Go on reading.
     Read,
-    /// Run these lines to their end, then go on reading.
-    Run(String),
+    /// Run these commands, the rest of a frame, to their end, then go on reading.
+    Run(Vec<u8>),
     /// Drop the rest of this frame, then go on reading.
     Drop,
     /// Close.
@@ -43,7 +43,7 @@ pub trait Handler: Send {
     fn message(&mut self, message: Message<'_>) -> Next;
 
     /// Runs what [`Handler::message`] put off.
-    fn run(&mut self, lines: String) -> impl Future<Output = Next> + Send;
+    fn run(&mut self, commands: Vec<u8>) -> impl Future<Output = Next> + Send;
 }
 
 impl Handler for Session {
@@ -51,8 +51,8 @@ impl Handler for Session {
         Session::message(self, message)
     }
 
-    async fn run(&mut self, lines: String) -> Next {
-        self.run_lines(&lines).await
+    async fn run(&mut self, commands: Vec<u8>) -> Next {
+        self.run_commands(&commands).await
     }
 }
 
@@ -210,14 +210,14 @@ async fn handle<H: Handler>(
 
 /// Does what a message asked for. While a command waits for the database, the socket is still served.
 async fn after<H: Handler>(hub: &Arc<Hub>, conn: &Arc<Conn>, handler: &mut H, next: Next) -> ControlFlow<End> {
-    let lines = match next {
+    let commands = match next {
         Next::Read | Next::Drop => return ControlFlow::Continue(()),
         Next::Close(why) => return ControlFlow::Break(End::Close(why)),
         Next::Bye(code) => return ControlFlow::Break(End::Bye(code)),
-        Next::Run(lines) => lines,
+        Next::Run(commands) => commands,
     };
     // Boxed: these are the rare, large states, and an idle connection must not make room for them.
-    let mut running = Box::pin(handler.run(lines));
+    let mut running = Box::pin(handler.run(commands));
     let _busy = conn.busy();
     loop {
         tokio::select! {

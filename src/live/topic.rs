@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
-use studyhall_protocol::encode::{self, ClientInfo};
+use studyhall_protocol::encode::ClientInfo;
+use studyhall_protocol::format::Format;
 
 use super::backend::{Effect, Grant, Identity, LogEvent};
 use super::conn::{Conn, ConnId};
 use super::flush::Flusher;
-use super::limits::{LEFT_HOLD, LOST_HOLD, RING_BYTES_PER_CHANNEL};
+use super::limits::{LEFT_HOLD, LOST_HOLD};
 use super::people::People;
 use super::removal::{Expelled, Revoked};
-use super::ring::Ring;
+use super::rings::Rings;
 use super::seats::{Seat, Seats};
 use super::slots::Slots;
 use super::time::Ticks;
@@ -33,12 +34,8 @@ pub struct Topic {
 #[derive(Debug)]
 pub(super) struct TopicState {
     pub phase: Phase,
-    /// Numbered events; a line's number is its offset.
-    pub events: Ring,
-    /// Broadcasts.
-    pub casts: Ring,
-    /// Joins and leaves.
-    pub moves: Ring,
+    /// Events, broadcasts, joins and leaves.
+    pub rings: Rings,
     pub slots: Option<Box<Slots>>,
     pub people: Option<Box<People>>,
     pub seats: Seats,
@@ -126,9 +123,7 @@ impl Topic {
     pub fn new(channel: Channel) -> Self {
         let state = TopicState {
             phase: Phase::Loading,
-            events: Ring::starting_at(1),
-            casts: Ring::starting_at(1),
-            moves: Ring::starting_at(1),
+            rings: Rings::new(),
             slots: None,
             people: None,
             seats: Seats::default(),
@@ -153,9 +148,10 @@ impl Topic {
                 state.mark_all(flusher);
                 return Err(NoSeat::Retired);
             }
-            Phase::Live { .. } => {}
+            Phase::Live { .. } => state.rings.begin(new.conn.format),
             Phase::Loading => {
-                state.events = Ring::starting_at(new.admitted_at + 1);
+                state.rings.begin(new.conn.format);
+                state.rings.restart_events(new.admitted_at + 1);
                 state.phase = Phase::Live { epoch: new.epoch.clone() };
                 state.early = state.early.split_off(&(new.admitted_at + 1));
                 // Whom the events up to the head removed is not known here.
@@ -166,7 +162,7 @@ impl Topic {
         if state.is_revoked(&new) {
             return Err(NoSeat::Revoked);
         }
-        let next_move = state.moves.next();
+        let next_move = state.rings.next_move();
         let timed = new.place;
         if new.place {
             state.person_enters(self.channel, new.identity, flusher);
@@ -181,7 +177,7 @@ impl Topic {
         });
         Ok(Seated {
             place,
-            next_cast: state.casts.next(),
+            next_cast: state.rings.next_cast(),
             next_move,
             slots_seen: state.slots.as_ref().map_or(0, |slots| slots.version()),
             data,
@@ -216,7 +212,7 @@ impl Topic {
     /// Takes one event of the log, in any order, any number of times.
     pub fn apply(&self, event: LogEvent, effects: Vec<Effect>, flusher: &Flusher) -> Applied {
         let mut state = self.state.lock();
-        let next = state.events.next();
+        let next = state.rings.next_event();
         match state.phase {
             Phase::Loading => {
                 state.early.insert(event.offset, (event, effects));
@@ -235,14 +231,14 @@ impl Topic {
     pub fn hole_after(&self) -> Option<u64> {
         let mut state = self.state.lock();
         state.repairing = !state.early.is_empty() && matches!(state.phase, Phase::Live { .. });
-        state.repairing.then(|| state.events.next() - 1)
+        state.repairing.then(|| state.rings.next_event() - 1)
     }
 
     /// The log begins later than the hole: whoever needs it will be told that it is gone.
     pub fn skip_to(&self, first: u64, flusher: &Flusher) {
         let mut state = self.state.lock();
-        if first > state.events.next() {
-            state.events = Ring::starting_at(first);
+        if first > state.rings.next_event() {
+            state.rings.restart_events(first);
             state.early = state.early.split_off(&first);
             state.revoked_until = first - 1;
             state.drain_early(self.channel, flusher);
@@ -281,21 +277,23 @@ impl Topic {
     /// Bytes in the rings, and when the channel was last used.
     pub fn ring_use(&self) -> (usize, Ticks) {
         let state = self.state.lock();
-        let rings = [&state.events, &state.casts, &state.moves];
-        (rings.into_iter().map(Ring::held_bytes).sum(), state.last_used)
+        (state.rings.held_bytes(), state.last_used)
     }
 
     /// Gives the rings' memory back; readers that lag go to the log.
     pub fn drop_rings(&self) {
-        self.state.lock().drop_rings();
+        self.state.lock().rings.clear();
     }
 
-    /// Gives the rings' memory back if nothing has happened for a while: whoever comes back with an older
-    /// position than that finds the events in the log.
+    /// Gives the rings' memory back if nothing has happened for a while, or nobody reads their format: whoever comes
+    /// back with an older position than that finds the events in the log.
     pub fn release_idle(&self, now: Ticks, after: std::time::Duration) {
         let mut state = self.state.lock();
+        if state.rings.has_protobuf() && !state.anybody_speaks(Format::Protobuf) {
+            state.rings.end_protobuf();
+        }
         if now.since(state.last_used) >= after {
-            state.drop_rings();
+            state.rings.clear();
         }
     }
 
@@ -310,10 +308,9 @@ impl Topic {
 }
 
 impl TopicState {
-    fn drop_rings(&mut self) {
-        self.events.clear();
-        self.casts.clear();
-        self.moves.clear();
+    /// Whether a subscriber reads this format, or one that was put out has not been told yet.
+    fn anybody_speaks(&self, format: Format) -> bool {
+        !self.expelled.is_empty() || self.seats.iter().any(|seat| seat.conn.format == format)
     }
 
     /// Tells every subscriber that there is news.
@@ -323,8 +320,8 @@ impl TopicState {
         }
     }
 
-    pub fn push_cast(&mut self, line: &[u8], flusher: &Flusher) {
-        self.casts.push(line, RING_BYTES_PER_CHANNEL);
+    pub fn push_cast(&mut self, channel: Channel, line: &[u8], flusher: &Flusher) {
+        self.rings.push_cast(channel, line);
         self.last_used = Ticks::now();
         self.mark_all(flusher);
     }
@@ -340,17 +337,15 @@ impl TopicState {
     fn drain_early(&mut self, channel: Channel, flusher: &Flusher) {
         let mut any = false;
         while let Some(entry) = self.early.first_entry() {
-            if *entry.key() > self.events.next() {
+            if *entry.key() > self.rings.next_event() {
                 break;
             }
             let (offset, (event, effects)) = entry.remove_entry();
-            if offset < self.events.next() {
+            if offset < self.rings.next_event() {
                 continue;
             }
             any = true;
-            let mut line = Vec::with_capacity(event.payload.len() + 128);
-            encode::push_event(&mut line, channel, offset, &event.payload);
-            self.events.push(&line, RING_BYTES_PER_CHANNEL);
+            self.rings.push_event(channel, &event.payload);
             for effect in effects {
                 self.take_effect(channel, offset, effect, flusher);
             }

@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use studyhall_protocol::format::Format;
 use tokio::net::TcpStream;
 
 use super::conn::Conn;
@@ -47,12 +48,13 @@ pub fn accept_with<H: Handler + 'static>(
     handler: impl FnOnce(&Arc<Hub>, &Arc<Conn>) -> H + Send + 'static,
 ) -> Response {
     let tracker = hub.tasks.clone();
+    let format = Format::of_subprotocol(accept.subprotocol);
     tracker.spawn(async move {
         let Some((socket, leftover)) = upgraded(upgrade).await else {
             hub.release_connection();
             return;
         };
-        let conn = hub.register(socket);
+        let conn = hub.register(socket, format);
         let handler = handler(&hub, &conn);
         // A task of its own: this one's state, sized for the upgrade, ends here.
         hub.clone().tasks.spawn(socket::serve(hub, conn, handler, leftover));

@@ -80,7 +80,7 @@ impl Handler for Echo {
         Next::Read
     }
 
-    async fn run(&mut self, _: String) -> Next {
+    async fn run(&mut self, _: Vec<u8>) -> Next {
         Next::Read
     }
 }

@@ -17,4 +17,5 @@ mod rights;
 mod rooms;
 mod schema;
 mod sdk;
+mod storm;
 mod tasks;

@@ -1,5 +1,6 @@
 //! The scenarios, and what they share.
 
+pub mod presence;
 pub mod rooms;
 pub mod slow;
 pub mod tasks;

@@ -1,8 +1,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::encode::{self, ClientInfo};
+use crate::encode::{self, ClientInfo, Kind, Move};
 use crate::error::Unsubscribed;
+use crate::format::Format;
 use crate::frame::ClientCommand;
 use crate::rest::Position;
 
@@ -46,8 +47,9 @@ fn encoded(write: impl FnOnce(&mut Vec<u8>)) -> String {
 
 #[test]
 fn what_the_server_writes_is_read() {
-    let text =
-        encoded(|buffer| encode::push_event(buffer, ROOM, 9, br#"{"type":"widget.moved","actor":null,"data":{}}"#));
+    let text = encoded(|buffer| {
+        encode::push_event(buffer, Format::Json, ROOM, 9, br#"{"type":"widget.moved","actor":null,"data":{}}"#)
+    });
     let Ok(ServerLine::Push { channel: ROOM, push: Push::Pub(publication) }) = ServerLine::parse(&text) else {
         panic!("{text}");
     };
@@ -55,29 +57,31 @@ fn what_the_server_writes_is_read() {
     let said = publication.read().unwrap();
     assert_eq!((&*said.kind, said.actor, said.data.unwrap().get()), ("widget.moved", None, "{}"));
 
-    let text = encoded(|buffer| encode::push_unnumbered(buffer, ROOM, br#"{"type":"drag","key":"k","data":null}"#));
+    let text = encoded(|buffer| {
+        encode::push_unnumbered(buffer, Format::Json, ROOM, br#"{"type":"drag","key":"k","data":null}"#)
+    });
     let Ok(ServerLine::Push { push: Push::Pub(publication), .. }) = ServerLine::parse(&text) else { panic!("{text}") };
     assert_eq!(publication.offset, None);
     assert_eq!(publication.read().unwrap().key.as_deref(), Some("k"));
 
-    let text = encoded(|buffer| encode::push_unsubscribe(buffer, ROOM, Unsubscribed::REMOVED));
+    let text = encoded(|buffer| encode::push_unsubscribe(buffer, Format::Json, ROOM, Unsubscribed::REMOVED));
     let Ok(ServerLine::Push { push: Push::Unsubscribe(ended), .. }) = ServerLine::parse(&text) else {
         panic!("{text}")
     };
     assert_eq!(ended.code, 2101);
 
     let who = ClientInfo { user: Uuid::nil(), client: Uuid::nil(), conn_info: None, chan_info: None };
-    let text = encoded(|buffer| encode::push_info(buffer, ROOM, "leave", &who));
+    let text = encoded(|buffer| encode::push_info(buffer, Format::Json, ROOM, Move::Leave, &who));
     assert!(matches!(ServerLine::parse(&text), Ok(ServerLine::Push { push: Push::Leave(_), .. })));
 }
 
 #[test]
 fn replies_are_told_apart() {
-    let text = encoded(|buffer| encode::reply_error(buffer, 3, &WireError::too_many_requests()));
+    let text = encoded(|buffer| encode::reply_error(buffer, Format::Json, 3, &WireError::too_many_requests()));
     let Ok(ServerLine::Reply { id: 3, result: Err(error) }) = ServerLine::parse(&text) else { panic!("{text}") };
     assert!(error.temporary && error.code == 111);
 
-    let text = encoded(|buffer| encode::reply_empty(buffer, 4, "publish"));
+    let text = encoded(|buffer| encode::reply_empty(buffer, Format::Json, 4, Kind::Publish));
     assert!(matches!(ServerLine::parse(&text), Ok(ServerLine::Reply { id: 4, result: Ok(Reply::Done) })));
 
     let text = r#"{"id":5,"rpc":{"data":{"positions":[]}}}"#;

@@ -110,7 +110,9 @@ impl Screen {
         };
         let data = said.data.and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or(Value::Null);
         let mut detail = match said.key.as_deref() {
-            Some(key) => key.parse().map_or_else(|_| key.to_owned(), |id: Uuid| watched.widget(id)),
+            // Presence is of the one who is there; once is enough.
+            Some(key) if said.actor.is_some_and(|actor| actor.to_string() == key) => String::new(),
+            Some(key) => key.parse().map_or_else(|_| key.to_owned(), |id: Uuid| watched.thing(id)),
             None => String::new(),
         };
         if !detail.is_empty() {
@@ -175,7 +177,7 @@ fn describe(data: &Value) -> String {
     // `widget.moved` and `task.moved` wrap what moved.
     let inner = fields.get("widget").or_else(|| fields.get("task")).and_then(Value::as_object).unwrap_or(fields);
     let mut words = Vec::new();
-    let titles = ["title", "name", "description", "text", "full_name", "username", "emoji"];
+    let titles = ["title", "name", "description", "text", "content", "body", "full_name", "username", "emoji"];
     if let Some(title) = titles.iter().find_map(|field| inner.get(*field)?.as_str()) {
         let cut: String = title.chars().take(TEXT_MAX).collect();
         words.push(format!("“{cut}”"));
@@ -185,6 +187,8 @@ fn describe(data: &Value) -> String {
     if let Some(true) = inner.get("is_completed").and_then(Value::as_bool) {
         words.push("done".into());
     }
+    let counts = inner.get("posts").and_then(Value::as_array).into_iter().flatten();
+    words.extend(counts.filter_map(|post| Some(format!("{} likes", post.get("like_count")?))));
     for (x, y) in [("grid_x", "grid_y"), ("x", "y")] {
         if let (Some(x), Some(y)) = (inner.get(x).and_then(Value::as_f64), inner.get(y).and_then(Value::as_f64)) {
             words.push(format!("({x:.2}, {y:.2})").replace(".00", ""));
@@ -209,6 +213,8 @@ mod tests {
         assert_eq!(describe(&moved), "“Focus” (3, 4)");
         assert_eq!(describe(&json!({"drag_id": "x", "grid_x": 3.25, "grid_y": 4.0})), "(3.25, 4)");
         assert_eq!(describe(&json!({"description": "Read", "is_completed": true})), "“Read” done");
+        assert_eq!(describe(&json!({"posts": [{"post_id": "p", "like_count": 7}]})), "7 likes");
+        assert_eq!(describe(&json!({"status": "idle", "activity": "Reading"})), "idle Reading");
         assert_eq!(describe(&Value::Null), "");
     }
 }

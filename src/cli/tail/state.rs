@@ -6,11 +6,14 @@ use anyhow::{Context, Result, bail};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use studyhall_protocol::Channel;
-use studyhall_protocol::accounts::{Credentials, SignedIn};
+use studyhall_protocol::accounts::{Credentials, SignedIn, User};
 use studyhall_protocol::dashboard::Dashboard;
-use studyhall_protocol::rest::{Position, Problem};
+use studyhall_protocol::rest::{Answer, Position, Problem};
 use studyhall_protocol::workspaces::Room;
 use uuid::Uuid;
+
+/// Of those whom I follow, as many are watched; a connection has 512 channels.
+const FOLLOWED_MAX: usize = 200;
 
 /// One channel: the last event that was printed, and how far it has to go after a reconnect.
 pub struct Seat {
@@ -85,9 +88,9 @@ impl Watched {
         self.people.get(&id).cloned().unwrap_or_else(|| short(id))
     }
 
-    /// A widget's name.
-    pub fn widget(&self, id: Uuid) -> String {
-        self.widgets.get(&id).cloned().unwrap_or_else(|| short(id))
+    /// The name of a widget or a person, whichever a slot is of.
+    pub fn thing(&self, id: Uuid) -> String {
+        self.widgets.get(&id).cloned().unwrap_or_else(|| self.person(id))
     }
 
     /// Whether that is the one who watches.
@@ -178,6 +181,12 @@ impl Api {
             watched.widgets.extend(widgets);
             room.positions.into_iter().for_each(|position| watched.add(position));
         }
+        // The feed: the channels of those whom I follow, and their pills with them.
+        for id in home.following.into_iter().take(FOLLOWED_MAX) {
+            let Answer { positions, data }: Answer<User> = self.get(&format!("/users/{id}")).await?;
+            watched.people.insert(id, data.username);
+            positions.into_iter().for_each(|position| watched.add(position));
+        }
         Ok(watched)
     }
 
@@ -185,7 +194,8 @@ impl Api {
     pub async fn position(&self, channel: Channel) -> Result<Position> {
         let positions = match channel {
             Channel::Workspace(id) => self.get::<Room>(&format!("/workspaces/{id}")).await?.positions,
-            Channel::User(_) | Channel::Profile(_) => self.get::<Dashboard>("/dashboard").await?.positions,
+            Channel::User(_) => self.get::<Dashboard>("/dashboard").await?.positions,
+            Channel::Profile(id) => self.get::<Answer<User>>(&format!("/users/{id}")).await?.positions,
         };
         positions.into_iter().find(|position| position.channel == channel).context("the answer has no position")
     }

@@ -19,6 +19,8 @@ pub struct World {
     pub lists: Vec<List>,
     /// `rooms.json`
     pub rooms: Vec<Room>,
+    /// `feed.json`
+    pub feed: Feed,
 }
 
 /// `people.json`
@@ -81,6 +83,51 @@ pub struct Room {
     pub room: Fields,
 }
 
+/// `feed.json`
+#[derive(Debug, Default, Deserialize)]
+pub struct Feed {
+    /// Who follows whom.
+    #[serde(default)]
+    pub follows: Vec<Follows>,
+    /// Oldest first.
+    #[serde(default)]
+    pub posts: Vec<Post>,
+}
+
+/// Whom somebody follows.
+#[derive(Debug, Deserialize)]
+pub struct Follows {
+    /// A username.
+    pub follower: String,
+    /// Usernames.
+    pub followees: Vec<String>,
+}
+
+/// A post.
+#[derive(Debug, Deserialize)]
+pub struct Post {
+    /// A username.
+    pub author: String,
+    /// Usernames.
+    #[serde(default)]
+    pub likes: Vec<String>,
+    /// Oldest first.
+    #[serde(default)]
+    pub comments: Vec<Comment>,
+    /// For `post.create`.
+    #[serde(flatten)]
+    pub post: Fields,
+}
+
+/// A comment.
+#[derive(Debug, Deserialize)]
+pub struct Comment {
+    /// A username.
+    pub author: String,
+    /// What is said.
+    pub body: String,
+}
+
 #[derive(Deserialize)]
 struct Lists {
     lists: Vec<List>,
@@ -97,8 +144,17 @@ impl World {
         let lists: Lists = file(from, "lists.json", include_str!("../../../demo/lists.json"))?;
         let rooms: Rooms = file(from, "rooms.json", include_str!("../../../demo/rooms.json"))?;
         let people = file(from, "people.json", include_str!("../../../demo/people.json"))?;
-        Ok(Self { people, lists: lists.lists, rooms: rooms.rooms })
+        let feed = feed(from)?;
+        Ok(Self { people, lists: lists.lists, rooms: rooms.rooms, feed })
     }
+}
+
+/// A world of before there was a feed has no such file.
+fn feed(from: Option<&Path>) -> anyhow::Result<Feed> {
+    if from.is_some_and(|directory| !directory.join("feed.json").exists()) {
+        return Ok(Feed::default());
+    }
+    file(from, "feed.json", include_str!("../../../demo/feed.json"))
 }
 
 fn file<T: DeserializeOwned>(from: Option<&Path>, name: &str, embedded: &str) -> anyhow::Result<T> {
@@ -126,6 +182,16 @@ mod tests {
         for room in &world.rooms {
             assert!(known(&room.owner), "{}", room.owner);
             assert!(room.members.iter().all(|name| known(name) && *name != room.owner), "{:?}", room.members);
+        }
+        for follows in &world.feed.follows {
+            assert!(known(&follows.follower), "{}", follows.follower);
+            let others = |name: &String| known(name) && *name != follows.follower;
+            assert!(follows.followees.iter().all(others), "{:?}", follows.followees);
+        }
+        assert!(world.feed.posts.len() >= 8);
+        for post in &world.feed.posts {
+            assert!(known(&post.author) && post.likes.iter().all(|name| known(name)), "{post:?}");
+            assert!(post.comments.iter().all(|comment| known(&comment.author)), "{post:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The demo world: people who study, their lists and their rooms, made by the same commands that people use, so that
+//! The demo world: people who study, their lists, their rooms and their feed, made by the same commands that people use, so that
 //! every event of it is in the log.
 //!
 //! Running it again changes nothing. Each person's id follows from the username, so that nobody else's account of that
@@ -81,6 +81,13 @@ pub async fn seed(state: &AppState, from: Option<&Path>) -> anyhow::Result<Repor
     for room in world.rooms {
         let name = room.owner.clone();
         seeder.room(room).await.with_context(|| format!("a room of {name}"))?;
+    }
+    for follows in world.feed.follows {
+        seeder.follows(follows).await.context("who follows whom")?;
+    }
+    for (place, post) in world.feed.posts.into_iter().enumerate() {
+        let name = post.author.clone();
+        seeder.post(place, post).await.with_context(|| format!("a post of {name}"))?;
     }
     Ok(seeder.report)
 }
@@ -177,6 +184,40 @@ impl Seeder<'_> {
         for (place, mut widget) in room.widgets.into_iter().enumerate() {
             widget.insert("workspace_id".into(), json!(id));
             self.command(owner.id, &place.to_string(), "widget.create", Value::Object(widget)).await?;
+        }
+        Ok(())
+    }
+
+    async fn follows(&mut self, follows: files::Follows) -> anyhow::Result<()> {
+        let Some(follower) = self.repeatable(&follows.follower) else {
+            return Ok(());
+        };
+        for name in follows.followees {
+            if let Some(followee) = self.people.get(&name) {
+                self.command(follower.id, "", "user.follow", json!({"user_id": followee.id})).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn post(&mut self, place: usize, post: files::Post) -> anyhow::Result<()> {
+        let Some(author) = self.repeatable(&post.author) else {
+            return Ok(());
+        };
+        let Some(id) = self.command(author.id, &place.to_string(), "post.create", Value::Object(post.post)).await?
+        else {
+            return Ok(());
+        };
+        for name in post.likes {
+            if let Some(liker) = self.repeatable(&name) {
+                self.command(liker.id, "", "post.like", json!({"post_id": id})).await?;
+            }
+        }
+        for (place, comment) in post.comments.into_iter().enumerate() {
+            if let Some(person) = self.repeatable(&comment.author) {
+                let fields = json!({"post_id": id, "body": comment.body});
+                self.command(person.id, &place.to_string(), "comment.create", fields).await?;
+            }
         }
         Ok(())
     }

@@ -5,15 +5,18 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use studyhall_protocol::channel::Channel;
+use studyhall_protocol::format::Format;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use super::DEADLINE;
+use super::{DEADLINE, FORMAT};
+use crate::live::tests::spelling;
 use crate::live::ws::OpCode;
 
 pub struct Client {
     pub socket: TcpStream,
+    format: Format,
     input: Vec<u8>,
     lines: VecDeque<Value>,
     pub closed: Option<(u16, String)>,
@@ -33,7 +36,12 @@ impl Client {
         let socket = timeout(DEADLINE, socket.connect(address)).await.unwrap().unwrap();
         socket.set_nodelay(true).unwrap();
         let (input, lines, pongs) = (Vec::new(), VecDeque::new(), Vec::new());
-        Self { socket, input, lines, closed: None, pongs, pings: 0, id: 0 }
+        Self { socket, format: FORMAT, input, lines, closed: None, pongs, pings: 0, id: 0 }
+    }
+
+    /// One that speaks this format instead.
+    pub async fn open_in(address: SocketAddr, format: Format) -> Self {
+        Self { format, ..Self::open(address, None).await }
     }
 
     pub async fn connect(&mut self, token: &str) {
@@ -84,9 +92,10 @@ impl Client {
         }
     }
 
-    /// Sends one text frame.
+    /// Sends lines of JSON as one frame of the format.
     pub async fn send(&mut self, text: &str) {
-        self.frame(OpCode::Text, text.as_bytes()).await;
+        let (opcode, payload) = spell(self.format, text);
+        self.frame(opcode, &payload).await;
     }
 
     pub async fn frame(&mut self, opcode: OpCode, payload: &[u8]) {
@@ -175,16 +184,11 @@ impl Client {
 
     fn take(&mut self, (first, payload): (u8, Vec<u8>)) {
         match first {
-            0x81 => {
-                for line in payload.split(|byte| *byte == b'\n') {
-                    let line: Value = serde_json::from_slice(line).expect("every line is an object");
-                    if line == json!({}) {
-                        self.pings += 1;
-                    } else {
-                        self.lines.push_back(line);
-                    }
-                }
+            0x81 if self.format == Format::Json => {
+                let lines = payload.split(|byte| *byte == b'\n');
+                self.keep(lines.map(|line| serde_json::from_slice(line).expect("every line is an object")).collect());
             }
+            0x82 if self.format == Format::Protobuf => self.keep(spelling::replies(&payload)),
             0x8A => self.pongs.push(payload),
             0x88 => {
                 assert!(self.closed.is_none(), "a second close frame");
@@ -195,6 +199,26 @@ impl Client {
             other => panic!("frame {other:x}"),
         }
         assert!(self.closed.is_none() || first == 0x88, "a frame behind the close frame");
+    }
+}
+
+impl Client {
+    fn keep(&mut self, replies: Vec<Value>) {
+        for reply in replies {
+            if reply == json!({}) {
+                self.pings += 1;
+            } else {
+                self.lines.push_back(reply);
+            }
+        }
+    }
+}
+
+/// Lines of JSON in the format.
+pub fn spell(format: Format, text: &str) -> (OpCode, Vec<u8>) {
+    match format {
+        Format::Json => (OpCode::Text, text.as_bytes().to_vec()),
+        Format::Protobuf => (OpCode::Binary, spelling::commands(text)),
     }
 }
 

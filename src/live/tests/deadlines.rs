@@ -171,7 +171,7 @@ impl Handler for Counting {
         Next::Read
     }
 
-    async fn run(&mut self, _: String) -> Next {
+    async fn run(&mut self, _: Vec<u8>) -> Next {
         Next::Read
     }
 }
@@ -183,7 +183,7 @@ async fn a_flood_gives_others_their_turn() {
     let client = Client::open(listener.local_addr().unwrap(), None).await;
     let (socket, _) = listener.accept().await.unwrap();
     assert!(engine.hub.admit_connection().is_ok());
-    let conn = engine.hub.register(socket);
+    let conn = engine.hub.register(socket, FORMAT);
     // All of it waits in the kernel before the first read.
     let frame = client_frame(OpCode::Text, &[b'x'; 1_000]);
     let flood = frame.repeat(2_000);

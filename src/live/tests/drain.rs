@@ -39,7 +39,7 @@ async fn nobody_slips_through() {
     let listener = listen();
     let _client = Client::open(listener.local_addr().unwrap(), None).await;
     let (socket, _) = listener.accept().await.unwrap();
-    let conn = engine.hub.register(socket);
+    let conn = engine.hub.register(socket, FORMAT);
     assert_eq!(conn.closing(), Some(Disconnect::SHUTDOWN));
 }
 

@@ -101,7 +101,7 @@ impl ByHand {
         let listener = listen();
         let client = Client::open(listener.local_addr().unwrap(), None).await;
         let (socket, _) = listener.accept().await.unwrap();
-        let conn = Arc::new(Conn::new(ConnId(77), socket));
+        let conn = Arc::new(Conn::new(ConnId(77), socket, FORMAT));
         let identity = engine.toy.identity_of("u1");
         let mut topics = Vec::new();
         for n in 0..channels {

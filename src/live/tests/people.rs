@@ -117,7 +117,7 @@ async fn who_is_behind_gets_the_whole_picture() {
             state.people.as_mut().unwrap().leave(user(1), Ticks::now());
             state.people_left(room(1), Ticks::now(), &engine.hub.flusher);
         }
-        assert!(state.moves.first() > 2);
+        assert!(state.rings.of(FORMAT).unwrap().moves.first() > 2);
     }
     let seen = viewer.all().await;
     let snapshot = seen.iter().find(|line| line["push"]["pub"]["data"]["type"] == "slots").unwrap();

@@ -12,7 +12,7 @@ async fn with_history() -> (Engine, Client) {
     engine.publish(room(1), 10);
     engine.toy.forget_before(room(1), 4);
     let topic = engine.topic(room(1));
-    let first = topic.state.lock().events.first();
+    let first = topic.state.lock().rings.of(FORMAT).unwrap().events.first();
     assert!(first > 5 && first < 10, "the ring begins at {first}");
     (engine, keeper)
 }
@@ -25,7 +25,7 @@ async fn recover(engine: &Engine, person: u128, offset: u64, epoch: &str, flag: 
     }
     // One more event shows where the replay ended.
     engine.publish(room(1), 1);
-    let head = engine.topic(room(1)).state.lock().events.next() - 1;
+    let head = engine.topic(room(1)).state.lock().rings.next_event() - 1;
     let offsets = client.offsets_until(room(1), head).await;
     (reply["subscribe"].clone(), offsets)
 }

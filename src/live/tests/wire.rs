@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::client::spell;
 use super::*;
 use crate::live::limits::MESSAGE_BYTES_MAX;
 use crate::live::ws::OpCode;
@@ -117,18 +118,20 @@ async fn history_is_cut_at_the_admission() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_above_the_limit_and_binary_ones() {
+async fn messages_above_the_limit_and_of_the_other_kind() {
     let engine = Engine::start().await;
     let mut client = engine.connected(1).await;
-    let mut largest = json!({"id": 5, "ping": {}}).to_string().into_bytes();
-    largest.resize(MESSAGE_BYTES_MAX, b' ');
-    client.frame(OpCode::Text, &largest).await;
+    let (opcode, mut largest) = spell(FORMAT, &json!({"id": 5, "ping": {}}).to_string());
+    // Blanks in one format, pongs in the other.
+    let (other, filler) = if opcode == OpCode::Text { (OpCode::Binary, b' ') } else { (OpCode::Text, 0) };
+    largest.resize(MESSAGE_BYTES_MAX, filler);
+    client.frame(opcode, &largest).await;
     assert_eq!(client.next().await["id"], 5);
-    largest.push(b' ');
-    client.frame(OpCode::Text, &largest).await;
+    largest.push(filler);
+    client.frame(opcode, &largest).await;
     assert_eq!(client.close_code().await, 1009);
     let mut client = engine.connected(1).await;
-    client.frame(OpCode::Binary, b"{\"id\":1,\"ping\":{}}").await;
+    client.frame(other, b"{\"id\":1,\"ping\":{}}").await;
     assert_eq!(client.close_code().await, 1003);
 }
 

@@ -13,9 +13,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
+use studyhall_protocol::format::Format;
 
 /// The subprotocols that are spoken, besides none at all.
-pub const SUBPROTOCOLS: &[&str] = &["centrifuge-json"];
+pub const SUBPROTOCOLS: &[&str] = &[Format::JSON_SUBPROTOCOL, Format::PROTOBUF_SUBPROTOCOL];
 
 /// What RFC 6455 appends to the key before hashing.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -265,12 +266,12 @@ mod tests {
     fn subprotocols() {
         let table: &[(Changes<'_>, Option<&str>)] = &[
             (&[("sec-websocket-protocol", Some("centrifuge-json"))], Some("centrifuge-json")),
-            (&[("sec-websocket-protocol", Some("centrifuge-protobuf, centrifuge-json"))], Some("centrifuge-json")),
+            (&[("sec-websocket-protocol", Some("centrifuge-protobuf, centrifuge-json"))], Some("centrifuge-protobuf")),
             (
                 &[("sec-websocket-protocol", Some("other")), ("sec-websocket-protocol", Some("centrifuge-json"))],
                 Some("centrifuge-json"),
             ),
-            (&[("sec-websocket-protocol", Some("centrifuge-protobuf"))], None),
+            (&[("sec-websocket-protocol", Some("centrifuge-protobuf"))], Some("centrifuge-protobuf")),
             (&[("sec-websocket-protocol", Some("Centrifuge-JSON"))], None),
         ];
         for (changes, expected) in table {

@@ -18,22 +18,23 @@ use crate::harness;
 const FILE_WITHIN: Duration = Duration::from_secs(150);
 
 macro_rules! files {
-    ($run:path: $($name:ident => $file:literal, $at_least:literal;)*) => {
+    ($run:ident($format:literal): $($name:ident => $file:literal, $at_least:literal;)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                $run($file, $at_least).await;
+                $run($format, $file, $at_least).await;
             }
         )*
     };
 }
 
-files! { javascript:
+files! { javascript("json"):
     js_connection => "connection.test.mjs", 16;
     js_subscription => "subscription.test.mjs", 11;
     js_recovery => "recovery.test.mjs", 15;
     js_state => "state.test.mjs", 7;
     js_live => "live.test.mjs", 12;
+    js_people => "people.test.mjs", 8;
     js_codes => "codes.test.mjs", 10;
     js_cookie => "cookie.test.mjs", 6;
     js_slow => "slow.test.mjs", 5;
@@ -41,21 +42,37 @@ files! { javascript:
     js_and_python_together => "together.test.mjs", 2;
 }
 
-files! { python:
+files! { javascript("protobuf"):
+    js_protobuf_connection => "connection.test.mjs", 16;
+    js_protobuf_recovery => "recovery.test.mjs", 15;
+    js_protobuf_live => "live.test.mjs", 12;
+    js_protobuf_people => "people.test.mjs", 8;
+    js_protobuf_slow => "slow.test.mjs", 5;
+}
+
+files! { python("json"):
     python_connection => "test_connection.py", 16;
     python_recovery => "test_recovery.py", 16;
     python_live => "test_live.py", 8;
+    python_people => "test_people.py", 6;
+}
+
+files! { python("protobuf"):
+    python_protobuf_connection => "test_connection.py", 16;
+    python_protobuf_recovery => "test_recovery.py", 16;
+    python_protobuf_live => "test_live.py", 8;
+    python_protobuf_people => "test_people.py", 6;
 }
 
 fn directory(language: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(language)
 }
 
-/// Runs one file of `tests/sdk/js`.
-async fn javascript(file: &str, at_least: usize) {
+/// Runs one file of `tests/sdk/js`, in a format of the wire.
+async fn javascript(format: &str, file: &str, at_least: usize) {
     let mut node = Command::new("node");
     node.args(["--test", "--test-reporter=tap", file]).current_dir(directory("js"));
-    let output = run(node).await;
+    let output = run(node, format).await;
     let report = text(&output);
     let count = |what: &str| -> usize {
         let line = report.lines().find_map(|line| line.strip_prefix(&format!("# {what} ")));
@@ -68,13 +85,13 @@ async fn javascript(file: &str, at_least: usize) {
     judge(file, count("pass"), &["test("], "js", at_least);
 }
 
-/// Runs one file of `tests/sdk/python`.
-async fn python(file: &str, at_least: usize) {
+/// Runs one file of `tests/sdk/python`, in a format of the wire.
+async fn python(format: &str, file: &str, at_least: usize) {
     let mut python = Command::new(harness::python("python"));
     python.args(["-m", "unittest", "-v", file]).current_dir(directory("python"));
     // Leaves nothing behind in the source tree, and says what it did even when it is killed.
     python.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
-    let output = run(python).await;
+    let output = run(python, format).await;
     let report = text(&output);
     assert!(output.status.success(), "{file} failed");
     let ran = report.lines().find_map(|line| line.strip_prefix("Ran ")?.split(' ').next()?.parse().ok());
@@ -92,9 +109,9 @@ fn judge(file: &str, passed: usize, beginnings: &[&str], language: &str, at_leas
     assert!(passed >= at_least, "{file} has {passed} tests and had {at_least}");
 }
 
-async fn run(mut program: Command) -> Output {
+async fn run(mut program: Command, format: &str) -> Output {
     let (url, control) = control::Control::start().await;
-    program.env("STUDYHALL_URL", url).env("STUDYHALL_CONTROL", control);
+    program.env("STUDYHALL_URL", url).env("STUDYHALL_CONTROL", control).env("STUDYHALL_FORMAT", format);
     program.env("STUDYHALL_PYTHON", harness::python("python"));
     program.stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(FILE_WITHIN, program.output()).await.expect("took too long");

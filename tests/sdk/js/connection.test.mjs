@@ -1,8 +1,8 @@
 // Connecting, by token, and what becomes of connections.
 
 import {
-  PATIENCE, WebSocket, assert, bare, bareAs, connect, endpoint, expire, newClient, newProxy, node, reach, refused, signUp,
-  subscribe, test, until,
+  PATIENCE, WebSocket, assert, bare, bareAs, connect, endpoint, expire, messages, newClient, newProxy, node, reach, refused,
+  signUp, subscribe, test, until,
 } from './world.mjs';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -188,14 +188,14 @@ test('commands share frames, and so do replies', async t => {
   const offsets = answers.map(({ data }) => data.positions[0].offset);
   assert.deepEqual(offsets, Array.from({ length: 20 }, (_, index) => offsets[0] + index), 'in the order of the frame');
   assert.equal(client.tap.sent.length - sent, 1);
-  assert.equal(client.tap.sent.at(-1).split('\n').length, 20);
+  assert.equal(messages(client.tap.sent.at(-1)).length, 20);
   client.startBatching();
   const stats = Array.from({ length: 20 }, () => refused(client.presenceStats(person.channel)));
   client.stopBatching();
   await Promise.all(stats);
   const frames = client.tap.received.slice(received);
-  assert.ok(frames.some(frame => frame.split('\n').length > 5), 'replies that are ready together travel together');
-  assert.ok(frames.every(frame => frame.split('\n').every(line => line.length > 0)), 'no line is empty');
+  assert.ok(frames.some(frame => messages(frame).length > 5), 'replies that are ready together travel together');
+  assert.ok(frames.every(frame => messages(frame).every(message => message.length > 0)), 'none is empty');
 });
 
 test('a lost connection comes back', async t => {
@@ -219,4 +219,5 @@ test('other subprotocols are answered as the standard says', async t => {
     });
   assert.equal(await open([]), '');
   assert.equal(await open(['centrifuge-json']), 'centrifuge-json');
+  assert.equal(await open(['centrifuge-protobuf']), 'centrifuge-protobuf');
 });

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test as nodeTest } from 'node:test';
-import { Centrifuge } from 'centrifuge';
 import WebSocket from 'ws';
+import { Centrifuge, isEmpty, kept, messages, open } from './format.mjs';
 
 /// Long enough for a loaded machine; a test that waits this long has failed.
 export const PATIENCE = 20_000;
@@ -143,11 +143,11 @@ export function tap(headers = {}) {
     constructor(address, protocols) {
       super(address, protocols, { headers });
       sockets.push(this);
-      this.on('message', data => received.push(data.toString()));
+      this.on('message', data => received.push(kept(data)));
     }
 
     send(data, ...rest) {
-      sent.push(data.toString());
+      sent.push(kept(data));
       super.send(data, ...rest);
     }
   }
@@ -222,7 +222,7 @@ export function watch(emitter, ...names) {
   const waiting = new Set();
   for (const name of names) {
     emitter.on(name, context => {
-      seen.push({ name, ...context });
+      seen.push({ name, ...open(context) });
       waiting.forEach(look => look());
     });
   }
@@ -308,4 +308,4 @@ export async function bareAs(t, person) {
   return connection;
 }
 
-export { assert, randomUUID, Centrifuge, WebSocket };
+export { assert, isEmpty, messages, randomUUID, Centrifuge, WebSocket };

@@ -1,6 +1,7 @@
 """What the tests share: people over REST, clients that are watched, and the server's side."""
 
 import asyncio
+import functools
 import itertools
 import json
 import os
@@ -15,6 +16,8 @@ PATIENCE = 20.0
 PASSWORD = "correct horse battery"
 URL = os.environ["STUDYHALL_URL"]
 CONTROL = os.environ.get("STUDYHALL_CONTROL", "")
+
+FORMAT = os.environ.get("STUDYHALL_FORMAT", "json")
 
 # Straight to this machine, whatever proxies the environment names.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -214,6 +217,20 @@ def _handler(base, log, names):
     return type("Watching", (base,), {f"on_{name}": method(name) for name in names})()
 
 
+class _Spoken(Client):
+    """Over protobuf the SDK hands out bytes and takes bytes: reads and writes them as an application would."""
+
+    def _decode_data(self, data):
+        data = super()._decode_data(data)
+        return json.loads(data) if isinstance(data, bytes) else data
+
+    def _encode_data(self, data):
+        return super()._encode_data(json.dumps(data).encode())
+
+
+_CLIENTS = {"json": Client, "protobuf": functools.partial(_Spoken, use_protobuf=True)}
+
+
 def new_client(test, person=None, url=None, **options):
     """A client of the SDK that is ended with the test. Not connected yet."""
     url = url or (person.url if person else URL)
@@ -224,7 +241,8 @@ def new_client(test, person=None, url=None, **options):
     log = Log()
     events = _handler(ClientEventHandler, log, ["connecting", "connected", "disconnected", "error"])
     address = url.replace("http", "ws", 1) + "/connection/websocket"
-    client = Client(address, events=events, proxy=None, min_reconnect_delay=0.02, max_reconnect_delay=0.2, **options)
+    delays = {"min_reconnect_delay": 0.02, "max_reconnect_delay": 0.2}
+    client = _CLIENTS[FORMAT](address, events=events, proxy=None, **delays, **options)
     client.log = log
     test.addAsyncCleanup(client.disconnect)
     return client

@@ -1,0 +1,6 @@
+//! The tests in JSON.
+
+const FORMAT: studyhall_protocol::Format = studyhall_protocol::Format::Json;
+
+#[path = "suite.rs"]
+mod suite;

@@ -1,0 +1,165 @@
+//! The tests, in the format of the module that holds them.
+
+mod backend;
+mod client;
+
+mod deadlines;
+mod drain;
+mod formats;
+mod lag;
+mod memory;
+mod order;
+mod people;
+mod recovery;
+mod removal;
+mod sessions;
+mod slots;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use studyhall_protocol::channel::Channel;
+use studyhall_protocol::format::Format;
+use tokio::net::{TcpListener, TcpSocket};
+use uuid::Uuid;
+
+use self::backend::Toy;
+use self::client::Client;
+use super::FORMAT;
+use crate::live::backend::LogEvent;
+use crate::live::conn::Conn;
+use crate::live::session::Session;
+use crate::live::socket;
+use crate::live::topic::Topic;
+use crate::live::{Hub, Limits};
+
+/// The format that these tests are not in.
+const OTHER: Format = match FORMAT {
+    Format::Json => Format::Protobuf,
+    Format::Protobuf => Format::Json,
+};
+
+/// No step of a test takes longer unless something is broken.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+fn user(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+fn room(n: u128) -> Channel {
+    Channel::Workspace(Uuid::from_u128(0xA000 + n))
+}
+
+fn profile(n: u128) -> Channel {
+    Channel::Profile(Uuid::from_u128(0xB000 + n))
+}
+
+/// An engine that listens, and its surroundings.
+struct Engine {
+    hub: Arc<Hub>,
+    toy: Arc<Toy>,
+    /// For clients that speak the format of these tests.
+    address: std::net::SocketAddr,
+    /// For clients that speak the other one.
+    other: std::net::SocketAddr,
+}
+
+impl Engine {
+    async fn start() -> Self {
+        Self::start_with(Limits::default()).await
+    }
+
+    async fn start_with(limits: Limits) -> Self {
+        let toy = Arc::new(Toy::default());
+        let hub = Hub::start(limits, toy.clone(), 2);
+        let (address, other) = (accept(&hub, FORMAT), accept(&hub, OTHER));
+        Self { hub, toy, address, other }
+    }
+
+    /// A client that has sent nothing yet.
+    async fn client(&self) -> Client {
+        Client::open(self.address, None).await
+    }
+
+    /// A client that is connected as this person.
+    async fn connected(&self, n: u128) -> Client {
+        let mut client = self.client().await;
+        client.connect(&format!("u{n}")).await;
+        client
+    }
+
+    /// A client that is connected as this person and speaks the other format.
+    async fn foreigner(&self, n: u128) -> Client {
+        let mut client = Client::open_in(self.other, OTHER).await;
+        client.connect(&format!("u{n}")).await;
+        client
+    }
+
+    /// A connected client whose kernel takes little, so that it can be made to lag.
+    async fn small_reader(&self, n: u128) -> Client {
+        let mut client = Client::open(self.address, Some(4 * 1024)).await;
+        client.connect(&format!("u{n}")).await;
+        client
+    }
+
+    /// A connected client with one subscription.
+    async fn subscribed(&self, n: u128, channel: Channel) -> Client {
+        let mut client = self.connected(n).await;
+        client.subscribe(channel).await;
+        client
+    }
+
+    /// Commits events and applies them.
+    fn publish(&self, channel: Channel, count: usize) {
+        let events: Vec<LogEvent> = (0..count).map(|_| self.toy.commit(channel, Vec::new())).collect();
+        self.hub.apply(events);
+    }
+
+    fn topic(&self, channel: Channel) -> Arc<Topic> {
+        self.hub.topics.get(&channel).unwrap().clone()
+    }
+
+    /// The connection of this person; there has to be one only.
+    fn conn(&self, n: u128) -> Arc<Conn> {
+        let mut found = self.hub.conns.iter().filter(|conn| conn.user_id.get() == Some(&user(n)));
+        let conn = found.next().unwrap().clone();
+        assert!(found.next().is_none());
+        conn
+    }
+}
+
+/// Serves whoever comes, in this format.
+fn accept(hub: &Arc<Hub>, format: Format) -> std::net::SocketAddr {
+    let listener = listen();
+    let address = listener.local_addr().unwrap();
+    let accepting = hub.clone();
+    hub.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if accepting.admit_connection().is_err() {
+                continue;
+            }
+            socket::prepare(&stream).unwrap();
+            let conn = accepting.register(stream, format);
+            let session = Session::new(accepting.clone(), conn.clone(), None);
+            accepting.tasks.spawn(socket::serve(accepting.clone(), conn, session, Vec::new()));
+        }
+    });
+    address
+}
+
+/// A listener on the loopback with a queue that holds every test.
+fn listen() -> TcpListener {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket.listen(1_024).unwrap()
+}
+
+/// Waits until something that another task does is true.
+async fn eventually(what: &str, mut test: impl FnMut() -> bool) {
+    let until = std::time::Instant::now() + DEADLINE;
+    while !test() {
+        assert!(std::time::Instant::now() < until, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
