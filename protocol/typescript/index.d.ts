@@ -436,7 +436,7 @@ export interface ErrorCodes {
 /** Why a connection was closed, by its close code. */
 export interface CloseCodes {
   1000: 'bye';
-  1003: 'this connection speaks JSON in text frames';
+  1003: 'JSON goes in text frames, protobuf in binary ones';
   1009: 'message too big';
   3001: 'shutdown';
   3004: 'internal error';

@@ -7,6 +7,7 @@ mod architecture;
 mod bad_input;
 mod commands;
 mod demo;
+mod documents;
 mod drags;
 mod echo;
 mod folding;

@@ -21,6 +21,7 @@ fn documents() -> Vec<(String, String)> {
     let model = model::model();
     let mut all = vec![
         ("protocol/typescript/index.d.ts".into(), typescript::typescript(&model)),
+        ("protocol/typescript/package.json".into(), pretty(&typescript::package())),
         ("protocol/openapi.json".into(), pretty(&openapi::openapi(&model))),
         ("protocol/asyncapi.json".into(), pretty(&asyncapi::asyncapi(&model))),
     ];
@@ -39,6 +40,13 @@ fn manual() -> String {
     let text = fs::read_to_string(root().join("docs/rest.md")).unwrap();
     let head = "| code | status | rpc | what happened, what to do |\n| --- | --- | --- | --- |\n";
     let (before, after) = text.split_once(head).expect("a table of codes");
+    for line in after.lines().take_while(|line| line.starts_with("| `")) {
+        let word = line.split('`').nth(1).unwrap();
+        assert!(
+            CODES.iter().any(|code| code.code == word),
+            "{word} of docs/rest.md belongs into protocol/src/codes.rs"
+        );
+    }
     let rest = after.split_inclusive('\n').skip_while(|line| line.starts_with('|'));
     let mut table = String::new();
     for code in CODES {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use studyhall_protocol::codes::CODES;
 use studyhall_protocol::error::{Disconnect, Unsubscribed};
 use studyhall_protocol::live::{Key, Life};
@@ -32,6 +32,18 @@ pub fn typescript(model: &Model) -> String {
         }
     }
     out
+}
+
+/// What npm has to know to install the directory.
+pub fn package() -> Value {
+    json!({
+        "name": "studyhall-protocol",
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": "The types of everything that travels between a Studyhall server and its clients",
+        "license": "MIT OR Apache-2.0",
+        "private": true,
+        "types": "index.d.ts",
+    })
 }
 
 fn commands(out: &mut String, model: &Model) {

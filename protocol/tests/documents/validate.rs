@@ -66,11 +66,17 @@ fn object(path: &str, document: &Value, schema: &Value, value: &Value) -> Result
     Ok(())
 }
 
-/// Exactly one of them: the choices of our documents exclude each other.
+/// Exactly one of them: the choices of our documents exclude each other. Those of another `type` are out at once.
 fn choice(path: &str, document: &Value, choices: &Value, value: &Value) -> Result<(), String> {
-    let verdicts: Vec<_> = choices.as_array().unwrap().iter().map(|one| at(path, document, one, value)).collect();
+    let named = |one: &&Value| {
+        let name = one.pointer("/properties/type/const");
+        name.is_none_or(|name| value.get("type") == Some(name))
+    };
+    let possible = choices.as_array().unwrap().iter().filter(named);
+    let verdicts: Vec<_> = possible.map(|one| at(path, document, one, value)).collect();
     match verdicts.iter().filter(|verdict| verdict.is_ok()).count() {
         1 => Ok(()),
+        0 if verdicts.is_empty() => Err(format!("{path}: no choice has type {}", value["type"])),
         0 => Err(verdicts.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("; or ")),
         _ => Err(format!("{path}: {value} is several things at once")),
     }

@@ -19,16 +19,32 @@ fn expect(document: &Value, schema: &Value, value: &Value, what: &str) {
     }
 }
 
+/// The parts of every path, with what is described there.
+static PATHS: LazyLock<Vec<(Vec<&str>, &Value)>> = LazyLock::new(|| {
+    let paths = REST["paths"].as_object().unwrap();
+    paths.iter().map(|(path, methods)| (path.split('/').collect(), methods)).collect()
+});
+
 /// What is described for `path`, which may be followed by a question.
-fn operation(method: &str, path: &str) -> Option<&'static Value> {
+pub fn operation(method: &str, path: &str) -> Option<&'static Value> {
     let parts: Vec<_> = path.split('?').next()?.split('/').collect();
-    let fits = |template: &str| {
-        let names: Vec<_> = template.split('/').collect();
+    let fits = |template: &[&str]| {
         let same = |(name, part): (&&str, &&str)| name.starts_with('{') || name == part;
-        (names.len() == parts.len() && names.iter().zip(&parts).all(same)).then(|| template.matches('{').count())
+        template.len() == parts.len() && template.iter().zip(&parts).all(same)
     };
-    let templates = REST["paths"].as_object()?.iter().filter_map(|(template, at)| Some((fits(template)?, at)));
-    templates.min_by_key(|(names, _)| *names)?.1.get(method.to_lowercase())
+    let found = PATHS.iter().filter(|(template, _)| fits(template));
+    // A word goes before a name in braces.
+    let names = |template: &[&str]| template.iter().filter(|part| part.starts_with('{')).count();
+    found.min_by_key(|(template, _)| names(template))?.1.get(method.to_lowercase())
+}
+
+/// The schema of a body.
+pub fn body(operation: &'static Value) -> Option<&'static Value> {
+    let mut schema = operation.pointer("/requestBody/content/application~1json/schema")?;
+    if let Some(place) = schema["$ref"].as_str() {
+        schema = REST.pointer(place.trim_start_matches('#')).unwrap();
+    }
+    Some(schema)
 }
 
 /// A call of REST and its answer.
@@ -50,9 +66,9 @@ pub fn rest(method: &str, path: &str, asked: Option<&Value>, status: u16, answer
         None => assert_eq!(answer, "", "{what} has no body"),
     }
     if status < 300
-        && let (Some(body), Some(asked)) = (operation.get("requestBody"), asked)
+        && let (Some(schema), Some(asked)) = (body(operation), asked)
     {
-        expect(&REST, &body["content"]["application/json"]["schema"], asked, &format!("the body of {what}"));
+        expect(&REST, schema, asked, &format!("the body of {what}"));
     }
 }
 
