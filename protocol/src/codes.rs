@@ -45,6 +45,7 @@ codes! {
     "wrong_password" 403 [] "The current password is wrong.";
     "permission_denied" 403 [103] "Somebody else's channel, or not subscribed.";
     "owner_only" 403 [1403] "Only the owner of the room may do that.";
+    "author_only" 403 [1403] "Only whoever posted or said it may do that.";
     "guests_look_on" 403 [1403] "Only members may do that.";
     "not_found" 404 [1404] "No such thing, or none that you may know of.";
     "method_not_found" - [104] "There is no command of this name.";

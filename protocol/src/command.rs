@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::accounts::{Me, ProfilePatch};
 use crate::check::{self, Check, FieldError};
-use crate::posts::{Comment, CommentPatch, NewComment, NewPost, Post, PostLikes, PostPatch, PostRef};
+use crate::posts::{
+    CommentChanged, CommentDeleted, CommentPatch, NewComment, NewPost, Post, PostLikes, PostPatch, PostRef,
+};
 use crate::rest::Deleted;
 use crate::settings::{Settings, SettingsPatch};
 use crate::social::{Block, BlockRef, Follow, FollowRef, UserRef};
@@ -39,11 +41,11 @@ message_table! {
         /// Like a post no longer.
         "post.unlike" => PostUnlike(PostRef) -> PostLikes,
         /// Say something about a post.
-        "comment.create" => CommentCreate(NewComment) -> Comment,
+        "comment.create" => CommentCreate(NewComment) -> CommentChanged,
         /// Edit a comment of mine.
-        "comment.update" => CommentUpdate(CommentPatch) -> Comment,
+        "comment.update" => CommentUpdate(CommentPatch) -> CommentChanged,
         /// Delete a comment: my own, or one on a post of mine.
-        "comment.delete" => CommentDelete(Deleted) -> Deleted,
+        "comment.delete" => CommentDelete(Deleted) -> CommentDeleted,
         /// Make a list.
         "task_list.create" => TaskListCreate(NewTaskList) -> TaskList,
         /// Rename or describe a list.

@@ -275,7 +275,7 @@ pub fn plain_tags(tags: &[String]) -> Vec<String> {
 }
 
 fn plain_tag(tag: &str) -> &str {
-    tag.trim().trim_start_matches('#').trim_start()
+    tag.trim_start_matches(|c: char| c == '#' || c.is_whitespace()).trim_end()
 }
 
 fn tags(tags: &[String]) -> Result<(), FieldError> {
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn tags_are_plain_and_each_once() {
-        let typed = ["#Rust", " rust", "##Math", "analysis"].map(str::to_owned);
+        let typed = ["#Rust", " rust", "# #Math ", "analysis"].map(str::to_owned);
         assert_eq!(plain_tags(&typed), ["analysis", "Math", "Rust"]);
         assert!(tags(&typed).is_ok());
         assert!(tags(&["#".to_owned()]).is_err());

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::check::{self, Check, FieldError};
 use crate::describe::{Message, schema_of};
 use crate::patch::{Clearable, not_null, present};
+use crate::rest::Answer;
 
 /// The method of `rpc` that tells what I am doing; by REST `PUT /me/presence`. It is no [`crate::Command`]: nothing of
 /// it is in a log, and the last call wins.
@@ -19,7 +20,7 @@ pub const MESSAGE: Message = Message {
     doc: "Tell what I am doing.",
     on: None,
     data: schema_of::<PresenceSet>,
-    answer: Some(schema_of::<Presence>),
+    answer: Some(schema_of::<Answer<Presence>>),
 };
 
 /// Whether somebody is here.

@@ -10,8 +10,9 @@ use crate::posts::{CommentPerson, FeedPost, Liker};
 use crate::presence::{Presence, PresenceSet};
 use crate::rest::{Answer, Page};
 use crate::settings::Settings;
+use crate::social::{BlockPerson, FollowPerson, UserView};
 use crate::tasks::{Task, TaskList};
-use crate::workspaces::{MemberPerson, MyWorkspace, Person, Room};
+use crate::workspaces::{MemberPerson, MyWorkspace, Room};
 
 /// What all routes begin with.
 pub const BASE: &str = "/api/v1";
@@ -169,37 +170,46 @@ pub const ROUTES: &[Route] = &[
         .fails(&["wrong_password", "too_many_attempts", "busy"]),
     get("/me/settings", "My settings.").answers::<Answer<Settings>>(),
     command("PATCH", "/me/settings", "settings.update", &[]),
-    Route::new("PUT", "/me/presence", "Tells what I am doing.").takes::<PresenceSet>().answers::<Presence>(),
-    get("/presence", "Who of these people is here.")
-        .asks(&[("user_ids", "Ids, separated by commas.")])
-        .pages::<Presence>(),
-    get("/me/blocks", "Whom I blocked, newest first.").pages::<Person>(),
-    get("/me/likes", "Posts that I like, newest first.").pages::<FeedPost>(),
+    Route::new("PUT", "/me/presence", "Tells what I am doing.").takes::<PresenceSet>().answers::<Answer<Presence>>(),
+    get("/presence", "How these people are, as far as they let me see it.")
+        .asks(&[("user_ids", "Ids with commas between them.")])
+        .answers::<Page<Presence>>()
+        .fails(&["invalid_field"]),
+    get("/me/blocks", "Whom I blocked, newest first.").pages::<BlockPerson>(),
+    get("/me/likes", "The posts that I like, the newest like first.").pages::<FeedPost>(),
     get("/users", "People whose username or full name begins with `query`, by username.")
         .asks(&[("query", "At most 120 characters; without it: everybody.")])
         .pages::<User>()
         .fails(&["invalid_field"]),
-    get("/users/{id}", "What anyone signed in may see of a person.").answers::<Answer<User>>().fails(FOUND),
-    get("/users/{id}/followers", "Who follows them, newest first.").pages::<Person>().fails(FOUND),
-    get("/users/{id}/following", "Whom they follow, newest first.").pages::<Person>().fails(FOUND),
-    get("/users/{id}/posts", "What they posted, newest first.").pages::<FeedPost>().fails(FOUND),
-    command("PUT", "/users/{id}/follow", "user.follow", USER).fails(FOUND),
-    command("DELETE", "/users/{id}/follow", "user.unfollow", USER).fails(FOUND),
-    command("PUT", "/users/{id}/block", "user.block", USER).fails(FOUND),
-    command("DELETE", "/users/{id}/block", "user.unblock", USER).fails(FOUND),
+    get("/users/{id}", "What anyone signed in may see of a person, and how that person and I stand.")
+        .answers::<Answer<UserView>>()
+        .fails(FOUND),
+    get("/users/{id}/followers", "Who follows somebody, newest first.").pages::<FollowPerson>().fails(FOUND),
+    get("/users/{id}/following", "Whom somebody follows, newest first.").pages::<FollowPerson>().fails(FOUND),
+    get("/users/{id}/posts", "The posts of one person, newest first.").pages::<FeedPost>().fails(FOUND),
+    command("PUT", "/users/{id}/follow", "user.follow", USER).fails(&["not_found", "limit_reached", "invalid_field"]),
+    command("DELETE", "/users/{id}/follow", "user.unfollow", USER).fails(&["not_found", "invalid_field"]),
+    command("PUT", "/users/{id}/block", "user.block", USER).fails(&["not_found", "limit_reached", "invalid_field"]),
+    command("DELETE", "/users/{id}/block", "user.unblock", USER).fails(&["not_found", "invalid_field"]),
     get("/dashboard", "Everything that my home page shows, in one snapshot.").answers::<Dashboard>(),
-    get("/feed", "Posts of the people whom I follow and my own, newest first.").pages::<FeedPost>(),
+    get("/feed", "The posts of the people whom I follow, and mine, newest first.").pages::<FeedPost>(),
+    get("/posts", "Everybody's posts, newest first.")
+        .asks(&[
+            ("tag", "Only those with this tag, with or without `#`."),
+            ("subject", "Only those about this subject."),
+        ])
+        .pages::<FeedPost>(),
     command("POST", "/posts", "post.create", &[]),
     get("/posts/{id}", "A post.").answers::<Answer<FeedPost>>().fails(FOUND),
-    command("PATCH", "/posts/{id}", "post.update", ID).fails(FOUND),
-    command("DELETE", "/posts/{id}", "post.delete", ID).fails(FOUND),
+    command("PATCH", "/posts/{id}", "post.update", ID).fails(&["not_found", "author_only"]),
+    command("DELETE", "/posts/{id}", "post.delete", ID).fails(&["not_found", "author_only"]),
     command("PUT", "/posts/{id}/like", "post.like", POST).fails(FOUND),
     command("DELETE", "/posts/{id}/like", "post.unlike", POST).fails(FOUND),
     get("/posts/{id}/likes", "Who likes a post, newest first.").pages::<Liker>().fails(FOUND),
     get("/posts/{id}/comments", "What people say about a post, oldest first.").pages::<CommentPerson>().fails(FOUND),
     command("POST", "/posts/{id}/comments", "comment.create", POST).fails(FOUND),
-    command("PATCH", "/comments/{id}", "comment.update", ID).fails(FOUND),
-    command("DELETE", "/comments/{id}", "comment.delete", ID).fails(FOUND),
+    command("PATCH", "/comments/{id}", "comment.update", ID).fails(&["not_found", "author_only"]),
+    command("DELETE", "/comments/{id}", "comment.delete", ID).fails(&["not_found", "author_only"]),
     get("/task-lists", "My lists, oldest first.").pages::<TaskList>(),
     command("POST", "/task-lists", "task_list.create", &[]).fails(&["limit_reached"]),
     command("PATCH", "/task-lists/{id}", "task_list.update", ID).fails(FOUND),

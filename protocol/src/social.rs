@@ -5,6 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::accounts::User;
+use crate::workspaces::Person;
+
 /// `user.follow`, `user.unfollow`, `user.block`, `user.unblock`: whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -51,4 +54,36 @@ pub struct BlockRef {
     pub blocker_id: Uuid,
     /// Whom.
     pub blocked_id: Uuid,
+}
+
+/// `GET /users/{id}`: a person, and how they and I stand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UserView {
+    /// What anyone signed in may see.
+    #[serde(flatten)]
+    pub user: User,
+    /// Events of my own `user:` keep it up to date.
+    pub followed_by_me: bool,
+    /// As of now: no event of mine tells of a change.
+    pub follows_me: bool,
+}
+
+/// A row of `GET /users/{id}/followers` and `/following`: the follow, and the one of the two who is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FollowPerson {
+    /// The follow.
+    #[serde(flatten)]
+    pub follow: Follow,
+    /// Among followers who follows, among those followed whom.
+    pub user: Person,
+}
+
+/// A row of `GET /me/blocks`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BlockPerson {
+    /// The block.
+    #[serde(flatten)]
+    pub block: Block,
+    /// Whom: the one place where I find them.
+    pub user: Person,
 }

@@ -90,11 +90,11 @@ export interface Commands {
   /** Like a post no longer. */
   'post.unlike': { data: PostRef; answer: Answer<PostLikes> };
   /** Say something about a post. */
-  'comment.create': { data: NewComment; answer: Answer<Comment> };
+  'comment.create': { data: NewComment; answer: Answer<CommentChanged> };
   /** Edit a comment of mine. */
-  'comment.update': { data: CommentPatch; answer: Answer<Comment> };
+  'comment.update': { data: CommentPatch; answer: Answer<CommentChanged> };
   /** Delete a comment: my own, or one on a post of mine. */
-  'comment.delete': { data: Deleted; answer: Answer<Deleted> };
+  'comment.delete': { data: Deleted; answer: Answer<CommentDeleted> };
   /** Make a list. */
   'task_list.create': { data: NewTaskList; answer: Answer<TaskList> };
   /** Rename or describe a list. */
@@ -128,7 +128,7 @@ export interface Commands {
   /** Take a widget away. */
   'widget.delete': { data: Deleted; answer: Answer<Deleted> };
   /** Tell what I am doing. */
-  'presence.set': { data: PresenceSet; answer: Presence };
+  'presence.set': { data: PresenceSet; answer: Answer<Presence> };
 }
 
 /** The numbered events: the kind of channel that each is on, and its data. */
@@ -248,22 +248,22 @@ export interface Calls {
   /** Change my settings. */
   'PATCH /me/settings': { path: {}; query: {}; body: SettingsPatch; answer: Answer<Settings> };
   /** Tells what I am doing. */
-  'PUT /me/presence': { path: {}; query: {}; body: PresenceSet; answer: Presence };
-  /** Who of these people is here. */
-  'GET /presence': { path: {}; query: { user_ids?: string | number; limit?: number; cursor?: string }; body: undefined; answer: Page<Presence> };
+  'PUT /me/presence': { path: {}; query: {}; body: PresenceSet; answer: Answer<Presence> };
+  /** How these people are, as far as they let me see it. */
+  'GET /presence': { path: {}; query: { user_ids?: string | number }; body: undefined; answer: Page<Presence> };
   /** Whom I blocked, newest first. */
-  'GET /me/blocks': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<Person> };
-  /** Posts that I like, newest first. */
+  'GET /me/blocks': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<BlockPerson> };
+  /** The posts that I like, the newest like first. */
   'GET /me/likes': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<FeedPost> };
   /** People whose username or full name begins with `query`, by username. */
   'GET /users': { path: {}; query: { query?: string | number; limit?: number; cursor?: string }; body: undefined; answer: Page<User> };
-  /** What anyone signed in may see of a person. */
-  'GET /users/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<User> };
-  /** Who follows them, newest first. */
-  'GET /users/{id}/followers': { path: { id: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<Person> };
-  /** Whom they follow, newest first. */
-  'GET /users/{id}/following': { path: { id: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<Person> };
-  /** What they posted, newest first. */
+  /** What anyone signed in may see of a person, and how that person and I stand. */
+  'GET /users/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<UserView> };
+  /** Who follows somebody, newest first. */
+  'GET /users/{id}/followers': { path: { id: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<FollowPerson> };
+  /** Whom somebody follows, newest first. */
+  'GET /users/{id}/following': { path: { id: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<FollowPerson> };
+  /** The posts of one person, newest first. */
   'GET /users/{id}/posts': { path: { id: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<FeedPost> };
   /** Follow somebody. */
   'PUT /users/{id}/follow': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Follow> };
@@ -275,8 +275,10 @@ export interface Calls {
   'DELETE /users/{id}/block': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<BlockRef> };
   /** Everything that my home page shows, in one snapshot. */
   'GET /dashboard': { path: {}; query: {}; body: undefined; answer: Dashboard };
-  /** Posts of the people whom I follow and my own, newest first. */
+  /** The posts of the people whom I follow, and mine, newest first. */
   'GET /feed': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<FeedPost> };
+  /** Everybody's posts, newest first. */
+  'GET /posts': { path: {}; query: { tag?: string | number; subject?: string | number; limit?: number; cursor?: string }; body: undefined; answer: Page<FeedPost> };
   /** Post something. */
   'POST /posts': { path: {}; query: {}; body: NewPost; answer: Answer<Post> };
   /** A post. */
@@ -294,11 +296,11 @@ export interface Calls {
   /** What people say about a post, oldest first. */
   'GET /posts/{id}/comments': { path: { id: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<CommentPerson> };
   /** Say something about a post. */
-  'POST /posts/{id}/comments': { path: { id: Uuid }; query: {}; body: Omit<NewComment, 'post_id'>; answer: Answer<Comment> };
+  'POST /posts/{id}/comments': { path: { id: Uuid }; query: {}; body: Omit<NewComment, 'post_id'>; answer: Answer<CommentChanged> };
   /** Edit a comment of mine. */
-  'PATCH /comments/{id}': { path: { id: Uuid }; query: {}; body: Omit<CommentPatch, 'id'>; answer: Answer<Comment> };
+  'PATCH /comments/{id}': { path: { id: Uuid }; query: {}; body: Omit<CommentPatch, 'id'>; answer: Answer<CommentChanged> };
   /** Delete a comment: my own, or one on a post of mine. */
-  'DELETE /comments/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
+  'DELETE /comments/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<CommentDeleted> };
   /** My lists, oldest first. */
   'GET /task-lists': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<TaskList> };
   /** Make a list. */
@@ -377,6 +379,8 @@ export interface ErrorCodes {
   permission_denied: { status: 403; rpc: 103 };
   /** Only the owner of the room may do that. */
   owner_only: { status: 403; rpc: 1403 };
+  /** Only whoever posted or said it may do that. */
+  author_only: { status: 403; rpc: 1403 };
   /** Only members may do that. */
   guests_look_on: { status: 403; rpc: 1403 };
   /** No such thing, or none that you may know of. */
@@ -490,28 +494,24 @@ export interface Block {
   created_at: Timestamp;
 }
 
+/** A row of `GET /me/blocks`. */
+export interface BlockPerson {
+  /** Who blocks. */
+  blocker_id: Uuid;
+  /** Whom. */
+  blocked_id: Uuid;
+  /** Since when. */
+  created_at: Timestamp;
+  /** Whom: the one place where I find them. */
+  user: Person;
+}
+
 /** A block that is over. */
 export interface BlockRef {
   /** Who blocked. */
   blocker_id: Uuid;
   /** Whom. */
   blocked_id: Uuid;
-}
-
-/** What somebody said about a post. */
-export interface Comment {
-  /** Never changes. */
-  id: Uuid;
-  /** The post. */
-  post_id: Uuid;
-  /** Who said it. */
-  author_id: Uuid;
-  /** Long-form text. */
-  body: string;
-  /** Set by the database. */
-  created_at: Timestamp;
-  /** Set by the database. */
-  updated_at: Timestamp;
 }
 
 /** On `profile:<author of the post>`: a comment is new or was edited. */
@@ -677,6 +677,18 @@ export interface Follow {
   followee_id: Uuid;
   /** Since when. */
   created_at: Timestamp;
+}
+
+/** A row of `GET /users/{id}/followers` and `/following`: the follow, and the one of the two who is asked for. */
+export interface FollowPerson {
+  /** Who follows. */
+  follower_id: Uuid;
+  /** Whom. */
+  followee_id: Uuid;
+  /** Since when. */
+  created_at: Timestamp;
+  /** Among followers who follows, among those followed whom. */
+  user: Person;
 }
 
 /** A follow that is over. */
@@ -1311,6 +1323,40 @@ export interface User {
 export interface UserRef {
   /** The other person. */
   user_id: Uuid;
+}
+
+/** `GET /users/{id}`: a person, and how they and I stand. */
+export interface UserView {
+  /** Never changes. */
+  id: Uuid;
+  /** Unique without regard to case. */
+  username: string;
+  /** Such as "Aiko Tanaka". */
+  full_name: string | null;
+  /** The "About" text. */
+  bio: string | null;
+  /** City or region. */
+  location: string | null;
+  /** Avatar. */
+  profile_image_url: string | null;
+  /** Profile header. */
+  banner_image_url: string | null;
+  /** The day they came. */
+  joined_at: Day;
+  /** Cached aggregate. */
+  followers_count: number;
+  /** Cached aggregate. */
+  following_count: number;
+  /** Cached aggregate. */
+  posts_count: number;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+  /** Events of my own `user:` keep it up to date. */
+  followed_by_me: boolean;
+  /** As of now: no event of mine tells of a change. */
+  follows_me: boolean;
 }
 
 /** A widget on the canvas. */

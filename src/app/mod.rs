@@ -65,7 +65,8 @@ impl App {
                     hub.apply(events);
                 }
             }),
-        );
+        )
+        .with_drain(domain::drain());
         let state = AppState::new(config, db.clone(), writer.clone())?;
         let server = backend::Server { db: db.clone(), writer, sessions: state.sessions.clone() };
         let workers = std::thread::available_parallelism().map_or(1, usize::from);

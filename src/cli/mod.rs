@@ -4,6 +4,7 @@ mod dev;
 mod run;
 mod seed;
 mod tail;
+mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -31,6 +32,8 @@ enum Command {
     Seed(seed::SeedArgs),
     /// Print what somebody's open tab is told
     Tail(tail::TailArgs),
+    /// Compare cached counts with what they count, and logs with their heads
+    Verify(verify::VerifyArgs),
 }
 
 impl Cli {
@@ -48,6 +51,7 @@ impl Cli {
             Command::Migrate => run::migrate(&config).await,
             Command::Seed(args) => seed::seed(&config, args).await,
             Command::Tail(args) => tail::tail(args).await,
+            Command::Verify(args) => verify::verify(&config, args).await,
         }
     }
 }

@@ -1,13 +1,17 @@
 //! PostgreSQL: the pool, the write door, the log, and what keeps the log in shape.
 //!
 //! - [`Writer`] runs a command as one transaction; [`Tx`] is what a domain sees of it.
+//! - [`Drain`] says which commands are done together when there are many of them.
 //! - [`log`] reads the numbered events of a channel.
 //! - [`follow`](mod@follow) finds committed events that this node may have missed.
 //! - [`retention`] drops old days and makes new ones.
 //!
 //! Nothing here knows a domain: what a command does is handed in as a function.
 
+mod attempt;
+mod drain;
 pub mod follow;
+mod lanes;
 pub mod log;
 mod operations;
 pub mod retention;
@@ -23,8 +27,10 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
+pub use drain::{Drain, Performed};
 pub use log::position;
-pub use tx::Tx;
+pub use operations::Wanted;
+pub use tx::{BatchTx, By, Tx};
 pub use write::{Done, OnCommit, Perform, Writer};
 
 use crate::error::{Error, Result};

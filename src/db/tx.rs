@@ -16,11 +16,25 @@ use super::log::{number, payload};
 use crate::error::{Error, Result};
 use crate::live::backend::LogEvent;
 
+/// Who acts, and in which operation; the server makes the id when the client sent none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct By {
+    /// Who.
+    pub actor: Uuid,
+    /// The operation id.
+    pub op: Uuid,
+}
+
+/// In the place of [`By`]: the transaction is that of several commands.
+pub struct Several;
+
+/// The transaction of several commands, see [`super::Drain`].
+pub type BatchTx = Tx<Several>;
+
 /// One command's transaction. It ends only in the write door: actions neither commit nor roll back.
-pub struct Tx {
+pub struct Tx<W = By> {
     inner: Transaction<'static, Postgres>,
-    actor: Uuid,
-    op: Uuid,
+    by: W,
     heads: BTreeMap<Channel, u64>,
     at: DateTime<Utc>,
     epoch: String,
@@ -33,6 +47,8 @@ struct Pending {
     channel: Channel,
     offset: u64,
     name: &'static str,
+    /// Nobody's, when it sums up several commands.
+    by: Option<By>,
     data: Box<RawValue>,
 }
 
@@ -42,34 +58,17 @@ struct Tagged {
     data: Box<RawValue>,
 }
 
-/// The committed-to-be outcome, as far as it is known before COMMIT.
-pub(super) struct Outcome {
-    pub(super) positions: Vec<Position>,
-    pub(super) events: Vec<LogEvent>,
-}
-
-impl Tx {
-    pub(super) fn new(inner: Transaction<'static, Postgres>, actor: Uuid, op: Uuid) -> Self {
+impl<W> Tx<W> {
+    pub(super) fn new(inner: Transaction<'static, Postgres>, by: W) -> Self {
         Self {
             inner,
-            actor,
-            op,
+            by,
             heads: BTreeMap::new(),
             at: DateTime::UNIX_EPOCH,
             epoch: String::new(),
             events: Vec::new(),
             fault: None,
         }
-    }
-
-    /// Who acts.
-    pub fn actor(&self) -> Uuid {
-        self.actor
-    }
-
-    /// The operation id; the server's own when the client sent none.
-    pub fn op(&self) -> Uuid {
-        self.op
     }
 
     /// The connection, for the statements of a domain.
@@ -132,85 +131,79 @@ impl Tx {
         self.at
     }
 
-    /// Gives the event the channel's next number. The channel must be locked; if it is not, the command fails.
-    pub fn emit(&mut self, channel: Channel, event: Event) {
-        match self.append(channel, &event) {
-            Ok(()) => {}
-            Err(problem) => self.fault = Some(problem),
+    fn append(&mut self, channel: Channel, event: &Event, by: Option<By>) {
+        if let Err(problem) = self.try_append(channel, event, by) {
+            self.fault = Some(problem);
         }
     }
 
-    fn append(&mut self, channel: Channel, event: &Event) -> Result<(), String> {
+    fn try_append(&mut self, channel: Channel, event: &Event, by: Option<By>) -> Result<(), String> {
         let head = self.heads.get_mut(&channel).ok_or_else(|| format!("{channel} is not locked"))?;
         let tagged = serde_json::to_string(event).map_err(|error| error.to_string())?;
         let Tagged { data } = serde_json::from_str(&tagged).map_err(|error| error.to_string())?;
         *head += 1;
-        self.events.push(Pending { channel, offset: *head, name: event.name(), data });
+        self.events.push(Pending { channel, offset: *head, name: event.name(), by, data });
         Ok(())
     }
 
-    /// Where the command's events are; where the locked channels stand when there is none. Where another person's
-    /// private channel stands is nobody else's business.
-    pub(super) fn positions(&self) -> Vec<Position> {
-        let emitted = |channel: &Channel| self.events.iter().any(|event| event.channel == *channel);
-        let any = !self.events.is_empty();
-        self.heads
-            .iter()
-            .filter(|(channel, _)| !any || emitted(channel))
-            .filter(|(channel, _)| !matches!(channel, Channel::User(id) if *id != self.actor))
-            .map(|(channel, head)| Position { channel: *channel, offset: *head, epoch: self.epoch.clone() })
-            .collect()
-    }
-
-    /// The last statement: raises the heads, appends the events, stores the answer of the operation.
-    ///
-    /// `answer` is `None` for actions that keep no operation row.
-    pub(super) async fn finish(&mut self, answer: Option<&str>) -> Result<Outcome> {
+    /// The last statement: raises the heads, appends the events, stores the answers of the operations, and gives the
+    /// ids of `refused` ones free again. Returns the events as they will be once COMMIT has succeeded.
+    pub(super) async fn finish(&mut self, answers: &[(By, &str)], refused: &[By]) -> Result<Vec<LogEvent>> {
         if let Some(fault) = self.fault.take() {
             return Err(Error::internal(anyhow::anyhow!(fault)));
         }
-        let channels: Vec<String> = self.events.iter().map(|event| event.channel.to_string()).collect();
-        let offsets: Vec<i64> = self.events.iter().map(|event| event.offset as i64).collect();
-        let names: Vec<String> = self.events.iter().map(|event| event.name.to_owned()).collect();
-        let data: Vec<String> = self.events.iter().map(|event| event.data.get().to_owned()).collect();
-        if !channels.is_empty() || answer.is_some() {
-            let appended = sqlx::query_scalar!(
-                r#"
-                with e as (
-                    select * from unnest($1::text[], $2::bigint[], $3::text[], $4::text[])
-                        as e (channel, "offset", type, data)
-                ), raised as (
-                    update channel_heads h set head = n.head
-                    from (select e.channel, max(e."offset") as head from e group by e.channel) n
-                    where h.channel = n.channel
-                ), appended as (
-                    insert into events (channel, "offset", type, actor, op, data)
-                    select e.channel, e."offset", e.type, $5, $6, e.data::json from e
-                    returning 1
-                ), answered as (
-                    update operations o set answer = $7::text::json
-                    where $7::text is not null and o.user_id = $5 and o.op = $6
-                )
-                select count(*) as "count!" from appended"#,
-                &channels,
-                &offsets,
-                &names,
-                &data,
-                self.actor,
-                self.op,
-                answer,
-            )
-            .fetch_one(&mut *self.inner)
-            .await?;
-            // The value proves that the transaction is alive: COMMIT of a failed one would look like success.
-            if appended != self.events.len() as i64 {
-                return Err(Error::internal(anyhow::anyhow!("{appended} of {} events appended", self.events.len())));
-            }
+        if !self.events.is_empty() || !answers.is_empty() {
+            self.store(answers, refused).await?;
         }
-        let positions = self.positions();
-        let (at, actor, op) = (self.at, self.actor, self.op);
-        let events = self.events.drain(..).map(|event| event.into_log_event(actor, op, at)).collect();
-        Ok(Outcome { positions, events })
+        let at = self.at;
+        Ok(self.events.drain(..).map(|event| event.into_log_event(at)).collect())
+    }
+
+    async fn store(&mut self, answers: &[(By, &str)], refused: &[By]) -> Result<()> {
+        let events = &self.events;
+        let stored = sqlx::query!(
+            r#"
+            with e as (
+                select * from unnest($1::text[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[])
+                    as e (channel, "offset", type, actor, op, data)
+            ), raised as (
+                update channel_heads h set head = n.head
+                from (select e.channel, max(e."offset") as head from e group by e.channel) n
+                where h.channel = n.channel
+            ), appended as (
+                insert into events (channel, "offset", type, actor, op, data)
+                select e.channel, e."offset", e.type, e.actor, e.op, e.data::json from e
+                returning 1
+            ), answered as (
+                update operations o set answer = a.answer::json
+                from unnest($7::uuid[], $8::uuid[], $9::text[]) as a (actor, op, answer)
+                where o.user_id = a.actor and o.op = a.op
+                returning 1
+            ), released as (
+                delete from operations o using unnest($10::uuid[], $11::uuid[]) as r (actor, op)
+                where o.user_id = r.actor and o.op = r.op
+            )
+            select (select count(*) from appended) as "appended!", (select count(*) from answered) as "answered!""#,
+            &column(events, |event| event.channel.to_string()),
+            &column(events, |event| event.offset as i64),
+            &column(events, |event| event.name.to_owned()),
+            &column(events, |event| event.by.map(|by| by.actor)) as &[Option<Uuid>],
+            &column(events, |event| event.by.map(|by| by.op)) as &[Option<Uuid>],
+            &column(events, |event| event.data.get().to_owned()),
+            &column(answers, |(by, _)| by.actor),
+            &column(answers, |(by, _)| by.op),
+            &column(answers, |(_, answer)| (*answer).to_owned()),
+            &column(refused, |by| by.actor),
+            &column(refused, |by| by.op),
+        )
+        .fetch_one(&mut *self.inner)
+        .await?;
+        // The values prove that the transaction is alive: COMMIT of a failed one would look like success.
+        let wanted = (events.len() as i64, answers.len() as i64);
+        if (stored.appended, stored.answered) != wanted {
+            return Err(Error::internal(anyhow::anyhow!("stored {stored:?} instead of {wanted:?}")));
+        }
+        Ok(())
     }
 
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
@@ -222,9 +215,62 @@ impl Tx {
     }
 }
 
+impl Tx<By> {
+    /// Who acts.
+    pub fn actor(&self) -> Uuid {
+        self.by.actor
+    }
+
+    /// The operation id; the server's own when the client sent none.
+    pub fn op(&self) -> Uuid {
+        self.by.op
+    }
+
+    /// Gives the event the channel's next number. The channel must be locked; if it is not, the command fails.
+    pub fn emit(&mut self, channel: Channel, event: Event) {
+        self.append(channel, &event, Some(self.by));
+    }
+
+    /// Where the command's events are; where the locked channels stand when there is none. Where another person's
+    /// private channel stands is nobody else's business.
+    pub(super) fn positions(&self) -> Vec<Position> {
+        let emitted = |channel: &Channel| self.events.iter().any(|event| event.channel == *channel);
+        let any = !self.events.is_empty();
+        self.heads
+            .iter()
+            .filter(|(channel, _)| !any || emitted(channel))
+            .filter(|(channel, _)| !matches!(channel, Channel::User(id) if *id != self.by.actor))
+            .map(|(channel, head)| Position { channel: *channel, offset: *head, epoch: self.epoch.clone() })
+            .collect()
+    }
+}
+
+impl Tx<Several> {
+    /// Like [`Tx::emit`], for an event that is one command's own.
+    pub fn emit_by(&mut self, by: By, channel: Channel, event: Event) {
+        self.append(channel, &event, Some(by));
+    }
+
+    /// Like [`Tx::emit`], for an event that sums up several commands: its actor and its operation are null.
+    pub fn emit_sum(&mut self, channel: Channel, event: Event) {
+        self.append(channel, &event, None);
+    }
+
+    /// Where a locked channel stands, the events so far included.
+    pub fn position(&self, channel: Channel) -> Result<Position> {
+        let head = self.head(&channel).ok_or_else(|| Error::internal(anyhow::anyhow!("{channel} is not locked")))?;
+        Ok(Position { channel, offset: head, epoch: self.epoch.clone() })
+    }
+}
+
+fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
+}
+
 impl Pending {
-    fn into_log_event(self, actor: Uuid, op: Uuid, at: DateTime<Utc>) -> LogEvent {
-        let payload = payload(self.name, Some(self.data.get()), Some(actor), Some(op), at);
+    fn into_log_event(self, at: DateTime<Utc>) -> LogEvent {
+        let (actor, op) = (self.by.map(|by| by.actor), self.by.map(|by| by.op));
+        let payload = payload(self.name, Some(self.data.get()), actor, op, at);
         LogEvent {
             channel: self.channel,
             offset: self.offset,

@@ -1,19 +1,20 @@
 //! The write door: one command, one transaction, one answer.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use serde::Serialize;
 use serde_json::value::RawValue;
 use studyhall_protocol::{Command, Position};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::operations::{self, Claim};
-use super::{Db, Tx};
-use crate::error::{Error, Result, Retry};
+use super::attempt::{Attempt, Patience, Worked, commit_unknown, seal};
+use super::lanes::Lanes;
+use super::operations::Wanted;
+use super::tx::By;
+use super::{Db, Drain, Tx};
+use crate::error::{Error, Result};
 use crate::live::backend::LogEvent;
 
 /// What a command does inside its transaction, and what it answers as `data`.
@@ -21,12 +22,6 @@ pub type Perform = Arc<dyn for<'t> Fn(&'t mut Tx, &'t Command) -> BoxFuture<'t, 
 
 /// Is told the events of each transaction right after its commit, on the task that committed. Must not block.
 pub type OnCommit = Arc<dyn Fn(Vec<LogEvent>) + Send + Sync>;
-
-/// How often a transaction is run again that PostgreSQL rolled back for another one's sake.
-const CONFLICT_RETRIES: u32 = 3;
-/// How long we try to find out what became of a COMMIT, or to reach PostgreSQL at all.
-const LOST_PATIENCE: Duration = Duration::from_secs(3);
-const LOST_PAUSE: Duration = Duration::from_millis(100);
 
 /// What [`Writer::run`] did.
 #[derive(Debug, Clone)]
@@ -40,28 +35,36 @@ pub struct Done<T> {
 /// The only way to write. Clones share everything.
 #[derive(Clone)]
 pub struct Writer {
-    db: Db,
-    perform: Perform,
-    on_commit: OnCommit,
-    tasks: TaskTracker,
+    pub(super) db: Db,
+    pub(super) perform: Perform,
+    pub(super) drain: Option<Arc<dyn Drain>>,
+    pub(super) on_commit: OnCommit,
+    pub(super) tasks: TaskTracker,
+    pub(super) lanes: Arc<Lanes>,
     in_flight: Arc<Semaphore>,
-}
-
-/// How one attempt ended.
-enum Attempt<T> {
-    Committed(T, Vec<LogEvent>),
-    /// The operation had been done before.
-    Replayed(Box<RawValue>),
-    /// COMMIT was sent and its answer was lost: nobody knows.
-    CommitLost(T, Vec<LogEvent>, Error),
-    /// Rolled back, or never begun.
-    Failed(Error),
+    in_flight_max: usize,
 }
 
 impl Writer {
     /// A door to `db`. At most `in_flight_max` transactions run or wait at once; more are refused with 503 `busy`.
     pub fn new(db: Db, in_flight_max: usize, perform: Perform, on_commit: OnCommit) -> Self {
-        Self { db, perform, on_commit, tasks: TaskTracker::new(), in_flight: Arc::new(Semaphore::new(in_flight_max)) }
+        Self {
+            db,
+            perform,
+            drain: None,
+            on_commit,
+            tasks: TaskTracker::new(),
+            lanes: Arc::default(),
+            in_flight: Arc::new(Semaphore::new(in_flight_max)),
+            in_flight_max,
+        }
+    }
+
+    /// The same door, where commands that `drain` knows are done together when there are many of them.
+    #[must_use]
+    pub fn with_drain(mut self, drain: Arc<dyn Drain>) -> Self {
+        self.drain = Some(drain);
+        self
     }
 
     /// Runs a command to its end, also when the caller goes away meanwhile.
@@ -74,7 +77,8 @@ impl Writer {
         let this = self.clone();
         let task = self.tasks.spawn(async move {
             let _permit = permit;
-            this.execute_here(actor, op.unwrap_or_else(Uuid::new_v4), &command).await
+            let by = By { actor, op: op.unwrap_or_else(Uuid::new_v4) };
+            this.execute_here(Wanted::new(by, command)?).await
         });
         task.await.map_err(Error::internal)?
     }
@@ -112,6 +116,11 @@ impl Writer {
         task.await.map_err(Error::internal)?
     }
 
+    /// How many commands run or wait right now.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight_max - self.in_flight.available_permits()
+    }
+
     /// Refuses new work and waits until all that runs has been answered.
     pub async fn drain(&self) {
         self.tasks.close();
@@ -126,72 +135,6 @@ impl Writer {
         self.in_flight.clone().try_acquire_owned().map_err(busy)
     }
 
-    async fn execute_here(&self, actor: Uuid, op: Uuid, command: &Command) -> Result<Box<RawValue>> {
-        let fingerprint = operations::fingerprint(command)?;
-        let mut patience = Patience::new();
-        // The outcome of a COMMIT whose answer was lost. Running the command again tells what became of it: the claim
-        // waits for the old transaction, then finds its answer or a free id.
-        let mut unknown: Option<(Box<RawValue>, Vec<LogEvent>)> = None;
-        loop {
-            match self.attempt(actor, op, command, &fingerprint).await {
-                Attempt::Committed(answer, events) => {
-                    (self.on_commit)(events);
-                    return Ok(answer);
-                }
-                Attempt::Replayed(answer) => {
-                    if let Some((ours, events)) = unknown
-                        && ours.get() == answer.get()
-                    {
-                        (self.on_commit)(events);
-                    }
-                    return Ok(answer);
-                }
-                Attempt::CommitLost(answer, events, error) => {
-                    tracing::warn!(%op, error = %error, "lost the answer to a commit");
-                    unknown = Some((answer, events));
-                    patience.after(&error, true).await.map_err(|()| commit_unknown())?;
-                }
-                Attempt::Failed(error) => {
-                    let pending = unknown.is_some() && error.is_temporary();
-                    if patience.after(&error, pending).await.is_err() {
-                        return Err(if pending { commit_unknown() } else { error });
-                    }
-                }
-            }
-        }
-    }
-
-    async fn attempt(&self, actor: Uuid, op: Uuid, command: &Command, fingerprint: &[u8]) -> Attempt<Box<RawValue>> {
-        let mut tx = match self.begin(actor, op).await {
-            Ok(tx) => tx,
-            Err(error) => return Attempt::Failed(error),
-        };
-        let worked = async {
-            if let Claim::Replay(answer) = operations::claim(tx.conn(), actor, op, fingerprint).await? {
-                return Ok(Err(answer));
-            }
-            let data = (self.perform)(&mut tx, command).await?;
-            let answer = answer(&tx.positions(), &data)?;
-            let outcome = tx.finish(Some(answer.get())).await?;
-            Ok(Ok((answer, outcome.events)))
-        }
-        .await;
-        match worked {
-            Ok(Ok((answer, events))) => match tx.commit().await {
-                Ok(()) => Attempt::Committed(answer, events),
-                Err(error) => commit_failed(answer, events, error),
-            },
-            Ok(Err(answer)) => {
-                roll_back(tx).await;
-                Attempt::Replayed(answer)
-            }
-            Err(error) => {
-                roll_back(tx).await;
-                Attempt::Failed(error)
-            }
-        }
-    }
-
     async fn run_here<T, F>(&self, actor: Uuid, work: &F) -> Result<Done<T>>
     where
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
@@ -199,13 +142,12 @@ impl Writer {
         let mut patience = Patience::new();
         loop {
             match self.attempt_run(actor, work).await {
-                Attempt::Committed(done, events) => {
+                Attempt::Ended(done, events) => {
                     (self.on_commit)(events);
                     return Ok(done);
                 }
                 Attempt::Failed(error) => patience.after(&error, false).await.map_err(|()| error)?,
                 Attempt::CommitLost(_, _, error) => return Err(commit_unknown().because(error)),
-                Attempt::Replayed(_) => return Err(Error::internal(anyhow::anyhow!("replayed without an operation"))),
             }
         }
     }
@@ -214,94 +156,17 @@ impl Writer {
     where
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
     {
-        let mut tx = match self.begin(actor, Uuid::new_v4()).await {
+        let mut tx = match self.begin(By { actor, op: Uuid::new_v4() }).await {
             Ok(tx) => tx,
             Err(error) => return Attempt::Failed(error),
         };
         let worked = async {
             let data = work(&mut tx).await?;
-            let outcome = tx.finish(None).await?;
-            Ok((Done { data, positions: outcome.positions }, outcome.events))
+            let positions = tx.positions();
+            let events = tx.finish(&[], &[]).await?;
+            Ok(Worked::Written(Done { data, positions }, events))
         }
         .await;
-        match worked {
-            Ok((done, events)) => match tx.commit().await {
-                Ok(()) => Attempt::Committed(done, events),
-                Err(error) => commit_failed(done, events, error),
-            },
-            Err(error) => {
-                roll_back(tx).await;
-                Attempt::Failed(error)
-            }
-        }
-    }
-
-    async fn begin(&self, actor: Uuid, op: Uuid) -> Result<Tx> {
-        Ok(Tx::new(self.db.pool().begin().await?, actor, op))
-    }
-}
-
-/// Decides whether, and how soon, a failed transaction is run again.
-struct Patience {
-    started: Instant,
-    conflicts: u32,
-}
-
-impl Patience {
-    fn new() -> Self {
-        Self { started: Instant::now(), conflicts: 0 }
-    }
-
-    /// Waits until the next attempt; an error when there is to be none. `anyway`: also for errors that are not worth
-    /// a retry by themselves.
-    async fn after(&mut self, error: &Error, anyway: bool) -> Result<(), ()> {
-        match error.retry() {
-            Retry::Conflict if self.conflicts < CONFLICT_RETRIES => {
-                self.conflicts += 1;
-                // Apart from each other, or the same two meet again.
-                let most = 20 * u64::from(self.conflicts);
-                tokio::time::sleep(Duration::from_millis(rand::random_range(1..=most))).await;
-                Ok(())
-            }
-            Retry::Lost if self.started.elapsed() < LOST_PATIENCE => {
-                tokio::time::sleep(LOST_PAUSE).await;
-                Ok(())
-            }
-            _ if anyway && self.started.elapsed() < LOST_PATIENCE => {
-                tokio::time::sleep(LOST_PAUSE).await;
-                Ok(())
-            }
-            _ => Err(()),
-        }
-    }
-}
-
-fn answer(positions: &[Position], data: &RawValue) -> Result<Box<RawValue>> {
-    #[derive(Serialize)]
-    struct Answer<'a> {
-        positions: &'a [Position],
-        data: &'a RawValue,
-    }
-    serde_json::value::to_raw_value(&Answer { positions, data }).map_err(Error::internal)
-}
-
-fn commit_failed<T>(done: T, events: Vec<LogEvent>, error: sqlx::Error) -> Attempt<T> {
-    let error = Error::from(error);
-    match error.retry() {
-        Retry::Lost => Attempt::CommitLost(done, events, error),
-        // PostgreSQL answered with an error: it has rolled back.
-        Retry::No | Retry::Conflict => Attempt::Failed(error),
-    }
-}
-
-fn commit_unknown() -> Error {
-    Error::unavailable("commit_unknown", "whether this was done is unknown; retry with the same operation id")
-}
-
-/// Ends the transaction now rather than when the connection is used next: its locks would be held until then.
-async fn roll_back(tx: Tx) {
-    if let Err(error) = tx.rollback().await {
-        // The connection is gone, and the transaction with it.
-        tracing::debug!(%error, "rollback failed");
+        seal(tx, worked).await
     }
 }

@@ -6,10 +6,17 @@ pub mod accounts;
 pub mod channels;
 pub mod dashboard;
 pub mod documents;
+pub mod feed;
 mod page;
+mod payload;
+pub mod people;
 pub mod seed;
+pub mod settings;
 pub mod tasks;
+pub mod verify;
 pub mod workspaces;
+
+use std::sync::Arc;
 
 use axum::Router;
 use serde::Serialize;
@@ -18,7 +25,7 @@ use studyhall_protocol::{Channel, Command};
 
 pub use channels::admit;
 
-use crate::db::Tx;
+use crate::db::{Drain, Tx};
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::live::backend::{Effect, LogEvent};
@@ -27,20 +34,19 @@ use crate::live::backend::{Effect, LogEvent};
 pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
     match command {
         Command::ProfileUpdate(c) => data(accounts::update_profile(tx, c).await?),
-        // The feed and the graph of people have no actions yet.
-        Command::SettingsUpdate(_)
-        | Command::UserFollow(_)
-        | Command::UserUnfollow(_)
-        | Command::UserBlock(_)
-        | Command::UserUnblock(_)
-        | Command::PostCreate(_)
-        | Command::PostUpdate(_)
-        | Command::PostDelete(_)
-        | Command::PostLike(_)
-        | Command::PostUnlike(_)
-        | Command::CommentCreate(_)
-        | Command::CommentUpdate(_)
-        | Command::CommentDelete(_) => Err(Error::not_found()),
+        Command::SettingsUpdate(c) => data(settings::update_settings(tx, c).await?),
+        Command::UserFollow(c) => data(people::follow(tx, c).await?),
+        Command::UserUnfollow(c) => data(people::unfollow(tx, c).await?),
+        Command::UserBlock(c) => data(people::block(tx, c).await?),
+        Command::UserUnblock(c) => data(people::unblock(tx, c).await?),
+        Command::PostLike(c) => data(feed::likes::like(tx, c).await?),
+        Command::PostUnlike(c) => data(feed::likes::unlike(tx, c).await?),
+        Command::PostCreate(c) => data(feed::create_post(tx, c).await?),
+        Command::PostUpdate(c) => data(feed::update_post(tx, c).await?),
+        Command::PostDelete(c) => data(feed::delete_post(tx, c).await?),
+        Command::CommentCreate(c) => data(feed::create_comment(tx, c).await?),
+        Command::CommentUpdate(c) => data(feed::update_comment(tx, c).await?),
+        Command::CommentDelete(c) => data(feed::delete_comment(tx, c).await?),
         Command::TaskListCreate(c) => data(tasks::create_task_list(tx, c).await?),
         Command::TaskListUpdate(c) => data(tasks::update_task_list(tx, c).await?),
         Command::TaskListDelete(c) => data(tasks::delete_task_list(tx, c).await?),
@@ -60,6 +66,11 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
     }
 }
 
+/// The commands that are done together when there are many of them.
+pub fn drain() -> Arc<dyn Drain> {
+    Arc::new(feed::likes::drain::Likes::default())
+}
+
 fn data(value: impl Serialize) -> Result<Box<RawValue>> {
     to_raw_value(&value).map_err(Error::internal)
 }
@@ -67,7 +78,7 @@ fn data(value: impl Serialize) -> Result<Box<RawValue>> {
 /// What an event does besides being sent; every node that sees it comes to the same.
 pub fn effects(event: &LogEvent) -> Vec<Effect> {
     match event.channel {
-        Channel::User(_) => accounts::effects(event),
+        Channel::User(_) => accounts::effects(event).into_iter().chain(people::effects(event)).collect(),
         Channel::Workspace(_) => workspaces::effects(event),
         Channel::Profile(_) => Vec::new(),
     }
@@ -80,6 +91,10 @@ pub fn router() -> Router<AppState> {
         .merge(channels::routes::router())
         .merge(dashboard::routes::router())
         .merge(documents::routes::router())
+        .merge(people::routes::router())
+        .merge(settings::routes::router())
+        .merge(feed::routes::router())
+        .merge(feed::likes::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
 }

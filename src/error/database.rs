@@ -38,10 +38,17 @@ pub const CONSTRAINTS: &[(&str, Violation)] = &[
     ("operations_user_id_fkey", GONE),
     ("sign_ins_user_id_fkey", GONE),
     ("task_lists_user_id_fkey", GONE),
+    ("post_likes_user_id_fkey", GONE),
     ("immersive_workspaces_user_id_fkey", GONE),
+    ("posts_user_id_fkey", GONE),
+    ("post_comments_author_id_fkey", GONE),
     (
         "tasks_list_owner_fkey",
         Violation::new(StatusCode::NOT_FOUND, "not_found", Some("list_id"), "there is no such list"),
+    ),
+    (
+        "post_likes_post_id_fkey",
+        Violation::new(StatusCode::NOT_FOUND, "not_found", Some("post_id"), "there is no such post"),
     ),
     (
         "immersive_widgets_workspace_id_fkey",
@@ -64,6 +71,11 @@ pub const CONSTRAINTS: &[(&str, Violation)] = &[
         "follows_no_self_check",
         Violation::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", None, "nobody follows themselves"),
     ),
+    (
+        "blocks_no_self_check",
+        Violation::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", None, "nobody blocks themselves"),
+    ),
+    ("blocks_blocked_id_fkey", Violation::new(StatusCode::NOT_FOUND, "not_found", None, "there is no such person")),
     ("follows_followee_id_fkey", Violation::new(StatusCode::NOT_FOUND, "not_found", None, "there is no such person")),
 ];
 

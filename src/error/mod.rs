@@ -181,8 +181,20 @@ impl Error {
         )
     }
 
+    /// Whether the server is the trouble and not the request: 503.
+    pub fn is_unavailable(&self) -> bool {
+        self.0.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
+    /// The same for somebody else whom it concerns too. The cause stays behind: it is logged once.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let inner = &*self.0;
+        Self(Box::new(Inner { detail: inner.detail.clone(), field: inner.field.clone(), cause: None, ..*inner }))
+    }
+
     /// Writes a cause that is ours to the log. Both doors call it, once.
-    fn log(&self) {
+    pub fn log(&self) {
         let Some(cause) = &self.0.cause else { return };
         if self.0.status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(code = self.0.code, error = format!("{cause:#}"), "failed");

@@ -56,6 +56,8 @@ pub struct Admission {
     pub epoch: Arc<str>,
     /// Whether the channel is a place where people are, with joins, leaves and presence.
     pub place: bool,
+    /// Whether the person may see the presence of the one whose `profile:` it is.
+    pub sees: bool,
 }
 
 /// One numbered event, ready to be sent.
@@ -138,6 +140,15 @@ pub enum Effect {
         session_ids: Vec<Uuid>,
         /// How their sockets are closed.
         why: Disconnect,
+    },
+    /// A person may not be in another channel any more, nor hear what they have not heard yet of it.
+    Bar {
+        /// Not the channel of the event.
+        channel: Channel,
+        /// The person.
+        user_id: Uuid,
+        /// What they are told.
+        why: Unsubscribed,
     },
 }
 

@@ -1,6 +1,7 @@
 //! Commands that ask the server around the engine: connect, subscribe, rpc, history, refresh.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
@@ -194,6 +195,7 @@ impl Session {
             }
             let channels: Vec<Channel> = wanted.iter().map(|(_, _, channel)| *channel).collect();
             let topics: Vec<_> = channels.iter().map(|channel| self.hub.topic(*channel)).collect();
+            let asked_at = Instant::now();
             let admissions = match self.hub.backend.admit(&identity, channels).await {
                 Ok(admissions) => admissions,
                 Err(error) => {
@@ -204,8 +206,8 @@ impl Session {
             let mut again = Vec::new();
             for (((id, request, channel), topic), admission) in wanted.into_iter().zip(topics).zip(admissions) {
                 self.conn.room().await;
-                let seated =
-                    admission.and_then(|admission| self.take_seat(id, &request, &identity, &topic, &admission));
+                let seated = admission
+                    .and_then(|admission| self.take_seat(id, &request, &identity, &topic, (&admission, asked_at)));
                 match seated {
                     Ok(Ok(())) => {}
                     Ok(Err(NoSeat::Retired)) => {
@@ -252,7 +254,7 @@ impl Session {
         request: &Subscribe<'_>,
         identity: &Identity,
         topic: &Arc<super::topic::Topic>,
-        admission: &Admission,
+        (admission, asked_at): (&Admission, Instant),
     ) -> Result<Result<(), NoSeat>, WireError> {
         // The upper bound first: a number out of nowhere must not overflow.
         let recovered = request.recover
@@ -270,6 +272,7 @@ impl Session {
             identity,
             grant: admission.grant,
             admitted_at: admission.head,
+            asked_at,
             epoch: &admission.epoch,
             place: admission.place,
         };

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::backend::{Backend, Effect, Identity, LogEvent};
+use super::bars::BarringEvents;
 use super::conn::{Conn, ConnId};
 use super::flush::Flusher;
 use super::limits::{CONNECT_WITHIN, ENDED_SESSIONS_FOR, LOG_RETRY, Limits};
@@ -34,6 +35,7 @@ pub struct Hub {
     users: DashMap<Uuid, Vec<Arc<Conn>>>,
     /// Sign-ins that ended a short while ago.
     ended: Mutex<VecDeque<EndedSession>>,
+    pub(super) barring_events: Mutex<BarringEvents>,
     /// Channels with holds or gestures to look after.
     pub(super) timed: Mutex<HashSet<Channel>>,
     next_id: AtomicU64,
@@ -75,6 +77,7 @@ impl Hub {
             conns: DashMap::new(),
             users: DashMap::new(),
             ended: Mutex::default(),
+            barring_events: Mutex::default(),
             timed: Mutex::default(),
             next_id: AtomicU64::new(1),
             open: AtomicUsize::new(0),
@@ -213,7 +216,7 @@ impl Hub {
         }
     }
 
-    /// What an event does; what it does to people's sockets is done at once.
+    /// What an event does; what it does to people's sockets and to other channels is done at once.
     fn effects(&self, event: &LogEvent) -> Vec<Effect> {
         let effects = self.backend.effects(event);
         for effect in &effects {
@@ -221,6 +224,7 @@ impl Hub {
                 self.end_sessions(*user_id, session_ids, *why);
             }
         }
+        self.bar(event, &effects);
         effects
     }
 

@@ -70,6 +70,8 @@ pub const PEOPLE_LISTED_MAX: usize = 100;
 pub const ENDED_SESSIONS_FOR: Duration = Duration::from_secs(60);
 /// Revocations a channel remembers, for subscribers whose permission was checked before them.
 pub const REVOKED_MAX: usize = 128;
+/// Events with an effect on other channels that the node remembers, so as to do each once.
+pub const BARRING_EVENTS_MAX: usize = 1_024;
 /// Events per `history` request.
 pub const HISTORY_MAX: u32 = 300;
 

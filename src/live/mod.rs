@@ -6,6 +6,7 @@
 //! [`session`] (what the client says).
 
 pub mod backend;
+mod bars;
 mod clock;
 mod commands;
 pub mod conn;

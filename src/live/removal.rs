@@ -26,7 +26,7 @@ pub(super) struct Revoked {
 pub(super) struct Expelled {
     pub conn: ConnId,
     pub why: Unsubscribed,
-    /// The event that ended it; it and those before it were still meant for them.
+    /// The event that ended it; it and those before it were still meant for them. 0: nothing any more.
     pub offset: u64,
 }
 
@@ -46,6 +46,7 @@ impl TopicState {
             Who::Everybody => true,
         };
         new.admitted_at < self.revoked_until
+            || self.bars.as_ref().is_some_and(|bars| bars.may_hold(new.identity.user_id, new.asked_at))
             || self.revoked.iter().any(|revoked| revoked.offset > new.admitted_at && void(revoked))
     }
 
@@ -71,8 +72,8 @@ impl TopicState {
                 let all = self.people.iter().flat_map(|people| people.ids()).collect();
                 self.forget_people(channel, &all);
             }
-            // About the person's sockets, not about this channel: the hub has seen to it.
-            Effect::EndSessions { .. } => {}
+            // About sockets and other channels, not about this one: the hub has seen to it.
+            Effect::EndSessions { .. } | Effect::Bar { .. } => {}
         }
         if self.revoked.len() > REVOKED_MAX {
             let forgotten = self.revoked.drain(..REVOKED_MAX / 2).next_back();
@@ -80,7 +81,7 @@ impl TopicState {
         }
     }
 
-    fn expel(
+    pub(super) fn expel(
         &mut self,
         channel: Channel,
         (offset, why): (u64, Unsubscribed),

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
@@ -13,6 +14,7 @@ use studyhall_protocol::encode::ClientInfo;
 use studyhall_protocol::format::Format;
 
 use super::backend::{Effect, Grant, Identity, LogEvent};
+use super::bars::Bars;
 use super::conn::{Conn, ConnId};
 use super::flush::Flusher;
 use super::limits::{LEFT_HOLD, LOST_HOLD};
@@ -45,6 +47,8 @@ pub(super) struct TopicState {
     pub revoked: Vec<Revoked>,
     /// Revocations up to this event are forgotten: an older admission has to be checked again.
     pub revoked_until: u64,
+    /// Who lost it by an event of another channel.
+    pub bars: Option<Box<Bars>>,
     /// Events that came before the ones they follow.
     pub early: BTreeMap<u64, (LogEvent, Vec<Effect>)>,
     pub repairing: bool,
@@ -77,6 +81,8 @@ pub struct Newcomer<'a> {
     pub grant: Grant,
     /// The head that the permission was checked at.
     pub admitted_at: u64,
+    /// When that was asked for.
+    pub asked_at: Instant,
     /// The epoch of that head.
     pub epoch: &'a Arc<str>,
     /// Whether people are shown here.
@@ -130,6 +136,7 @@ impl Topic {
             expelled: Vec::new(),
             revoked: Vec::new(),
             revoked_until: 0,
+            bars: None,
             early: BTreeMap::new(),
             repairing: false,
             last_used: Ticks::now(),

@@ -31,14 +31,17 @@ pub async fn place() -> Place {
     let db = Db::connect(&database.url, 8).await.unwrap();
     db.migrate().await.unwrap();
     let perform: Perform = Arc::new(|tx, command| Box::pin(domain::perform(tx, command)));
-    let writer = Writer::new(db.clone(), 1_000, perform, Arc::new(|_| {}));
+    let writer = Writer::new(db.clone(), 1_000, perform, Arc::new(|_| {})).with_drain(domain::drain());
     Place { db, writer }
 }
 
 impl Place {
     pub async fn actor(&self, username: &str) -> Actor {
         let id = Uuid::now_v7();
-        let insert = sqlx::query("insert into users (id, username) values ($1, $2)").bind(id).bind(username);
+        let insert = "with u as (insert into users (id, username) values ($1, $2) returning id),
+            s as (insert into user_settings (user_id) select id from u)
+            insert into presence_settings (user_id) select id from u";
+        let insert = sqlx::query(insert).bind(id).bind(username);
         insert.execute(self.db.pool()).await.unwrap();
         Actor { id, place: self.clone() }
     }

@@ -13,6 +13,7 @@ use studyhall_protocol::workspaces::Room;
 use studyhall_protocol::{Channel, Event, EventRecord, Position};
 use uuid::Uuid;
 
+use crate::feed::folding as feed;
 use crate::harness::{self, Person};
 
 const COMMANDS: usize = 400;
@@ -52,7 +53,8 @@ async fn snapshots(person: &Person, rooms: &[Uuid]) -> Vec<(Position, State)> {
     let page: Dashboard = read(person.get("/dashboard").await.expect(200));
     let user = position(&page.positions, &person.channel());
     let profile = position(&page.positions, &format!("profile:{}", person.id));
-    let public = ProfileState { user: Some(page.me.user.clone()), ..ProfileState::default() };
+    let mut public = ProfileState { user: Some(page.me.user.clone()), ..ProfileState::default() };
+    feed::load(person, &serde_json::to_value(&profile).unwrap(), &mut public).await;
     let mut found = vec![(user, State::User(Box::new(page.into()))), (profile, State::Profile(Box::new(public)))];
     for id in rooms {
         let answer = person.get(&format!("/workspaces/{id}")).await;
@@ -92,6 +94,7 @@ struct World {
     tasks: Vec<(usize, Uuid)>,
     rooms: Vec<(usize, Uuid)>,
     widgets: Vec<(usize, Uuid)>,
+    feed: feed::Feed,
 }
 
 impl World {
@@ -107,10 +110,28 @@ impl World {
 
     /// Runs one random command; what is refused is part of the history too.
     async fn step(&mut self) {
-        let choice = self.random.random_range(0..20);
+        let choice = self.random.random_range(0..31);
         match choice {
             0..10 => self.private_step(choice).await,
-            _ => self.shared_step(choice).await,
+            10..20 => self.shared_step(choice).await,
+            20..24 => self.people_step().await,
+            _ => self.feed.step(&mut self.random, &self.people).await,
+        }
+    }
+
+    async fn people_step(&mut self) {
+        let (me, other) =
+            (self.random.random_range(0..self.people.len()), self.random.random_range(0..self.people.len()));
+        let (me, other) = (&self.people[me], self.people[other].id);
+        match self.random.random_range(0..10) {
+            0..4 => drop(me.put(&format!("/users/{other}/follow")).await),
+            4 => drop(me.delete(&format!("/users/{other}/follow")).await),
+            5 => drop(me.put(&format!("/users/{other}/block")).await),
+            6 | 7 => drop(me.delete(&format!("/users/{other}/block")).await),
+            choice => {
+                let body = json!({"theme": format!("theme {choice}"), "invisible": other.as_bytes()[0] > 99});
+                me.patch("/me/settings", body).await.expect(200);
+            }
         }
     }
 
@@ -230,7 +251,8 @@ async fn snapshot_and_events_make_the_next_snapshot() {
         people.push(app.person(name).await);
     }
     let random = StdRng::seed_from_u64(seed);
-    let mut world = World { random, people, lists: vec![], tasks: vec![], rooms: vec![], widgets: vec![] };
+    let feed = feed::Feed::new(app.person("reader").await);
+    let mut world = World { random, people, lists: vec![], tasks: vec![], rooms: vec![], widgets: vec![], feed };
     let mut last: HashMap<String, (Position, State)> = HashMap::new();
     let mut seen: BTreeSet<&'static str> = BTreeSet::new();
     let mut pairs = 0;

@@ -4,13 +4,14 @@ pub mod routes;
 mod sign_in;
 mod sql;
 
-use serde::Deserialize;
 use studyhall_protocol::Channel;
 use studyhall_protocol::accounts::{EndReason, Me, ProfilePatch, SessionsEnded};
 use studyhall_protocol::error::Disconnect;
 use studyhall_protocol::event::Event;
+use uuid::Uuid;
 
 use crate::db::Tx;
+use crate::domain::payload::data;
 use crate::error::{Error, Result};
 use crate::live::backend::{Effect, LogEvent};
 
@@ -27,30 +28,30 @@ pub async fn update_profile(tx: &mut Tx, patch: &ProfilePatch) -> Result<Me> {
     Ok(me)
 }
 
+/// A person as they are now, for the events that tell of a changed count.
+pub(crate) async fn read_me(tx: &mut Tx, id: Uuid) -> Result<Me> {
+    sql::select_me(tx.conn(), id).await?.ok_or_else(Error::not_found)
+}
+
 /// What an event of `user:` does besides being sent: ended sign-ins close their sockets.
 pub fn effects(event: &LogEvent) -> Vec<Effect> {
-    #[derive(Deserialize)]
-    struct Ended {
-        data: SessionsEnded,
-    }
     if &*event.name != "session.ended" {
         return Vec::new();
     }
-    let Ok(Ended { data }) = serde_json::from_slice(&event.payload) else {
+    let Some(ended) = data::<SessionsEnded>(event) else {
         return Vec::new();
     };
-    let why = match data.reason {
+    let why = match ended.reason {
         EndReason::SignedOut => Disconnect::SIGNED_OUT,
         EndReason::PasswordChanged => Disconnect::PASSWORD_CHANGED,
         EndReason::Disabled => Disconnect::ACCOUNT_DISABLED,
     };
-    vec![Effect::EndSessions { user_id: event.channel.id(), session_ids: data.session_ids, why }]
+    vec![Effect::EndSessions { user_id: event.channel.id(), session_ids: ended.session_ids, why }]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
 
     #[test]
     fn an_ended_sign_in_closes_its_sockets() {

@@ -12,6 +12,7 @@ use studyhall_protocol::accounts::{
 };
 use studyhall_protocol::check::FieldError;
 use studyhall_protocol::rest::{Answer, Page};
+use studyhall_protocol::social::UserView;
 use uuid::Uuid;
 
 use super::sql;
@@ -105,9 +106,10 @@ async fn change_password(
     Ok(Json(Answer { positions: done.positions, data: done.data }))
 }
 
-async fn user(State(state): State<AppState>, _caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Answer<User>>> {
-    let (data, position) = sql::select_user(state.db.pool(), id).await?.ok_or_else(Error::not_found)?;
-    Ok(Json(Answer { positions: vec![position], data }))
+async fn user(State(state): State<AppState>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Answer<UserView>>> {
+    let found = sql::select_user(state.db.pool(), caller.id(), id).await?;
+    let (data, positions) = found.ok_or_else(Error::not_found)?;
+    Ok(Json(Answer { positions, data }))
 }
 
 #[derive(Deserialize)]
@@ -120,13 +122,14 @@ struct Search {
 
 async fn search(
     State(state): State<AppState>,
-    _caller: Caller,
+    caller: Caller,
     Query(Search { query, paging }): Query<Search>,
 ) -> Result<Json<Page<User>>> {
     let limit = paging.limit()?;
     let after: Option<String> = paging.after()?;
     let prefix = prefix(&query)?;
-    let found = sql::search_users(state.db.pool(), &prefix, after.as_deref(), i64::from(limit) + 1).await?;
+    let rows = i64::from(limit) + 1;
+    let found = sql::search_users(state.db.pool(), caller.id(), &prefix, after.as_deref(), rows).await?;
     let (mut items, mut positions): (Vec<User>, Vec<_>) = found.into_iter().unzip();
     positions.truncate(limit as usize);
     // Usernames are ASCII: the database comes to the same lower case.

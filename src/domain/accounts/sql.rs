@@ -3,6 +3,7 @@
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
 use studyhall_protocol::accounts::{Me, NewAccount, User};
+use studyhall_protocol::social::UserView;
 use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
@@ -95,32 +96,45 @@ pub(super) async fn select_me_with_positions(db: impl PgExecutor<'_>, id: Uuid) 
     Ok(Some((Me { email: row.email, user: user!(row) }, positions)))
 }
 
-/// Anybody, with where their `profile:` stands.
-pub(super) async fn select_user(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<(User, Position)>> {
-    let channel = Channel::Profile(id);
+/// Anybody whom no block parts from `me`, with where their `profile:` and my own channel stand.
+pub(super) async fn select_user(
+    db: impl PgExecutor<'_>,
+    me: Uuid,
+    id: Uuid,
+) -> Result<Option<(UserView, Vec<Position>)>> {
+    let (public, private) = (Channel::Profile(id), Channel::User(me));
     let row = sqlx::query!(
         r#"
         select u.id, u.username, u.full_name, u.bio, u.location, u.profile_image_url, u.banner_image_url,
                u.joined_at, u.followers_count, u.following_count, u.posts_count, u.created_at, u.updated_at,
-               coalesce(h.head, 0) as "head!", p.epoch as "epoch!"
+               exists (select from follows f where f.follower_id = $1 and f.followee_id = u.id) as "followed_by_me!",
+               exists (select from follows f where f.follower_id = u.id and f.followee_id = $1) as "follows_me!",
+               coalesce(public.head, 0) as "public_head!", coalesce(private.head, 0) as "private_head!",
+               p.epoch as "epoch!"
         from users u
         cross join log_epoch p
-        left join channel_heads h on h.channel = $2
-        where u.id = $1"#,
+        left join channel_heads public on public.channel = $3
+        left join channel_heads private on private.channel = $4
+        where u.id = $2 and not are_blocked($1, u.id)"#,
+        me,
         id,
-        channel.to_string()
+        public.to_string(),
+        private.to_string()
     )
     .fetch_optional(db)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let position = position(channel, row.head, row.epoch)?;
-    Ok(Some((user!(row), position)))
+    let positions =
+        vec![position(public, row.public_head, row.epoch.clone())?, position(private, row.private_head, row.epoch)?];
+    let (followed_by_me, follows_me) = (row.followed_by_me, row.follows_me);
+    Ok(Some((UserView { user: user!(row), followed_by_me, follows_me }, positions)))
 }
 
-/// People whose username or full name begins with `prefix`, in any case, by username. `prefix` is a `like` pattern
-/// without its last `%`; `after` a username in lower case.
+/// People whom no block parts from `me` and whose username or full name begins with `prefix`, in any case, by username.
+/// `prefix` is a `like` pattern without its last `%`; `after` a username in lower case.
 pub(super) async fn search_users(
     db: impl PgExecutor<'_>,
+    me: Uuid,
     prefix: &str,
     after: Option<&str>,
     limit: i64,
@@ -136,10 +150,12 @@ pub(super) async fn search_users(
         left join channel_heads h on h.channel = 'profile:' || u.id::text
         where (lower(u.username) like lower($1) || '%' or lower(u.full_name) like lower($1) || '%')
             and ($2::text is null or lower(u.username) ~>~ $2)
+            and u.id not in (select parted.id from parted_from($4) parted (id))
         order by lower(u.username) using ~<~ limit $3"#,
         prefix,
         after,
-        limit
+        limit,
+        me
     )
     .fetch_all(db)
     .await?;

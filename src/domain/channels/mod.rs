@@ -13,8 +13,8 @@ use crate::live::backend::{Admission, Grant};
 
 /// One answer per channel, in order, with where its log stands; all from one snapshot, by one statement.
 ///
-/// `user:` is for that person alone (103 for others), `profile:` for anyone if the person exists (102 if not),
-/// `workspace:` for members, and for guests where the room lets them; to strangers it does not exist (102).
+/// `user:` is for that person alone (103 for others), `profile:` for anyone if the person exists and no block parts the
+/// two (102 if not), `workspace:` for members, and for guests where the room lets them; to strangers it does not exist (102).
 pub async fn admit(db: &Db, who: Uuid, channels: &[Channel]) -> Result<Vec<Result<Admission, WireError>>> {
     let rows = sql::select_admissions(db, who, channels).await?;
     Ok(channels.iter().zip(rows).map(|(channel, row)| decide(who, *channel, row)).collect())
@@ -30,5 +30,5 @@ fn decide(who: Uuid, channel: Channel, row: sql::AdmissionRow) -> Result<Admissi
         Channel::Profile(_) | Channel::Workspace(_) => return Err(WireError::unknown_channel()),
     };
     let place = matches!(channel, Channel::Workspace(_));
-    Ok(Admission { grant, head: row.head.head, floor: row.head.floor, epoch: row.head.epoch, place })
+    Ok(Admission { grant, head: row.head.head, floor: row.head.floor, epoch: row.head.epoch, place, sees: row.sees })
 }

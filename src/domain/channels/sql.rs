@@ -10,12 +10,14 @@ use crate::error::Result;
 /// What decides about one channel.
 pub(super) struct AdmissionRow {
     pub(super) head: Head,
-    /// `profile:` of somebody who exists.
+    /// `profile:` of somebody who exists, for them.
     pub(super) person: bool,
     /// `workspace:` of a room that they are in.
     pub(super) member: bool,
     /// `workspace:` of a room that lets guests look on.
     pub(super) guests: bool,
+    /// Not the `profile:` of somebody whose presence they may not see.
+    pub(super) sees: bool,
 }
 
 /// One row per channel, in the order of the argument.
@@ -28,11 +30,14 @@ pub(super) async fn select_admissions(db: &Db, who: Uuid, channels: &[Channel]) 
         select coalesce(h.head, 0) as "head!", coalesce(h.floor, 1) as "floor!", p.epoch as "epoch!",
                u.id is not null as "person!",
                m.user_id is not null as "member!",
-               coalesce(w.settings -> 'guests' = 'true'::jsonb, false) as "guests!"
+               coalesce(w.settings -> 'guests' = 'true'::jsonb, false) as "guests!",
+               c.kind <> 'profile' or seen.id is not null as "sees!"
         from unnest($2::text[], $3::text[], $4::uuid[]) with ordinality c (channel, kind, id, i)
         cross join log_epoch p
         left join channel_heads h on h.channel = c.channel
         left join users u on c.kind = 'profile' and u.id = c.id
+            and u.id not in (select parted.id from parted_from($1) parted (id))
+        left join presence_seen_by($1, $4) seen (id) on seen.id = u.id
         left join immersive_workspaces w on c.kind = 'workspace' and w.id = c.id
         left join workspace_members m on m.workspace_id = w.id and m.user_id = $1
         order by c.i"#,
@@ -50,6 +55,7 @@ pub(super) async fn select_admissions(db: &Db, who: Uuid, channels: &[Channel]) 
                 person: row.person,
                 member: row.member,
                 guests: row.guests,
+                sees: row.sees,
             })
         })
         .collect()

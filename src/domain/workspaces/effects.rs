@@ -1,14 +1,13 @@
 //! What events of a room do besides being told: they end drags, and they put people out. Derived from the event alone, so that
 //! every node that reads the log comes to the same.
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use studyhall_protocol::error::Unsubscribed;
 use studyhall_protocol::rest::Deleted;
 use studyhall_protocol::widgets::WidgetMoved;
 use studyhall_protocol::workspaces::{MemberRef, Workspace};
 use uuid::Uuid;
 
+use crate::domain::payload::data;
 use crate::live::backend::{Effect, LogEvent, SlotKey};
 
 /// What an event of a room does besides being sent. Most do nothing and are not even read.
@@ -38,21 +37,6 @@ fn moved(moved: WidgetMoved) -> Option<Effect> {
 
 fn closed_to_guests(workspace: Workspace) -> Option<Effect> {
     (!workspace.admits_guests()).then_some(Effect::RemoveGuests(Unsubscribed::REMOVED))
-}
-
-/// The payload's `data`; `None` when it was emptied, as the events of an erased person are.
-fn data<T: DeserializeOwned>(event: &LogEvent) -> Option<T> {
-    #[derive(Deserialize)]
-    struct Payload<T> {
-        data: Option<T>,
-    }
-    match serde_json::from_slice::<Payload<T>>(&event.payload) {
-        Ok(payload) => payload.data,
-        Err(error) => {
-            tracing::error!(channel = %event.channel, offset = event.offset, %error, "unreadable event");
-            None
-        }
-    }
 }
 
 #[cfg(test)]

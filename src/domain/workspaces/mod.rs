@@ -120,7 +120,7 @@ pub async fn add_member(tx: &mut Tx, new: &MemberRef) -> Result<Member> {
     let actor = tx.actor();
     let Some(member) = sql::insert_member(tx.conn(), actor, new.workspace_id, new.user_id).await? else {
         owner(tx, new.workspace_id).await?;
-        let obstacle = sql::obstacle(tx.conn(), new.workspace_id, new.user_id).await?;
+        let obstacle = sql::obstacle(tx.conn(), actor, new.workspace_id, new.user_id).await?;
         return Err(if obstacle.unknown {
             Error::invalid(FieldError::new("user_id", "is nobody's"))
         } else if obstacle.inside {

@@ -148,7 +148,7 @@ pub async fn insert_member(
          select o.workspace_id, u.id, 'member'
          from workspace_members o
          join users u on u.id = $3
-         where o.workspace_id = $1 and o.user_id = $2 and o.role = 'owner'
+         where o.workspace_id = $1 and o.user_id = $2 and o.role = 'owner' and not are_blocked(o.user_id, u.id)
              and (select count(*) from workspace_members m where m.workspace_id = $1) < $4
              and (select count(*) from workspace_members m where m.user_id = $3) < $5
          on conflict do nothing
@@ -165,7 +165,7 @@ pub async fn insert_member(
 /// Why a person cannot be let in.
 #[derive(Debug)]
 pub struct Obstacle {
-    /// There is no such person.
+    /// There is no such person, or a block parts them from the actor.
     pub unknown: bool,
     /// They are in the room already.
     pub inside: bool,
@@ -174,16 +174,17 @@ pub struct Obstacle {
 }
 
 /// What stands in the way of letting `person` in, apart from the right to do so.
-pub async fn obstacle(db: &mut PgConnection, workspace_id: Uuid, person: Uuid) -> Result<Obstacle> {
+pub async fn obstacle(db: &mut PgConnection, actor: Uuid, workspace_id: Uuid, person: Uuid) -> Result<Obstacle> {
     let obstacle = sqlx::query_as!(
         Obstacle,
         r#"select
-             not exists (select from users u where u.id = $2) as "unknown!",
+             not exists (select from users u where u.id = $2) or are_blocked($4, $2) as "unknown!",
              exists (select from workspace_members m where m.workspace_id = $1 and m.user_id = $2) as "inside!",
              (select count(*) from workspace_members m where m.workspace_id = $1) >= $3 as "full!""#,
         workspace_id,
         person,
         MEMBERS_MAX,
+        actor,
     );
     Ok(obstacle.fetch_one(db).await?)
 }

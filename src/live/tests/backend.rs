@@ -110,8 +110,10 @@ impl Toy {
         let event = LogEvent { channel, offset, name: "did".into(), payload };
         log.events.push(event.clone());
         for effect in &effects {
-            if let Effect::Remove(user_id, _) = effect {
-                state.denied.insert((*user_id, channel));
+            match effect {
+                Effect::Remove(user_id, _) => drop(state.denied.insert((*user_id, channel))),
+                Effect::Bar { channel, user_id, .. } => drop(state.denied.insert((*user_id, *channel))),
+                _ => {}
             }
         }
         state.effects.insert((channel, offset), effects);
@@ -160,7 +162,7 @@ impl State {
         let epoch = self.epoch();
         let log = self.logs.entry(channel).or_default();
         let place = matches!(channel, Channel::Workspace(_));
-        Ok(Admission { grant, head: log.head(), floor: log.floor, epoch, place })
+        Ok(Admission { grant, head: log.head(), floor: log.floor, epoch, place, sees: true })
     }
 }
 

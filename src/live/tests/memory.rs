@@ -112,6 +112,7 @@ impl ByHand {
                 identity: &identity,
                 grant: Grant::Member,
                 admitted_at: 0,
+                asked_at: std::time::Instant::now(),
                 epoch: &"e1".into(),
                 place: false,
             };
@@ -200,6 +201,7 @@ async fn the_end_of_a_large_room_is_cheap() {
             identity: &identity,
             grant: Grant::Member,
             admitted_at: 0,
+            asked_at: std::time::Instant::now(),
             epoch: &"e1".into(),
             place: false,
         };

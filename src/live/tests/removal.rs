@@ -145,6 +145,7 @@ async fn an_admission_older_than_the_topic_is_asked_for_again() {
         identity: &identity,
         grant: crate::live::backend::Grant::Member,
         admitted_at: 3,
+        asked_at: std::time::Instant::now(),
         epoch: &"e1".into(),
         place: true,
     };

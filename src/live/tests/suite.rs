@@ -3,6 +3,7 @@
 mod backend;
 mod client;
 
+mod bars;
 mod deadlines;
 mod drain;
 mod formats;

@@ -174,6 +174,8 @@ async fn values_of_another_type() {
                 Value::Bool(_) => wrong.extend([json!("true"), json!(1), json!({})]),
                 _ => wrong.extend([json!("x"), json!(true), json!(7)]),
             }
+            // No tags are as good as some.
+            wrong.retain(|wrong| !(value.is_array() && *wrong == json!([])));
             if value.is_number() {
                 wrong.extend([
                     json!(i64::from(i32::MAX) + 1),
@@ -207,6 +209,7 @@ async fn the_nul_character_is_named() {
             let (value, named) = match value {
                 Value::String(text) => (json!(format!("{text}\0")), field.clone()),
                 Value::Object(_) => (json!({"a": {"b": ["\0"]}}), format!("{field}.a.b")),
+                Value::Array(_) => (json!(["a\0"]), field.clone()),
                 _ => continue,
             };
             let mut body = good.clone();

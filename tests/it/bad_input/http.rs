@@ -165,7 +165,9 @@ async fn ids_have_one_thing_they_name() {
                 (reply.status, reply.code()),
                 (400, "bad_request") | (404, "not_found") | (405, "method_not_allowed")
             );
-            assert!(fine, "{method} {path} {id}: {} {}", reply.status, reply.body);
+            // Dots never leave the client: that is another address, and may be one of a list.
+            let elsewhere = matches!(id, ".." | "%2e%2e") && *method == "GET" && reply.status == 200;
+            assert!(fine || elsewhere, "{method} {path} {id}: {} {}", reply.status, reply.body);
         }
         let missing = [nil.clone(), Uuid::new_v4().to_string(), Uuid::max().simple().to_string()];
         for id in &missing {

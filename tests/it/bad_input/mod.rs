@@ -76,6 +76,27 @@ calls! {
         r#"{"full_name":"A","bio":"B","location":"C","profile_image_url":"https://e.example/a",
             "banner_image_url":"https://e.example/b","email":"a@e.example"}"#
         [] ["full_name": 120, "bio": 10_000, "location": 120];
+    "settings.update" PATCH "/me/settings" "{}"
+        r#"{"preferred_locale":"ja","timezone":"Asia/Tokyo","theme":"dark","data":{"a":1},
+            "presence_visibility":"nobody","invisible":true}"#
+        [] ["preferred_locale": 10, "theme": 32];
+    "user.follow" PUT "/users/{eve}/follow" r#"{"user_id":"{eve}"}"# "" [] [];
+    "user.unfollow" DELETE "/users/{bob}/follow" r#"{"user_id":"{bob}"}"# "" [] [];
+    "user.block" PUT "/users/{cleo}/block" r#"{"user_id":"{cleo}"}"# "" [] [];
+    "user.unblock" DELETE "/users/{cleo}/block" r#"{"user_id":"{cleo}"}"# "" [] [];
+    "post.create" POST "/posts" "{}"
+        r##"{"content":"A","book_title":"B","study_duration":"C","subject":"D","image_url":"https://e.example/a",
+            "tags":["#a","b"],"media":[{"media_type":"image","url":"https://e.example/b","metadata":{"a":1}}]}"##
+        ["content"] ["content": 10_000, "book_title": 160, "study_duration": 32, "subject": 80];
+    "post.update" PATCH "/posts/{post}" r#"{"id":"{post}"}"#
+        r##"{"content":"A","book_title":"B","study_duration":"C","subject":"D","image_url":"https://e.example/a",
+            "tags":["#a","b"],"media":[{"media_type":"image","url":"https://e.example/b","metadata":{"a":1}}]}"##
+        [] ["content": 10_000, "book_title": 160, "study_duration": 32, "subject": 80];
+    "post.delete" DELETE "/posts/{post}" r#"{"id":"{post}"}"# "" [] [];
+    "comment.create" POST "/posts/{post}/comments" r#"{"post_id":"{post}"}"# r#"{"body":"A"}"#
+        ["body"] ["body": 10_000];
+    "comment.update" PATCH "/comments/{comment}" r#"{"id":"{comment}"}"# r#"{"body":"A"}"# ["body"] ["body": 10_000];
+    "comment.delete" DELETE "/comments/{comment}" r#"{"id":"{comment}"}"# "" [] [];
     "task_list.create" POST "/task-lists" "{}" r#"{"name":"A","description":"B"}"#
         ["name"] ["name": 50, "description": 10_000];
     "task_list.update" PATCH "/task-lists/{list}" r#"{"id":"{list}"}"# r#"{"name":"A","description":"B"}"#
@@ -118,8 +139,19 @@ pub const READS: &[(&str, bool)] = &[
     ("/me", false),
     ("/users", true),
     ("/users/{bob}", false),
+    ("/users/{bob}/followers", true),
+    ("/users/{bob}/following", true),
+    ("/me/settings", false),
+    ("/me/blocks", true),
     ("/sessions", true),
     ("/dashboard", false),
+    ("/feed", true),
+    ("/posts", true),
+    ("/posts/{post}", false),
+    ("/posts/{post}/comments", true),
+    ("/posts/{post}/likes", true),
+    ("/users/{bob}/posts", true),
+    ("/me/likes", true),
     ("/task-lists", true),
     ("/task-lists/{list}/tasks", true),
     ("/workspaces", true),

@@ -65,9 +65,17 @@ async fn addresses_are_web_addresses() {
         "https://#x",
         &long,
     ];
-    let room = stage.fill("/workspaces/{room}");
+    let (room, post) = (stage.fill("/workspaces/{room}"), stage.fill("/posts/{post}"));
     for address in bad {
-        for (path, field) in [("/me", "profile_image_url"), ("/me", "banner_image_url"), (&*room, "background_value")] {
+        let media = json!({"media": [{"media_type": "image", "url": address}]});
+        let reply = stage.send("PATCH", &post, &[], media.to_string()).await;
+        assert_eq!(reply.problem(422, "invalid_field")["field"], "media.url", "{address:?}");
+        for (path, field) in [
+            ("/me", "profile_image_url"),
+            ("/me", "banner_image_url"),
+            (&*room, "background_value"),
+            (&*post, "image_url"),
+        ] {
             let reply = stage.send("PATCH", path, &[], json!({field: address}).to_string()).await;
             assert_eq!(reply.problem(422, "invalid_field")["field"], field, "{address:?}");
         }
@@ -126,6 +134,56 @@ async fn settings_and_places_have_bounds() {
     }
     let to = json!({"grid_x": 100_000, "grid_y": -100_000, "grid_w": 1_000, "grid_h": 1});
     assert_eq!(stage.send("POST", &format!("{widget}/move"), &[], to.to_string()).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tags_and_media_have_bounds() {
+    let mut stage = stage().await;
+    let before = stage.dump().await;
+    let post = stage.fill("/posts/{post}");
+    let media =
+        |kind: &str, metadata: Value| json!({"media_type": kind, "url": "https://e.example", "metadata": metadata});
+    let nested = (1..40).fold(json!({}), |inner, _| json!({"a": inner}));
+    for (field, value, named) in [
+        ("tags", json!(vec!["a"; 21]), "tags"),
+        ("tags", json!(vec!["a"; 20_000]), "tags"),
+        ("tags", json!([""]), "tags"),
+        ("tags", json!(["# # \u{a0}#"]), "tags"),
+        ("tags", json!(["日".repeat(51)]), "tags"),
+        ("media", json!(vec![media("image", json!({})); 11]), "media"),
+        ("media", json!([media("", json!({}))]), "media.media_type"),
+        ("media", json!([media(&"x".repeat(21), json!({}))]), "media.media_type"),
+        ("media", json!([media("image", json!([]))]), "media.metadata"),
+        ("media", json!([media("image", nested)]), "media.metadata"),
+        ("media", json!([media("image", json!({"a": "x".repeat(16 * 1024)}))]), "media.metadata"),
+        ("content", json!(" \n"), "content"),
+    ] {
+        let mut body = json!({"content": "x"});
+        body[field] = value;
+        let reply = stage.send("POST", "/posts", &[], body.to_string()).await;
+        assert_eq!(reply.problem(422, "invalid_field")["field"], named);
+        let reply = stage.send("PATCH", &post, &[], json!({field: body[field]}).to_string()).await;
+        assert_eq!(reply.problem(422, "invalid_field")["field"], named);
+        body["id"] = json!(stage.id("post"));
+        assert_eq!(stage.live.rpc("post.update", body).await.unwrap_err()["code"], 1_422);
+    }
+    for (field, value) in [("content", json!(null)), ("tags", json!(null)), ("media", json!([{"media_type": "image"}]))]
+    {
+        let reply = stage.send("PATCH", &post, &[], json!({field: value}).to_string()).await;
+        reply.problem(400, "bad_request");
+    }
+    let comments = stage.fill("/posts/{post}/comments");
+    let empty = stage.send("POST", &comments, &[], json!({"body": "\t"}).to_string()).await;
+    assert_eq!(empty.problem(422, "invalid_field")["field"], "body");
+    stage.unchanged(&before, "bounds").await;
+    let most: Vec<String> = (0..20).map(|number| format!(" # #{}{number:02}", "日".repeat(48))).collect();
+    let numbers: Value =
+        serde_json::from_str(r#"{"a":[1e308,-0.0,1e-320,9007199254740993,18446744073709551615,1.5]}"#).unwrap();
+    let body = json!({"tags": most, "media": vec![media("image", numbers.clone()); 10]});
+    let reply = stage.send("PATCH", &post, &[], body.to_string()).await;
+    assert_eq!(reply.body["data"]["tags"].as_array().unwrap().len(), 20, "{}", reply.body);
+    assert_eq!(reply.body["data"]["media"][9]["metadata"], numbers);
+    assert_eq!(stage.ada.get(&post).await.expect(200)["data"]["media"], reply.body["data"]["media"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

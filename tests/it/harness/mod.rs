@@ -127,7 +127,11 @@ pub async fn app() -> TestApp {
 
 /// Starts an application with other settings.
 pub async fn app_with(change: impl FnOnce(&mut Config)) -> TestApp {
-    let database = database().await;
+    app_at(database().await, change).await
+}
+
+/// Starts an application over this database.
+pub async fn app_at(database: Database, change: impl FnOnce(&mut Config)) -> TestApp {
     let mut config = config(&database.url);
     change(&mut config);
     let app = App::build(&config).await.unwrap();

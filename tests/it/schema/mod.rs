@@ -11,7 +11,7 @@ const OURS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/schem
 
 /// The indexes that the prose of the documents asks for: table, first keys, a word of the predicate.
 const INDEXES: &[(&str, &[&str], &str)] = &[
-    ("post_comments", &["post_id", "created_at"], ""),
+    ("post_comments", &["post_id", "created_at", "id"], ""),
     ("calendar_events", &["user_id", "event_date"], ""),
     ("calendar_events", &["user_id", "event_date", "order_index"], ""),
     ("immersive_widgets", &["workspace_id", "grid_y", "grid_x"], ""),
@@ -32,7 +32,10 @@ const INDEXES: &[(&str, &[&str], &str)] = &[
     // "Frequently filtered": the feed, a person's posts, discovery by tag, the search for people, a list in order.
     ("posts", &["created_at", "id"], ""),
     ("posts", &["user_id", "created_at", "id"], ""),
-    ("post_tags", &["tag", "post_id"], ""),
+    ("post_tags", &["lower(tag::text)", "post_id"], ""),
+    ("posts", &["lower(subject::text)", "created_at", "id"], "subject IS NOT NULL"),
+    ("post_likes", &["post_id", "created_at", "user_id"], ""),
+    ("post_likes", &["user_id", "created_at", "post_id"], ""),
     ("user_tags", &["tag"], ""),
     ("users", &["lower(full_name::text)"], ""),
     ("tasks", &["list_id", "order_index"], ""),

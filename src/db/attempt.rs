@@ -1,0 +1,259 @@
+//! One transaction, run until it is known how it ended.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use studyhall_protocol::Position;
+use uuid::Uuid;
+
+use super::operations::{self, Claim, Wanted};
+use super::tx::{By, Several};
+use super::{Drain, Tx, Writer};
+use crate::error::{Error, Result, Retry};
+use crate::live::backend::LogEvent;
+
+/// How often a transaction is run again that PostgreSQL rolled back for another one's sake.
+const CONFLICT_RETRIES: u32 = 3;
+/// How long we try to find out what became of a COMMIT, or to reach PostgreSQL at all.
+const LOST_PATIENCE: Duration = Duration::from_secs(3);
+const LOST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is done in one transaction.
+#[derive(Clone, Copy)]
+pub(super) enum Work<'w> {
+    /// One command.
+    One(&'w Wanted),
+    /// Commands of one lane; each operation id once.
+    Several(&'w dyn Drain, Uuid, &'w [Wanted]),
+}
+
+/// What became of one command.
+pub(super) enum Settled {
+    /// It was done, with this answer.
+    Done(Box<RawValue>),
+    /// It had been done before.
+    Replayed(Box<RawValue>),
+    /// It alone was not done; others of its transaction may have been.
+    Refused(Error),
+}
+
+impl From<Settled> for Result<Box<RawValue>> {
+    fn from(settled: Settled) -> Self {
+        match settled {
+            Settled::Done(answer) | Settled::Replayed(answer) => Ok(answer),
+            Settled::Refused(error) => Err(error),
+        }
+    }
+}
+
+/// How one attempt ended.
+pub(super) enum Attempt<T> {
+    /// With a COMMIT; or nothing was to be written.
+    Ended(T, Vec<LogEvent>),
+    /// COMMIT was sent and its answer was lost: nobody knows.
+    CommitLost(T, Vec<LogEvent>, Error),
+    /// Rolled back, or never begun.
+    Failed(Error),
+}
+
+/// What was done inside a transaction that is still open.
+pub(super) enum Worked<T> {
+    Written(T, Vec<LogEvent>),
+    /// Nothing that has to be kept.
+    Nothing(T),
+}
+
+impl Writer {
+    /// Runs `work` until it is known what became of each of its commands, in their order. An error is that of all.
+    pub(super) async fn settle(&self, work: Work<'_>) -> Result<Vec<Settled>> {
+        let mut patience = Patience::new();
+        // The outcome of a COMMIT whose answer was lost. Running the commands again tells what became of it: the claim
+        // waits for the old transaction, then finds its answers or free ids.
+        let mut unknown: Option<(Vec<Settled>, Vec<LogEvent>)> = None;
+        loop {
+            match self.attempt(work).await {
+                Attempt::Ended(settled, events) => {
+                    if let Some((ours, old)) = unknown
+                        && was_committed(&ours, &settled)
+                    {
+                        (self.on_commit)(old);
+                    }
+                    (self.on_commit)(events);
+                    return Ok(settled);
+                }
+                Attempt::CommitLost(settled, events, error) => {
+                    tracing::warn!(commands = settled.len(), error = %error, "lost the answer to a commit");
+                    unknown = Some((settled, events));
+                    patience.after(&error, true).await.map_err(|()| commit_unknown())?;
+                }
+                Attempt::Failed(error) => {
+                    let pending = unknown.is_some() && error.is_temporary();
+                    if patience.after(&error, pending).await.is_err() {
+                        return Err(if pending { commit_unknown() } else { error });
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, work: Work<'_>) -> Attempt<Vec<Settled>> {
+        match work {
+            Work::One(wanted) => match self.begin(wanted.by).await {
+                Ok(mut tx) => {
+                    let worked = self.work_alone(&mut tx, wanted).await;
+                    seal(tx, worked).await
+                }
+                Err(error) => Attempt::Failed(error),
+            },
+            Work::Several(drain, lane, batch) => match self.begin(Several).await {
+                Ok(mut tx) => {
+                    let worked = work_together(&mut tx, drain, lane, batch).await;
+                    seal(tx, worked).await
+                }
+                Err(error) => Attempt::Failed(error),
+            },
+        }
+    }
+
+    async fn work_alone(&self, tx: &mut Tx, wanted: &Wanted) -> Result<Worked<Vec<Settled>>> {
+        for claim in operations::claim(tx.conn(), std::slice::from_ref(wanted)).await? {
+            if let Claim::Replay(answer) = claim? {
+                return Ok(Worked::Nothing(vec![Settled::Replayed(answer)]));
+            }
+        }
+        let data = (self.perform)(tx, &wanted.command).await?;
+        let answer = answer(&tx.positions(), &data)?;
+        let events = tx.finish(&[(wanted.by, answer.get())], &[]).await?;
+        Ok(Worked::Written(vec![Settled::Done(answer)], events))
+    }
+
+    pub(super) async fn begin<W>(&self, by: W) -> Result<Tx<W>> {
+        Ok(Tx::new(self.db.pool().begin().await?, by))
+    }
+}
+
+async fn work_together(
+    tx: &mut Tx<Several>,
+    drain: &dyn Drain,
+    lane: Uuid,
+    batch: &[Wanted],
+) -> Result<Worked<Vec<Settled>>> {
+    let claims = operations::claim(tx.conn(), batch).await?;
+    let new = batch.iter().zip(&claims).filter(|(_, claim)| matches!(claim, Ok(Claim::New)));
+    let new: Vec<&Wanted> = new.map(|(wanted, _)| wanted).collect();
+    let performed = if new.is_empty() { Vec::new() } else { drain.perform(tx, lane, &new).await? };
+    let mut performed = performed.into_iter();
+    let mut settled = Vec::with_capacity(batch.len());
+    // Ids that this transaction claimed and that others may use: what is refused may be sent again.
+    let mut refused = Vec::new();
+    for (wanted, claim) in batch.iter().zip(claims) {
+        settled.push(match claim {
+            Err(error) => Settled::Refused(error),
+            Ok(Claim::Replay(answer)) => Settled::Replayed(answer),
+            Ok(Claim::New) => match performed.next() {
+                Some(Ok(done)) => Settled::Done(answer(&done.positions, &done.data)?),
+                Some(Err(error)) => {
+                    refused.push(wanted.by);
+                    Settled::Refused(error)
+                }
+                None => return Err(Error::internal(anyhow::anyhow!("a command of a batch was forgotten"))),
+            },
+        });
+    }
+    let done = batch.iter().zip(&settled).filter_map(|(wanted, settled)| match settled {
+        Settled::Done(answer) => Some((wanted.by, answer.get())),
+        _ => None,
+    });
+    let answers: Vec<(By, &str)> = done.collect();
+    if answers.is_empty() {
+        return Ok(Worked::Nothing(settled));
+    }
+    let events = tx.finish(&answers, &refused).await?;
+    Ok(Worked::Written(settled, events))
+}
+
+/// Whether the transaction of `ours` was committed, seen from what a second attempt found: all of its answers, or none.
+fn was_committed(ours: &[Settled], found: &[Settled]) -> bool {
+    ours.iter().zip(found).all(|pair| match pair {
+        (Settled::Done(ours), Settled::Replayed(found)) => ours.get() == found.get(),
+        (Settled::Done(_), _) => false,
+        _ => true,
+    })
+}
+
+/// Commits what was written; everything else is rolled back.
+pub(super) async fn seal<W, T>(tx: Tx<W>, worked: Result<Worked<T>>) -> Attempt<T> {
+    match worked {
+        Ok(Worked::Written(done, events)) => match tx.commit().await.map_err(Error::from) {
+            Ok(()) => Attempt::Ended(done, events),
+            Err(error) if error.retry() == Retry::Lost => Attempt::CommitLost(done, events, error),
+            // PostgreSQL answered with an error: it has rolled back.
+            Err(error) => Attempt::Failed(error),
+        },
+        Ok(Worked::Nothing(done)) => {
+            roll_back(tx).await;
+            Attempt::Ended(done, Vec::new())
+        }
+        Err(error) => {
+            roll_back(tx).await;
+            Attempt::Failed(error)
+        }
+    }
+}
+
+/// Ends the transaction now rather than when the connection is used next: its locks would be held until then.
+async fn roll_back<W>(tx: Tx<W>) {
+    if let Err(error) = tx.rollback().await {
+        // The connection is gone, and the transaction with it.
+        tracing::debug!(%error, "rollback failed");
+    }
+}
+
+fn answer(positions: &[Position], data: &RawValue) -> Result<Box<RawValue>> {
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        positions: &'a [Position],
+        data: &'a RawValue,
+    }
+    serde_json::value::to_raw_value(&Answer { positions, data }).map_err(Error::internal)
+}
+
+pub(super) fn commit_unknown() -> Error {
+    Error::unavailable("commit_unknown", "whether this was done is unknown; retry with the same operation id")
+}
+
+/// Decides whether, and how soon, a failed transaction is run again.
+pub(super) struct Patience {
+    started: Instant,
+    conflicts: u32,
+}
+
+impl Patience {
+    pub(super) fn new() -> Self {
+        Self { started: Instant::now(), conflicts: 0 }
+    }
+
+    /// Waits until the next attempt; an error when there is to be none. `anyway`: also for errors that are not worth
+    /// a retry by themselves.
+    pub(super) async fn after(&mut self, error: &Error, anyway: bool) -> Result<(), ()> {
+        match error.retry() {
+            Retry::Conflict if self.conflicts < CONFLICT_RETRIES => {
+                self.conflicts += 1;
+                // Apart from each other, or the same two meet again.
+                let most = 20 * u64::from(self.conflicts);
+                tokio::time::sleep(Duration::from_millis(rand::random_range(1..=most))).await;
+                Ok(())
+            }
+            Retry::Lost if self.started.elapsed() < LOST_PATIENCE => {
+                tokio::time::sleep(LOST_PAUSE).await;
+                Ok(())
+            }
+            _ if anyway && self.started.elapsed() < LOST_PATIENCE => {
+                tokio::time::sleep(LOST_PAUSE).await;
+                Ok(())
+            }
+            _ => Err(()),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Who waits to be committed together with whom.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::operations::Wanted;
+use crate::error::Result;
+
+/// Commands a second in one lane; above it they are drained.
+const COMMANDS_PER_SECOND: usize = 20;
+/// How long commands of a drained lane are collected.
+pub(super) const COLLECT: Duration = Duration::from_millis(50);
+/// Commands of one transaction.
+const BATCH_MAX: usize = 500;
+/// Lanes that are kept without asking whether they are still in use.
+const LANES: usize = 1_024;
+
+/// How a command comes to its answer.
+pub(super) type Answer = oneshot::Sender<Result<Box<RawValue>>>;
+
+/// What became of a command at its lane.
+pub(super) enum Entry {
+    /// The lane is quiet: a transaction of its own.
+    Alone(Box<Wanted>),
+    /// It waits for its batch. `first`: nobody drains the lane yet, the caller has to see to it.
+    Waits { answer: oneshot::Receiver<Result<Box<RawValue>>>, first: bool },
+}
+
+/// Every lane that was used within the last second. What waits is bounded by the commands in flight.
+#[derive(Default)]
+pub(super) struct Lanes(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    lanes: HashMap<Uuid, Lane>,
+    /// From this many on, lanes that fell quiet are looked for.
+    sweep_at: usize,
+}
+
+struct Lane {
+    /// The last ones, oldest first.
+    arrivals: VecDeque<Instant>,
+    waiting: VecDeque<(Instant, Wanted, Answer)>,
+    /// Somebody takes batches until nobody waits.
+    draining: bool,
+    taken: Instant,
+}
+
+impl Lanes {
+    /// Lets a command wait if its lane is busy.
+    pub(super) fn enter(&self, key: Uuid, wanted: Wanted, now: Instant) -> Entry {
+        let mut inner = self.0.lock();
+        inner.sweep(now);
+        let lane = inner.lanes.entry(key).or_insert_with(|| Lane::new(now));
+        if !lane.is_busy(now) && !lane.draining {
+            return Entry::Alone(Box::new(wanted));
+        }
+        let (sender, answer) = oneshot::channel();
+        lane.waiting.push_back((now, wanted, sender));
+        let first = !std::mem::replace(&mut lane.draining, true);
+        Entry::Waits { answer, first }
+    }
+
+    /// When the next batch is to be taken; `None` when nobody waits, and then whoever comes next is `first` again.
+    pub(super) fn due(&self, key: Uuid) -> Option<Instant> {
+        let mut inner = self.0.lock();
+        let lane = inner.lanes.get_mut(&key)?;
+        match lane.waiting.front() {
+            // What a full batch has left waits from then on: never more than one batch per `COLLECT`.
+            Some((since, ..)) => Some(lane.taken.max(*since) + COLLECT),
+            None => {
+                lane.draining = false;
+                None
+            }
+        }
+    }
+
+    /// The next batch, in the order of arrival. A second command with an operation id stays for the next one: it
+    /// will find the answer of the first.
+    pub(super) fn take(&self, key: Uuid, now: Instant) -> (Vec<Wanted>, Vec<Answer>) {
+        let mut inner = self.0.lock();
+        let Some(lane) = inner.lanes.get_mut(&key) else { return Default::default() };
+        lane.taken = now;
+        let (mut batch, mut answers) = (Vec::new(), Vec::new());
+        let mut ids = HashSet::new();
+        let mut rest = VecDeque::new();
+        for (since, wanted, answer) in lane.waiting.drain(..) {
+            if batch.len() < BATCH_MAX && ids.insert(wanted.by) {
+                batch.push(wanted);
+                answers.push(answer);
+            } else {
+                rest.push_back((since, wanted, answer));
+            }
+        }
+        lane.waiting = rest;
+        (batch, answers)
+    }
+}
+
+impl Inner {
+    fn sweep(&mut self, now: Instant) {
+        if self.lanes.len() >= self.sweep_at.max(LANES) {
+            self.lanes
+                .retain(|_, lane| lane.draining || lane.arrivals.back().is_some_and(|last| is_recent(*last, now)));
+            self.sweep_at = 2 * self.lanes.len();
+        }
+    }
+}
+
+impl Lane {
+    fn new(now: Instant) -> Self {
+        Self { arrivals: VecDeque::new(), waiting: VecDeque::new(), draining: false, taken: now }
+    }
+
+    /// Counts an arrival; whether it is one too many for a second.
+    fn is_busy(&mut self, now: Instant) -> bool {
+        self.arrivals.push_back(now);
+        self.arrivals.len() > COMMANDS_PER_SECOND
+            && self.arrivals.pop_front().is_some_and(|oldest| is_recent(oldest, now))
+    }
+}
+
+fn is_recent(then: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(then) < Duration::from_secs(1)
+}

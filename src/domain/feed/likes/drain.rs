@@ -1,0 +1,112 @@
+//! Many likes of one author's posts in one transaction.
+
+use std::collections::{BTreeSet, HashMap};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use serde_json::value::to_raw_value;
+use studyhall_protocol::posts::{LikeCount, LikesChanged, PostLikes};
+use studyhall_protocol::{Channel, Command, Event, Position};
+use uuid::Uuid;
+
+use super::own_event;
+use super::sql::{self, Wish};
+use crate::db::{BatchTx, Db, Drain, Performed, Wanted};
+use crate::error::{Error, Result};
+
+/// Posts whose author is remembered; an author never changes.
+const AUTHORS_MAX: usize = 100_000;
+
+/// Drains likes by author.
+#[derive(Default)]
+pub struct Likes {
+    authors: Mutex<HashMap<Uuid, Uuid>>,
+}
+
+impl Likes {
+    async fn author(&self, db: &Db, post_id: Uuid) -> Result<Option<Uuid>> {
+        if let Some(author) = self.authors.lock().get(&post_id) {
+            return Ok(Some(*author));
+        }
+        let author = sql::author(db.pool(), post_id).await?;
+        if let Some(author) = author {
+            let mut authors = self.authors.lock();
+            if authors.len() >= AUTHORS_MAX {
+                authors.clear();
+            }
+            authors.insert(post_id, author);
+        }
+        Ok(author)
+    }
+}
+
+impl Drain for Likes {
+    fn lane<'a>(&'a self, db: &'a Db, command: &'a Command) -> BoxFuture<'a, Result<Option<Uuid>>> {
+        async move {
+            match command {
+                Command::PostLike(post) | Command::PostUnlike(post) => self.author(db, post.post_id).await,
+                _ => Ok(None),
+            }
+        }
+        .boxed()
+    }
+
+    fn perform<'t>(
+        &'t self,
+        tx: &'t mut BatchTx,
+        lane: Uuid,
+        batch: &'t [&'t Wanted],
+    ) -> BoxFuture<'t, Result<Vec<Result<Performed>>>> {
+        perform(tx, lane, batch).boxed()
+    }
+}
+
+/// Does commands in their order: each liker is told of each like of theirs, everybody of what came out in the end.
+async fn perform(tx: &mut BatchTx, author: Uuid, batch: &[&Wanted]) -> Result<Vec<Result<Performed>>> {
+    let profile = Channel::Profile(author);
+    let wishes = batch.iter().map(|wanted| wish(wanted)).collect::<Result<Vec<Wish>>>()?;
+    let likers = wishes.iter().map(|wish| Channel::User(wish.person));
+    tx.lock(&likers.chain([profile]).collect::<Vec<Channel>>()).await?;
+    // Of several wishes of one person about one post only the last is left in the end.
+    let last: HashMap<(Uuid, Uuid), Wish> = wishes.iter().map(|wish| (wish.key(), *wish)).collect();
+    let standings = sql::fulfil(tx.conn(), author, &last.into_values().collect::<Vec<Wish>>()).await?;
+    let mut liked: HashMap<(Uuid, Uuid), bool> =
+        standings.iter().map(|standing| ((standing.person, standing.post_id), standing.was_liked)).collect();
+    let counts: HashMap<Uuid, i32> = standings.iter().map(|standing| (standing.post_id, standing.like_count)).collect();
+    let mut touched = BTreeSet::new();
+    // Where each liker's own channel stands behind their command; nothing for whoever may not.
+    let mut own: Vec<Option<Position>> = Vec::with_capacity(batch.len());
+    for (wanted, wish) in batch.iter().zip(&wishes) {
+        let mine = Channel::User(wish.person);
+        let liked = liked.get_mut(&wish.key());
+        let allowed = liked.is_some();
+        if liked.is_some_and(|liked| std::mem::replace(liked, wish.liked) != wish.liked) {
+            tx.emit_by(wanted.by, mine, own_event(wish.liked, wish.post_id, author));
+            touched.insert(wish.post_id);
+        }
+        own.push(if allowed { Some(tx.position(mine)?) } else { None });
+    }
+    let count = |post_id| counts.get(&post_id).map(|like_count| LikeCount { post_id, like_count: *like_count });
+    let posts: Vec<LikeCount> = touched.into_iter().filter_map(count).collect();
+    if !posts.is_empty() {
+        tx.emit_sum(profile, Event::PostLikesChanged(LikesChanged { posts }));
+    }
+    let public = tx.position(profile)?;
+    let answer = |(wish, own): (&Wish, Option<Position>)| {
+        let (own, count) = own.zip(count(wish.post_id)).ok_or_else(Error::not_found)?;
+        let likes = PostLikes { post_id: wish.post_id, like_count: count.like_count, liked_by_me: wish.liked };
+        let data = to_raw_value(&likes).map_err(Error::internal)?;
+        Ok(Performed { positions: vec![own, public.clone()], data })
+    };
+    Ok(wishes.iter().zip(own).map(answer).collect())
+}
+
+fn wish(wanted: &Wanted) -> Result<Wish> {
+    let (post, liked) = match &wanted.command {
+        Command::PostLike(post) => (post, true),
+        Command::PostUnlike(post) => (post, false),
+        other => return Err(Error::internal(anyhow::anyhow!("{} is no like", other.name()))),
+    };
+    Ok(Wish { person: wanted.by.actor, post_id: post.post_id, liked })
+}
