@@ -158,7 +158,7 @@ pub struct Unnumbered {
 /// Whether a publication has a key, and what it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
-    /// None.
+    /// None, and nobody is named as the author either.
     Absent,
     /// An id, and it has to be there.
     Id(&'static str),
@@ -177,7 +177,7 @@ pub const UNNUMBERED: &[Unnumbered] = &[
     broadcast("reaction", "A reaction: free JSON, at most 8 KiB."),
     broadcast("nudge", "A nudge: free JSON, at most 8 KiB."),
     broadcast("custom", "What a front-end tells the others in the room: free JSON, at most 8 KiB. Members only."),
-    slot("presence", "Whether the person is here, as far as they allow it.", Key::Absent)
+    slot("presence", "Whether the person is here, as far as they allow it.", Key::Id("The person."))
         .with(schema_of::<Presence>)
         .by_server("profile"),
     broadcast(
@@ -185,6 +185,7 @@ pub const UNNUMBERED: &[Unnumbered] = &[
         "To a reader that fell far behind: people and slots as they are now. Replaces all that was known.",
     )
     .with(schema_of::<Present>)
+    .without_key()
     .by_server("workspace"),
 ];
 
@@ -207,6 +208,10 @@ impl Unnumbered {
     const fn by_server(mut self, on: &'static str) -> Self {
         self.on = on;
         self.by_clients = false;
+        self
+    }
+
+    const fn without_key(mut self) -> Self {
         self.key = Key::Absent;
         self
     }

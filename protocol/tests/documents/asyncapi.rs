@@ -116,7 +116,7 @@ fn rpc(
     let error = put(&mut here, "rpc", "error");
     for line in &model.methods {
         let (name, reply) = (line.message.name, format!("{}.answer", line.message.name));
-        messages.insert(name.into(), message(name, line.message.doc, model.with_op(&line.data)));
+        messages.insert(name.into(), message(name, line.message.doc, model.rpc_data(line)));
         messages.insert(reply.clone(), message(&reply, "What it answers.", line.answer.clone()));
         let (asked, answered) = (put(&mut here, "rpc", name), put(&mut here, "rpc", &reply));
         let at = json!({"$ref": "#/channels/rpc"});

@@ -14,8 +14,8 @@ export type ChannelKind = 'user' | 'profile' | 'workspace';
 
 /** The name of a command, or of what else `rpc` does. */
 export type Method = keyof Commands;
-/** What `rpc` takes: the fields of the command, and an operation id that makes a retry safe. */
-export type RpcData<M extends Method> = Commands[M]['data'] & { op?: Uuid | null };
+/** What `rpc` takes: the fields, and beside those of a command an operation id, which makes a retry safe. */
+export type RpcData<M extends Method> = Commands[M]['data'] & (M extends 'presence.set' ? {} : { op?: Uuid | null });
 /** What `rpc` answers, as does REST. */
 export type RpcAnswer<M extends Method> = Commands[M]['answer'];
 
@@ -52,7 +52,7 @@ export type Publication<T extends Where<'by', 'clients'> = Where<'by', 'clients'
 /** What everybody in the channel gets: a publication without an offset. Narrow it by its `type`. */
 export type Published<T extends PublicationType = PublicationType> = {
   [N in T]: { type: N; data: Publications[N]['data'] } & Publications[N]['key'] &
-    (Publications[N]['by'] extends 'clients' ? { /** Set by the server. */ actor: Uuid } : {});
+    (N extends 'slots' ? {} : { /** Who is behind it; set by the server. */ actor: Uuid });
 }[T];
 /** What a slot of a room holds. */
 export type SlotValue = Published<Where<'life', 'slot'> & Where<'on', 'workspace'>>;

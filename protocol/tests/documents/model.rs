@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use studyhall_protocol::codes::CODES;
 use studyhall_protocol::describe::{Message, schema_of};
 use studyhall_protocol::event::EventRecord;
-use studyhall_protocol::live::{Connected, Key, Occupant, Shown, UNNUMBERED, Unnumbered};
+use studyhall_protocol::live::{Connected, Key, Life, Occupant, Shown, UNNUMBERED, Unnumbered};
 use studyhall_protocol::rest::{Answer, Page, Problem};
 use studyhall_protocol::routes::{ROUTES, Route};
 use studyhall_protocol::{Command, Event, presence};
@@ -189,9 +189,12 @@ impl Model {
         shape
     }
 
-    /// The object `shape` with the operation id, which `rpc` takes beside the fields.
-    pub fn with_op(&self, shape: &Value) -> Value {
-        let mut shape = self.resolve(shape).clone();
+    /// What `rpc` takes: the fields, and beside those of a command the operation id.
+    pub fn rpc_data(&self, line: &Line) -> Value {
+        if line.message.name == presence::METHOD {
+            return line.data.clone();
+        }
+        let mut shape = self.resolve(&line.data).clone();
         let text = "Makes a retry safe: sent again with the same id, the command happens once.";
         shape["properties"]["op"] = json!({"description": text, "type": ["string", "null"], "format": "uuid"});
         shape
@@ -209,12 +212,9 @@ impl Live {
     /// As it is published (`to_all` false) or as everybody gets it.
     pub fn shape(&self, to_all: bool) -> Value {
         let kind = &self.kind;
-        let data = match kind.life {
-            _ if !kind.by_clients => self.data.clone(),
-            // Free JSON includes null already.
-            _ if self.data == json!(true) || self.data.get("$ref").is_none() => self.data.clone(),
-            _ => json!({"oneOf": [self.data, {"type": "null"}]}),
-        };
+        // Free JSON includes null already.
+        let clears = kind.life == Life::Slot && self.data.get("$ref").is_some();
+        let data = if clears { json!({"oneOf": [self.data, {"type": "null"}]}) } else { self.data.clone() };
         let mut shape = json!({
             "description": kind.doc,
             "type": "object",
@@ -236,7 +236,7 @@ impl Live {
                 shape["properties"]["key"] = json!({"description": text, "type": "string"});
             }
         }
-        if to_all && kind.by_clients {
+        if to_all && kind.key != Key::Absent {
             let text = "Who published it; set by the server.";
             shape["properties"]["actor"] = json!({"description": text, "type": "string", "format": "uuid"});
             shape["required"].as_array_mut().unwrap().push("actor".into());

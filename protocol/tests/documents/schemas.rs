@@ -12,7 +12,7 @@ pub fn schemas(model: &Model) -> Vec<(String, Value)> {
         json!({
             "description": line.message.doc.trim(),
             "type": "object",
-            "properties": {"method": {"type": "string", "const": line.message.name}, "data": model.with_op(&line.data)},
+            "properties": {"method": {"type": "string", "const": line.message.name}, "data": model.rpc_data(line)},
             "required": ["method", "data"],
         })
     };

@@ -90,7 +90,8 @@ fn publication(out: &mut String, live: &Live) {
         Key::Free => "{ key?: string }",
     };
     let data = type_of(&live.data, 1);
-    let data = if kind.by_clients && data != "unknown" { format!("{data} | null") } else { data };
+    let clears = kind.life == Life::Slot && data != "unknown";
+    let data = if clears { format!("{data} | null") } else { data };
     comment(out, 1, kind.doc);
     let _ = writeln!(
         out,
