@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use crate::accounts::{Me, ProfilePatch};
 use crate::check::{self, Check, FieldError};
+use crate::describe::{Message, schema_of};
 use crate::posts::{
     CommentChanged, CommentDeleted, CommentPatch, NewComment, NewPost, Post, PostLikes, PostPatch, PostRef,
 };
-use crate::rest::Deleted;
+use crate::rest::{Answer, Deleted};
 use crate::settings::{Settings, SettingsPatch};
 use crate::social::{Block, BlockRef, Follow, FollowRef, UserRef};
 use crate::table::message_table;

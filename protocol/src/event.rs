@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::accounts::{Me, SessionsEnded, User};
+use crate::describe::{Message, schema_of};
 use crate::posts::{CommentChanged, CommentDeleted, LikesChanged, OwnLike, Post};
 use crate::rest::Deleted;
 use crate::settings::Settings;

@@ -5,8 +5,29 @@
 /// A command says what it answers (`-> Answer`), an event the kind of channel that it is `on`. One line is all that a
 /// new message needs; every `match` over the enum then has to learn it, and the documents have it.
 macro_rules! message_table {
+    // Commands.
     ($(#[$meta:meta])* $vis:vis enum $name:ident {
-        $($(#[doc = $doc:literal])* $wire:literal => $variant:ident($payload:ty) $(on $kind:literal)? $(-> $answer:ty)?,)*
+        $($(#[doc = $doc:literal])* $wire:literal => $variant:ident($payload:ty) -> $answer:ident,)*
+    }) => {
+        /// What each command answers, under the name of the command: whoever runs commands answers these types.
+        $vis mod answer {
+            $(#[doc = concat!("Of `", $wire, "`.")] pub type $variant = super::$answer;)*
+        }
+
+        message_table! { @enum $(#[$meta])* $vis enum $name {
+            $($(#[doc = $doc])* $wire => $variant($payload) (None) (Some(schema_of::<Answer<$answer>>)),)*
+        } }
+    };
+    // Events.
+    ($(#[$meta:meta])* $vis:vis enum $name:ident {
+        $($(#[doc = $doc:literal])* $wire:literal => $variant:ident($payload:ty) on $kind:literal,)*
+    }) => {
+        message_table! { @enum $(#[$meta])* $vis enum $name {
+            $($(#[doc = $doc])* $wire => $variant($payload) (Some($kind)) (None),)*
+        } }
+    };
+    (@enum $(#[$meta:meta])* $vis:vis enum $name:ident {
+        $($(#[doc = $doc:literal])* $wire:literal => $variant:ident($payload:ty) ($on:expr) ($answer:expr),)*
     }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -20,12 +41,12 @@ macro_rules! message_table {
             pub const NAMES: &'static [&'static str] = &[$($wire),*];
 
             /// Every line of the table, in its order.
-            pub const MESSAGES: &'static [crate::describe::Message] = &[$(crate::describe::Message {
+            pub const MESSAGES: &'static [Message] = &[$(Message {
                 name: $wire,
                 doc: concat!($($doc),*),
-                on: crate::table::maybe!($($kind)?),
-                data: crate::describe::schema_of::<$payload>,
-                answer: crate::table::maybe!($(crate::describe::schema_of::<crate::rest::Answer<$answer>>)?),
+                on: $on,
+                data: schema_of::<$payload>,
+                answer: $answer,
             }),*];
 
             /// The name on the wire.
@@ -36,13 +57,4 @@ macro_rules! message_table {
     };
 }
 
-macro_rules! maybe {
-    () => {
-        None
-    };
-    ($value:expr) => {
-        Some($value)
-    };
-}
-
-pub(crate) use {maybe, message_table};
+pub(crate) use message_table;
