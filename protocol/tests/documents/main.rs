@@ -65,7 +65,7 @@ fn root() -> PathBuf {
 }
 
 fn write_anew() -> bool {
-    std::env::var_os("UPDATE").is_some()
+    std::env::var_os("UPDATE").is_some_and(|value| !value.is_empty())
 }
 
 #[test]
