@@ -34,6 +34,8 @@ impl Default for Limits {
 pub const CHANNELS_MAX: usize = 512;
 /// Bytes of one message from a client; above it the connection is closed with 1009.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Deliveries that wait for the connection of a stream; in bytes they may be as much as one message.
+pub const DELIVERIES_MAX: usize = 64;
 /// Bytes gathered for one write; also bounds what a blocked connection holds.
 pub const BATCH_BYTES: usize = 32 * 1024;
 /// Bytes of replies that wait for a slow reader before its next command has to wait as well.
@@ -83,12 +85,26 @@ pub const PONG_WITHIN: Duration = Duration::from_secs(10);
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 /// Without a single byte taken by a socket that has something to take.
 pub const PROGRESS_WITHIN: Duration = Duration::from_secs(20);
+/// For a delivery to a stream whose connection is busy: as long as SDKs wait for an answer.
+pub const DELIVER_WITHIN: Duration = Duration::from_secs(5);
 /// For the closing handshake.
 pub const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// A person whose connection was lost stays in the room for this long.
 pub const LOST_HOLD: Duration = Duration::from_secs(10);
 /// A person who left stays for this long, so that a page reload is not a leave and a join.
 pub const LEFT_HOLD: Duration = Duration::from_millis(500);
+/// A program without a connection counts as a device for this long after it last said so.
+pub const PROGRAM_FOR: Duration = Duration::from_secs(60);
+/// Between two times that presence is written down.
+pub const STORE_EVERY: Duration = Duration::from_secs(1);
+/// People whose presence waits to be written down, while the store takes nothing.
+pub const STORE_MAX: usize = 100_000;
+/// People, or pairs of them, in one question about who may see whom.
+pub const ASKED_AT_ONCE: usize = 1_000;
+/// How long a subscriber waits to know how the person stands.
+pub const STANDING_WITHIN: Duration = Duration::from_secs(4);
+/// Changes of who may see whom that are remembered for subscribers whose right is being asked for.
+pub const RECHECKS_MAX: usize = 256;
 /// A gesture holds its slot against others for this long after its last value.
 pub const GESTURE_HOLD: Duration = Duration::from_secs(5);
 /// A gesture whose author's connection is gone is given up after this.

@@ -2,6 +2,7 @@
 
 mod backend;
 mod client;
+mod nodes;
 
 mod bars;
 mod deadlines;
@@ -11,6 +12,9 @@ mod lag;
 mod memory;
 mod order;
 mod people;
+mod presence;
+mod presence_nodes;
+mod presence_rights;
 mod recovery;
 mod removal;
 mod sessions;
@@ -22,18 +26,21 @@ use std::time::Duration;
 
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::format::Format;
+use studyhall_protocol::settings::PresenceVisibility;
 use tokio::net::{TcpListener, TcpSocket};
 use uuid::Uuid;
 
 use self::backend::Toy;
 use self::client::Client;
 use super::FORMAT;
-use crate::live::backend::LogEvent;
+use crate::live::backend::{Admission, Grant, Identity, LogEvent, Standing};
 use crate::live::conn::Conn;
+use crate::live::roster::{Alone, Roster};
 use crate::live::session::Session;
 use crate::live::socket;
-use crate::live::topic::Topic;
-use crate::live::{Hub, Limits};
+use crate::live::standing::Known;
+use crate::live::topic::{Asked, Topic};
+use crate::live::{Hub, HubLink, Limits};
 
 /// The format that these tests are not in.
 const OTHER: Format = match FORMAT {
@@ -48,7 +55,7 @@ fn user(n: u128) -> Uuid {
     Uuid::from_u128(n)
 }
 
-fn room(n: u128) -> Channel {
+pub(in crate::live::tests) fn room(n: u128) -> Channel {
     Channel::Workspace(Uuid::from_u128(0xA000 + n))
 }
 
@@ -57,9 +64,9 @@ fn profile(n: u128) -> Channel {
 }
 
 /// An engine that listens, and its surroundings.
-struct Engine {
-    hub: Arc<Hub>,
-    toy: Arc<Toy>,
+pub(in crate::live::tests) struct Engine {
+    pub hub: Arc<Hub>,
+    pub toy: Arc<Toy>,
     /// For clients that speak the format of these tests.
     address: std::net::SocketAddr,
     /// For clients that speak the other one.
@@ -67,13 +74,20 @@ struct Engine {
 }
 
 impl Engine {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::start_with(Limits::default()).await
     }
 
     async fn start_with(limits: Limits) -> Self {
-        let toy = Arc::new(Toy::default());
-        let hub = Hub::start(limits, toy.clone(), 2);
+        Self::start_among(limits, Arc::default(), Arc::new(Alone)).await
+    }
+
+    /// One of several nodes.
+    async fn start_among(limits: Limits, toy: Arc<Toy>, roster: Arc<dyn Roster>) -> Self {
+        let hub = Hub::start(limits, toy.clone(), roster, 2);
+        let link = HubLink::default();
+        link.set(&hub);
+        toy.hubs.lock().push(link);
         let (address, other) = (accept(&hub, FORMAT), accept(&hub, OTHER));
         Self { hub, toy, address, other }
     }
@@ -105,14 +119,14 @@ impl Engine {
     }
 
     /// A connected client with one subscription.
-    async fn subscribed(&self, n: u128, channel: Channel) -> Client {
+    pub async fn subscribed(&self, n: u128, channel: Channel) -> Client {
         let mut client = self.connected(n).await;
         client.subscribe(channel).await;
         client
     }
 
     /// Commits events and applies them.
-    fn publish(&self, channel: Channel, count: usize) {
+    pub fn publish(&self, channel: Channel, count: usize) {
         let events: Vec<LogEvent> = (0..count).map(|_| self.toy.commit(channel, Vec::new())).collect();
         self.hub.apply(events);
     }
@@ -122,11 +136,31 @@ impl Engine {
     }
 
     /// The connection of this person; there has to be one only.
-    fn conn(&self, n: u128) -> Arc<Conn> {
+    pub fn conn(&self, n: u128) -> Arc<Conn> {
         let mut found = self.hub.conns.iter().filter(|conn| conn.user_id.get() == Some(&user(n)));
         let conn = found.next().unwrap().clone();
         assert!(found.next().is_none());
         conn
+    }
+}
+
+/// What was asked about somebody who takes a seat without a question.
+struct Answers {
+    standing: Arc<Known>,
+    admission: Admission,
+}
+
+impl Answers {
+    fn new(head: u64, place: bool) -> Self {
+        let (user_id, audience) = (user(0), PresenceVisibility::Everyone);
+        let standing = Standing { user_id, audience, invisible: false, hidden: Vec::new() };
+        let (grant, epoch) = (Grant::Member, "e1".into());
+        let admission = Admission { grant, head, floor: 1, epoch, place, sees: true, last_seen_at: None };
+        Self { standing: Arc::new(Known { version: 0, standing }), admission }
+    }
+
+    fn of<'a>(&'a self, identity: &'a Identity) -> Asked<'a> {
+        Asked { identity, standing: &self.standing, admission: &self.admission, at: std::time::Instant::now() }
     }
 }
 
@@ -150,14 +184,14 @@ fn accept(hub: &Arc<Hub>, format: Format) -> std::net::SocketAddr {
 }
 
 /// A listener on the loopback with a queue that holds every test.
-fn listen() -> TcpListener {
+pub(in crate::live::tests) fn listen() -> TcpListener {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     socket.listen(1_024).unwrap()
 }
 
 /// Waits until something that another task does is true.
-async fn eventually(what: &str, mut test: impl FnMut() -> bool) {
+pub(in crate::live::tests) async fn eventually(what: &str, mut test: impl FnMut() -> bool) {
     let until = std::time::Instant::now() + DEADLINE;
     while !test() {
         assert!(std::time::Instant::now() < until, "never: {what}");
