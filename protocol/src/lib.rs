@@ -1,6 +1,7 @@
 //! The wire of Studyhall: what clients send, what they get, and what it means.
 //!
 //! - [`frame`] and [`encode`]: commands, replies and pushes of the Centrifuge client protocol.
+//! - [`emulation`]: how commands come in where there is no socket.
 //! - [`format`]: JSON or protobuf; nothing but the spelling differs.
 //! - [`channel`]: the names of the channels.
 //! - [`client`]: the same wire from the other end: command lines, and the reading of replies and pushes.
@@ -18,6 +19,7 @@ pub mod check;
 pub mod client;
 pub mod command;
 pub mod dashboard;
+pub mod emulation;
 pub mod encode;
 pub mod error;
 pub mod event;

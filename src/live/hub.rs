@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::error::Disconnect;
 use studyhall_protocol::format::Format;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -20,8 +19,10 @@ use super::conn::{Conn, ConnId};
 use super::flush::Flusher;
 use super::limits::{CONNECT_WITHIN, ENDED_SESSIONS_FOR, LOG_RETRY, Limits};
 use super::pages::LogPages;
+use super::stream::Streams;
 use super::time::Ticks;
 use super::topic::Topic;
+use super::transport::Transport;
 
 /// The engine of one node.
 pub struct Hub {
@@ -33,6 +34,9 @@ pub struct Hub {
     pub(super) topics: DashMap<Channel, Arc<Topic>>,
     pub(super) conns: DashMap<u64, Arc<Conn>>,
     users: DashMap<Uuid, Vec<Arc<Conn>>>,
+    pub(super) streams: Streams,
+    /// A name that no other node has.
+    pub(super) node: String,
     /// Sign-ins that ended a short while ago.
     ended: Mutex<VecDeque<EndedSession>>,
     pub(super) barring_events: Mutex<BarringEvents>,
@@ -66,6 +70,16 @@ pub enum Full {
     Connections,
 }
 
+impl Full {
+    /// For whoever is refused.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Full::Draining => "this node is going away",
+            Full::Connections => "this node has as many connections as it may",
+        }
+    }
+}
+
 impl Hub {
     /// Starts the engine: one flush task per worker thread, the clock, the readers of the log.
     pub fn start(limits: Limits, backend: Arc<dyn Backend>, workers: usize) -> Arc<Self> {
@@ -76,6 +90,8 @@ impl Hub {
             topics: DashMap::new(),
             conns: DashMap::new(),
             users: DashMap::new(),
+            streams: Streams::default(),
+            node: format!("{:016x}", rand::random::<u64>()),
             ended: Mutex::default(),
             barring_events: Mutex::default(),
             timed: Mutex::default(),
@@ -139,10 +155,10 @@ impl Hub {
         self.open.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Takes over an upgraded socket.
-    pub(super) fn register(&self, socket: TcpStream, format: Format) -> Arc<Conn> {
+    /// Takes over an upgraded socket, or a stream.
+    pub(super) fn register(&self, transport: impl Into<Transport>, format: Format) -> Arc<Conn> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let conn = Arc::new(Conn::new(ConnId(id), socket, format));
+        let conn = Arc::new(Conn::new(ConnId(id), transport, format));
         conn.times.connect_by.set(Some(Ticks::now().after(CONNECT_WITHIN)));
         self.conns.insert(id, conn.clone());
         // Behind the insertion: the drain sees the connection, or the connection the drain.

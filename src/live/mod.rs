@@ -26,11 +26,13 @@ mod seats;
 mod session;
 mod slots;
 pub mod socket;
+pub mod stream;
 mod subscription;
 #[cfg(test)]
 mod tests;
 mod time;
 mod topic;
+mod transport;
 pub mod upgrade;
 pub mod ws;
 
