@@ -170,7 +170,7 @@ impl Answer {
 impl TestApp {
     /// Another node over the same database.
     pub async fn beside(&self, change: impl FnOnce(&mut Config)) -> TestApp {
-        start(Database { pool: self.database.pool.clone(), url: self.database.url.clone() }, change).await
+        app_at(Database { pool: self.database.pool.clone(), url: self.database.url.clone() }, change).await
     }
 
     pub fn url(&self) -> String {
