@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::error::WireError;
 use studyhall_protocol::live::Publication;
+use studyhall_protocol::presence::{self, Presence};
 use uuid::Uuid;
 
 use crate::auth::Sessions;
@@ -13,15 +14,19 @@ use crate::db::{Db, Writer};
 use crate::domain;
 use crate::error::Error;
 use crate::http::door;
+use crate::live::HubLink;
 use crate::live::backend::{
-    Action, Admission, Backend, Credential, Effect, Grant, Identity, LogEvent, LogPage, Orphan, Refusal,
+    Action, Admission, Backend, Credential, Effect, Grant, Identity, LogEvent, LogPage, Orphan, Refusal, Standing,
 };
+use crate::live::conn::ConnId;
 
 /// The server around the engine.
 pub struct Server {
     pub(super) db: Db,
     pub(super) writer: Writer,
     pub(super) sessions: Sessions,
+    /// Back to the engine, for what people say of themselves.
+    pub(super) hub: HubLink,
 }
 
 impl Backend for Server {
@@ -53,10 +58,18 @@ impl Backend for Server {
     fn rpc<'a>(
         &'a self,
         who: &'a Identity,
+        conn: ConnId,
         method: &'a str,
         data: Option<&'a RawValue>,
     ) -> BoxFuture<'a, Result<Box<RawValue>, WireError>> {
-        async move { door::rpc(&self.writer, who.user_id, method, data).await.map_err(on_wire) }.boxed()
+        async move {
+            let done = match method {
+                presence::METHOD => domain::presence::rpc(&self.db, &self.hub, who, conn, data).await,
+                _ => door::rpc(&self.writer, who.user_id, method, data).await,
+            };
+            done.map_err(on_wire)
+        }
+        .boxed()
     }
 
     fn publication(
@@ -87,6 +100,18 @@ impl Backend for Server {
             }
         }
         .boxed()
+    }
+
+    fn standings(&self, people: Vec<Uuid>) -> BoxFuture<'_, Result<Vec<Standing>, WireError>> {
+        async move { domain::presence::standings(&self.db, &people).await.map_err(on_wire) }.boxed()
+    }
+
+    fn sees(&self, pairs: Vec<(Uuid, Uuid)>) -> BoxFuture<'_, Result<Vec<bool>, WireError>> {
+        async move { domain::presence::sees(&self.db, &pairs).await.map_err(on_wire) }.boxed()
+    }
+
+    fn store_presence(&self, people: Vec<Presence>) -> BoxFuture<'_, Result<(), WireError>> {
+        async move { domain::presence::store(&self.db, &people).await.map_err(on_wire) }.boxed()
     }
 }
 

@@ -3,9 +3,10 @@
 mod backend;
 mod health;
 mod live;
+mod nodes;
 pub mod server;
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -22,7 +23,8 @@ use crate::db::retention::Policy;
 use crate::db::{self, Db, Writer};
 use crate::domain;
 use crate::http::{self, AppState};
-use crate::live::{Hub, Limits};
+use crate::live::roster::{Alone, Roster};
+use crate::live::{Hub, HubLink, Limits};
 
 pub use health::Health;
 
@@ -38,6 +40,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     /// What handlers reach.
     pub state: AppState,
+    /// The other nodes.
+    roster: Arc<dyn Roster>,
     health: Health,
     drain_window: Duration,
     tasks: TaskTracker,
@@ -54,28 +58,37 @@ impl App {
         db.migrate().await?;
         // The engine hands commands to the writer and the writer hands events to the engine; weakly, or neither would
         // ever be dropped.
-        let hub: Arc<OnceLock<Weak<Hub>>> = Arc::default();
+        let hub = HubLink::default();
         let commits = hub.clone();
         let writer = Writer::new(
             db.clone(),
             config.commands_max,
             Arc::new(|tx, command| Box::pin(domain::perform(tx, command))),
             Arc::new(move |events| {
-                if let Some(hub) = commits.get().and_then(Weak::upgrade) {
+                if let Some(hub) = commits.get() {
                     hub.apply(events);
                 }
             }),
         )
         .with_drain(domain::drain());
-        let state = AppState::new(config, db.clone(), writer.clone())?;
-        let server = backend::Server { db: db.clone(), writer, sessions: state.sessions.clone() };
+        let state = AppState { hub: hub.clone(), ..AppState::new(config, db.clone(), writer.clone())? };
+        let server = backend::Server { db: db.clone(), writer, sessions: state.sessions.clone(), hub: hub.clone() };
+        let cluster = nodes::join(config);
+        let roster: Arc<dyn Roster> = match &cluster {
+            Some(cluster) => cluster.clone(),
+            None => Arc::new(Alone),
+        };
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let engine = Hub::start(limits(config), Arc::new(server), workers);
-        let _ = hub.set(Arc::downgrade(&engine));
-        let health = Health::start(db.clone(), config.redis_url.as_deref()).await;
+        let engine = Hub::start(limits(config), Arc::new(server), roster.clone(), workers);
+        hub.set(&engine);
+        if let Some(cluster) = &cluster {
+            nodes::introduce(cluster, &engine);
+        }
+        let health = Health::new(db.clone(), cluster);
         let app = App {
             hub: engine,
             state,
+            roster,
             health,
             drain_window: config.drain_window(),
             tasks: TaskTracker::new(),
@@ -94,6 +107,7 @@ impl App {
             self.stop.clone(),
         );
         self.tasks.spawn(follow);
+        self.tasks.spawn(domain::presence::keep_tidy(db.clone(), self.state.hub.clone(), self.stop.clone()));
         self.tasks.spawn(self.state.rates.clone().forget(self.stop.clone()));
         self.tasks.spawn(db::retention::run(db, retention(config), RETENTION_EVERY, self.stop.clone()));
     }
@@ -116,6 +130,8 @@ impl App {
         stop.cancelled().await;
         let drained = async {
             self.hub.drain(self.drain_window).await;
+            // Now, not earlier: from here on the others hold those who were sent away for as long as they may take.
+            self.roster.hand_over().await;
             self.state.writer.drain().await;
             self.hub.stop().await;
             let _ = serving.await;

@@ -9,6 +9,7 @@ pub mod feed;
 mod page;
 mod payload;
 pub mod people;
+pub mod presence;
 pub mod seed;
 pub mod settings;
 pub mod tasks;
@@ -77,7 +78,10 @@ fn data(value: impl Serialize) -> Result<Box<RawValue>> {
 /// What an event does besides being sent; every node that sees it comes to the same.
 pub fn effects(event: &LogEvent) -> Vec<Effect> {
     match event.channel {
-        Channel::User(_) => accounts::effects(event).into_iter().chain(people::effects(event)).collect(),
+        Channel::User(_) => {
+            let all = [accounts::effects(event), people::effects(event), presence::effects(event)];
+            all.into_iter().flatten().collect()
+        }
         Channel::Workspace(_) => workspaces::effects(event),
         Channel::Profile(_) => Vec::new(),
     }
@@ -90,6 +94,7 @@ pub fn router() -> Router<AppState> {
         .merge(channels::routes::router())
         .merge(dashboard::routes::router())
         .merge(people::routes::router())
+        .merge(presence::routes::router())
         .merge(settings::routes::router())
         .merge(feed::routes::router())
         .merge(feed::likes::routes::router())

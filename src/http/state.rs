@@ -3,6 +3,7 @@
 use crate::auth::{Cookies, Passwords, Sessions, Throttle};
 use crate::config::Config;
 use crate::db::{Db, Writer};
+use crate::live::HubLink;
 
 use super::{AllowedOrigins, RateLimits};
 
@@ -27,10 +28,12 @@ pub struct AppState {
     pub cookies: Cookies,
     /// How long a sign-in lasts, in days.
     pub session_days: u32,
+    /// The engine: who is here.
+    pub hub: HubLink,
 }
 
 impl AppState {
-    /// Everything but `db` and `writer` is made from the settings.
+    /// Everything but `db` and `writer` is made from the settings; the engine comes later.
     pub fn new(config: &Config, db: Db, writer: Writer) -> anyhow::Result<Self> {
         Ok(Self {
             sessions: Sessions::new(db.clone()),
@@ -40,6 +43,7 @@ impl AppState {
             rates: RateLimits::new(config),
             cookies: Cookies::new(config.secure_cookie),
             session_days: config.session_days,
+            hub: HubLink::default(),
             db,
             writer,
         })

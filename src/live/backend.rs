@@ -10,7 +10,11 @@ use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::error::{Disconnect, Unsubscribed, WireError};
 use studyhall_protocol::live::Publication;
+use studyhall_protocol::presence::Presence;
+use studyhall_protocol::settings::PresenceVisibility;
 use uuid::Uuid;
+
+use super::conn::ConnId;
 
 /// Who is behind a connection.
 #[derive(Debug, Clone)]
@@ -58,6 +62,21 @@ pub struct Admission {
     pub place: bool,
     /// Whether the person may see the presence of the one whose `profile:` it is.
     pub sees: bool,
+    /// When the one whose `profile:` it is was here last, as far as it is written down.
+    pub last_seen_at: Option<DateTime<Utc>>,
+}
+
+/// What of a person others may see. It changes while they are here; events say when to ask again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Who.
+    pub user_id: Uuid,
+    /// Whom they show that they are here.
+    pub audience: PresenceVisibility,
+    /// They look as if they were not here, to everybody.
+    pub invisible: bool,
+    /// Whom a block parts them from, whoever blocked whom.
+    pub hidden: Vec<Uuid>,
 }
 
 /// One numbered event, ready to be sent.
@@ -141,6 +160,16 @@ pub enum Effect {
         /// How their sockets are closed.
         why: Disconnect,
     },
+    /// Who may see whose presence has changed. Without an author it is everybody whose presence the viewer may see,
+    /// without a viewer everybody who may see the author's.
+    Recheck {
+        /// Whose presence.
+        author: Option<Uuid>,
+        /// Who sees it or not.
+        viewer: Option<Uuid>,
+    },
+    /// What others may see of this person has changed: their [`Standing`].
+    Reload(Uuid),
     /// A person may not be in another channel any more, nor hear what they have not heard yet of it.
     Bar {
         /// Not the channel of the event.
@@ -196,10 +225,11 @@ pub trait Backend: Send + Sync + 'static {
     /// The newest events below `before`, newest first, for `history` in reverse.
     fn read_log_back(&self, channel: Channel, before: u64, limit: u32) -> BoxFuture<'_, Result<LogPage, WireError>>;
 
-    /// Runs a command to its end, whatever becomes of the connection.
+    /// Runs a command to its end, whatever becomes of the connection that it came by.
     fn rpc<'a>(
         &'a self,
         who: &'a Identity,
+        conn: ConnId,
         method: &'a str,
         data: Option<&'a RawValue>,
     ) -> BoxFuture<'a, Result<Box<RawValue>, WireError>>;
@@ -218,4 +248,13 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Commits what a vanished author held, once. Afterwards the slot is cleared in any case.
     fn adopt_orphan(&self, orphan: Orphan) -> BoxFuture<'_, ()>;
+
+    /// How do these people stand? Who does not exist any more is left out.
+    fn standings(&self, people: Vec<Uuid>) -> BoxFuture<'_, Result<Vec<Standing>, WireError>>;
+
+    /// May the first of each pair see the presence of the second? One answer per pair, in order.
+    fn sees(&self, pairs: Vec<(Uuid, Uuid)>) -> BoxFuture<'_, Result<Vec<bool>, WireError>>;
+
+    /// Writes down what was last to be seen of these people, each at most once. Without a time the old one stays.
+    fn store_presence(&self, people: Vec<Presence>) -> BoxFuture<'_, Result<(), WireError>>;
 }

@@ -21,6 +21,7 @@ impl Hub {
             interval.tick().await;
             let now = Ticks::now();
             self.look_after_channels(now);
+            self.look_after_people(now);
             if tick % ticks_per_second == 0 {
                 self.look_after_connections(now);
             }
@@ -60,7 +61,10 @@ impl Hub {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         for conn in self.conns.iter() {
             if let Some(why) = overdue(&conn, now, seconds) {
-                conn.close(why);
+                match why {
+                    Disconnect::NO_PONG | Disconnect::WRITE_ERROR => conn.close_silent(why),
+                    _ => conn.close(why),
+                }
             } else if conn.times.ping_at.is_due(now) {
                 conn.times.ping_at.set(Some(now.after(PING_EVERY)));
                 conn.ping(&self.flusher);

@@ -17,7 +17,7 @@ use super::session::{Session, Step};
 use super::socket::Next;
 use super::subscription::Subscription;
 use super::time::Ticks;
-use super::topic::{Newcomer, NoSeat};
+use super::topic::{Asked, Newcomer, NoSeat, Topic};
 
 /// How often a permission that was revoked meanwhile is asked for again before giving up.
 const ADMIT_TRIES: usize = 4;
@@ -139,7 +139,7 @@ impl Session {
 
     async fn rpc(&mut self, rpc: &Rpc<'_>) -> Result<Box<RawValue>, WireError> {
         let identity = self.identity()?;
-        self.hub.backend.rpc(&identity, &rpc.method, rpc.data).await
+        self.hub.backend.rpc(&identity, self.conn.id, &rpc.method, rpc.data).await
     }
 
     async fn history(&mut self, request: &History<'_>) -> Result<HistoryResult, WireError> {
@@ -197,21 +197,25 @@ impl Session {
             }
             let channels: Vec<Channel> = wanted.iter().map(|(_, _, channel)| *channel).collect();
             let topics: Vec<_> = channels.iter().map(|channel| self.hub.topic(*channel)).collect();
-            let asked_at = Instant::now();
-            let admissions = match self.hub.backend.admit(&identity, channels).await {
-                Ok(admissions) => admissions,
+            let (ticket, asked_at) = (self.hub.rechecks.ticket(), Instant::now());
+            let admitted = self.hub.backend.admit(&identity, channels);
+            let (admissions, standing) = match tokio::try_join!(admitted, self.hub.standing_of(identity.user_id)) {
+                Ok(answers) => answers,
                 Err(error) => {
                     wanted.iter().for_each(|(id, _, _)| self.refuse(*id, &error));
                     return Next::Read;
                 }
             };
+            self.prepare(&topics, &admissions).await;
             let mut again = Vec::new();
             for (((id, request, channel), topic), admission) in wanted.into_iter().zip(topics).zip(admissions) {
                 self.conn.room().await;
-                let seated = admission
-                    .and_then(|admission| self.take_seat(id, &request, &identity, &topic, (&admission, asked_at)));
+                let seated = admission.and_then(|admission| {
+                    let (identity, standing, at) = (&identity, &standing, asked_at);
+                    self.take_seat(id, &request, &topic, &Asked { identity, standing, admission: &admission, at })
+                });
                 match seated {
-                    Ok(Ok(())) => {}
+                    Ok(Ok(())) => self.hub.confirm(&topic, ticket, &standing),
                     Ok(Err(NoSeat::Retired)) => {
                         self.hub.forget(&topic);
                         again.push((id, request, channel));
@@ -224,6 +228,16 @@ impl Session {
         }
         wanted.iter().for_each(|(id, _, _)| self.refuse(*id, &WireError::internal()));
         Next::Read
+    }
+
+    /// Topics that are new learn who is there, here and on the other nodes, before anybody takes a seat.
+    async fn prepare(&self, topics: &[Arc<Topic>], admissions: &[Result<Admission, WireError>]) {
+        let admitted = topics.iter().zip(admissions).filter(|(_, admission)| admission.is_ok());
+        let admitted: Vec<Arc<Topic>> = admitted.map(|(topic, _)| topic.clone()).collect();
+        for topic in admitted.iter().filter(|topic| matches!(topic.channel, Channel::Profile(_))) {
+            self.hub.show_on(topic);
+        }
+        self.hub.attend(admitted).await;
     }
 
     /// What can be refused without asking anybody.
@@ -254,10 +268,10 @@ impl Session {
         &self,
         id: u32,
         request: &Subscribe<'_>,
-        identity: &Identity,
-        topic: &Arc<super::topic::Topic>,
-        (admission, asked_at): (&Admission, Instant),
+        topic: &Arc<Topic>,
+        asked: &Asked<'_>,
     ) -> Result<Result<(), NoSeat>, WireError> {
+        let admission = asked.admission;
         // The upper bound first: a number out of nowhere must not overflow.
         let recovered = request.recover
             && request.epoch == *admission.epoch
@@ -268,16 +282,7 @@ impl Session {
         let offset = if recovered { request.offset } else { admission.head };
         let mut out = self.conn.out.lock();
         let index = out.free_index().ok_or_else(WireError::limit_exceeded)?;
-        let newcomer = Newcomer {
-            conn: &self.conn,
-            index: index as u16,
-            identity,
-            grant: admission.grant,
-            admitted_at: admission.head,
-            asked_at,
-            epoch: &admission.epoch,
-            place: admission.place,
-        };
+        let newcomer = Newcomer { conn: &self.conn, index: index as u16, asked };
         let seated = match topic.enter(newcomer, &self.hub.flusher) {
             Ok(seated) => seated,
             Err(none) => return Ok(Err(none)),
@@ -290,6 +295,7 @@ impl Session {
             next_cast: seated.next_cast,
             next_move: (request.join_leave && admission.place).then_some(seated.next_move),
             slots_seen: seated.slots_seen,
+            shown: seated.shown,
         });
         let data = String::from_utf8(seated.data).ok().and_then(|data| RawValue::from_string(data).ok());
         let data = data.unwrap_or_else(|| RawValue::NULL.to_owned());

@@ -68,6 +68,7 @@ pub struct Conn {
     /// A command is running, so that nothing is read, not even pongs.
     pub(super) busy: AtomicBool,
     closing: OnceLock<Disconnect>,
+    silent: AtomicBool,
     /// Wakes the connection's task, to wait for the kernel or to close.
     pub(super) wake: Notify,
     /// Who it is, once connected. The person of a connection never changes.
@@ -125,6 +126,7 @@ impl Conn {
             room: Notify::new(),
             busy: AtomicBool::new(false),
             closing: OnceLock::new(),
+            silent: AtomicBool::new(false),
             wake: Notify::new(),
             user_id: OnceLock::new(),
             times: Times::default(),
@@ -174,6 +176,17 @@ impl Conn {
         if self.closing.set(why).is_ok() {
             self.wake.notify_one();
         }
+    }
+
+    /// Closes it, because nothing has come from it, or gone to it, for longer than a lost connection is held.
+    pub(super) fn close_silent(&self, why: Disconnect) {
+        self.silent.store(true, Ordering::Release);
+        self.close(why);
+    }
+
+    /// Whether it was closed for its silence.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Acquire)
     }
 
     /// A ping is due; it goes before everything else.

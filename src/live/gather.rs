@@ -9,8 +9,10 @@ use studyhall_protocol::format::Format;
 use super::conn::{Conn, Out};
 use super::limits::BATCH_BYTES;
 use super::pages::LogPages;
+use super::people::Viewer;
 use super::ring::Ring;
 use super::rings::Encoded;
+use super::seats::Seat;
 use super::subscription::Subscription;
 use super::topic::{Phase, Topic, TopicState};
 use super::ws::HEADER_MAX;
@@ -51,7 +53,7 @@ impl Batch<'_> {
     }
 
     /// `false` when there is no room for it.
-    fn push(&mut self, message: &[u8]) -> bool {
+    pub(super) fn push(&mut self, message: &[u8]) -> bool {
         if message.len() > self.room() && !self.is_empty() {
             return false;
         }
@@ -203,21 +205,24 @@ impl TopicState {
                 return false;
             }
         }
-        self.gather_slots(topic, subscription, batch) && self.gather_moves(topic, subscription, batch)
+        self.gather_slots(topic, subscription, batch)
+            && self.gather_shown(topic.channel, subscription, batch)
+            && self.gather_moves(topic, subscription, batch)
     }
 
     fn gather_moves(&self, topic: &Topic, subscription: &mut Subscription, batch: &mut Batch<'_>) -> bool {
-        let (Some(next_move), Some(Encoded { moves, .. })) = (subscription.next_move, self.rings.of(batch.format))
+        let (Some(next_move), Some(moves), Some(seat)) =
+            (subscription.next_move, self.rings.moves(), self.seats.get(subscription.place))
         else {
             return true;
         };
         if next_move < moves.first() {
             // Too many came and went: the whole picture instead.
-            let pushed = self.push_snapshot(topic, batch);
+            let pushed = self.push_snapshot(topic, seat, batch);
             subscription.next_move = pushed.then(|| moves.next()).or(subscription.next_move);
             return pushed;
         }
-        let next = batch.copy(moves, next_move, u64::MAX);
+        let next = moves.copy(next_move, (seat.user_id, seat.grant), batch);
         subscription.next_move = Some(next);
         next == moves.next()
     }
@@ -225,7 +230,8 @@ impl TopicState {
     fn gather_slots(&mut self, topic: &Topic, subscription: &mut Subscription, batch: &mut Batch<'_>) -> bool {
         let version = self.slots.as_ref().map_or(0, |slots| slots.version());
         if self.slots.as_ref().is_some_and(|slots| slots.forgot_since(subscription.slots_seen)) {
-            let pushed = self.push_snapshot(topic, batch);
+            let Some(seat) = self.seats.get(subscription.place) else { return true };
+            let pushed = self.push_snapshot(topic, seat, batch);
             if pushed {
                 subscription.slots_seen = version;
             }
@@ -243,9 +249,10 @@ impl TopicState {
     }
 
     /// `{"type":"slots","data":{"people":[…],"slots":[…]}}`: replaces all that was known of both.
-    fn push_snapshot(&self, topic: &Topic, batch: &mut Batch<'_>) -> bool {
+    fn push_snapshot(&self, topic: &Topic, seat: &Seat, batch: &mut Batch<'_>) -> bool {
         let mut data = Vec::from(br#"{"type":"slots","data":"#.as_slice());
-        data.extend_from_slice(&self.snapshot(topic.channel));
+        let viewer = Viewer { user_id: seat.user_id, grant: seat.grant };
+        data.extend_from_slice(&self.snapshot(topic.channel, viewer, seat.sees));
         data.push(b'}');
         let mut message = Vec::with_capacity(data.len() + 128);
         encode::push_unnumbered(&mut message, batch.format, topic.channel, &data);

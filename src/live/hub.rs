@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -16,9 +17,15 @@ use uuid::Uuid;
 use super::backend::{Backend, Effect, Identity, LogEvent};
 use super::bars::BarringEvents;
 use super::conn::{Conn, ConnId};
+use super::elsewhere::Nodes;
 use super::flush::Flusher;
 use super::limits::{CONNECT_WITHIN, ENDED_SESSIONS_FOR, LOG_RETRY, Limits};
 use super::pages::LogPages;
+use super::presence::Presences;
+use super::rechecks::Rechecks;
+use super::records::Records;
+use super::roster::Roster;
+use super::standing::Standings;
 use super::stream::Streams;
 use super::time::Ticks;
 use super::topic::Topic;
@@ -29,6 +36,11 @@ pub struct Hub {
     /// What an operator set.
     pub limits: Limits,
     pub(super) backend: Arc<dyn Backend>,
+    pub(super) roster: Arc<dyn Roster>,
+    pub(super) presences: Presences,
+    pub(super) standings: Standings,
+    pub(super) rechecks: Rechecks,
+    pub(super) records: Records,
     pub(super) flusher: Flusher,
     pub(super) pages: LogPages,
     pub(super) topics: DashMap<Channel, Arc<Topic>>,
@@ -81,10 +93,16 @@ impl Full {
 }
 
 impl Hub {
-    /// Starts the engine: one flush task per worker thread, the clock, the readers of the log.
-    pub fn start(limits: Limits, backend: Arc<dyn Backend>, workers: usize) -> Arc<Self> {
+    /// Starts the engine: one flush task per worker thread, the clock, the readers of the log, those who ask about
+    /// people and write down where they are.
+    pub fn start(limits: Limits, backend: Arc<dyn Backend>, roster: Arc<dyn Roster>, workers: usize) -> Arc<Self> {
         let hub = Arc::new(Self {
             backend,
+            roster,
+            presences: Presences::default(),
+            standings: Standings::default(),
+            rechecks: Rechecks::default(),
+            records: Records::default(),
             flusher: Flusher::new(workers),
             pages: LogPages::new(limits.page_bytes),
             topics: DashMap::new(),
@@ -110,6 +128,10 @@ impl Hub {
         hub.spawn(async move { clock.run_clock().await });
         let reader = hub.clone();
         hub.spawn(async move { reader.read_pages().await });
+        hub.spawn(hub.clone().ask_standings());
+        hub.spawn(hub.clone().ask_rechecks());
+        // Not ended half-way: it writes down the last changes when the engine stops.
+        hub.tasks.spawn(hub.clone().keep_records());
         hub
     }
 
@@ -171,9 +193,11 @@ impl Hub {
     /// The connection is known to be this person's now, by this sign-in.
     pub(super) fn identify(&self, conn: &Arc<Conn>, identity: Identity) {
         let (user_id, session_id) = (identity.user_id, identity.session_id);
-        conn.out.lock().identity = Some(Arc::new(identity));
+        let identity = Arc::new(identity);
+        conn.out.lock().identity = Some(identity.clone());
         if conn.user_id.set(user_id).is_ok() {
             self.users.entry(user_id).or_default().push(conn.clone());
+            self.device_came(conn.id, &identity);
         }
         // It may have ended since its credential was checked: before that was to be seen above.
         let ended = self.ended.lock().iter().find(|ended| ended.session_id == session_id).map(|ended| ended.why);
@@ -182,20 +206,22 @@ impl Hub {
         }
     }
 
-    /// The connection is over. `clean`: the client said so.
-    pub(super) fn unregister(&self, conn: &Arc<Conn>, clean: bool) {
-        self.conns.remove(&conn.id.0);
+    /// The connection is over; its person is held for a while.
+    pub(super) fn unregister(&self, conn: &Arc<Conn>, hold: Duration) {
         if let Some(user_id) = conn.user_id.get() {
             self.users.remove_if_mut(user_id, |_, conns| {
                 conns.retain(|other| other.id != conn.id);
                 conns.is_empty()
             });
+            self.device_left(*user_id, conn.id, hold);
         }
         let subscriptions = std::mem::take(&mut conn.out.lock().subscriptions);
         for subscription in subscriptions.into_iter().flatten() {
-            subscription.topic.leave(subscription.place, conn.id, clean, &self.flusher);
+            subscription.topic.leave(subscription.place, conn.id, hold, &self.flusher);
             self.watch(subscription.topic.channel);
         }
+        // Last: who waits for all connections to be gone waits for what follows from it.
+        self.conns.remove(&conn.id.0);
         self.release_connection();
     }
 
@@ -205,12 +231,20 @@ impl Hub {
         if let Some(topic) = self.topics.get(&channel) {
             return topic.clone();
         }
-        self.topics.entry(channel).or_insert_with(|| Arc::new(Topic::new(channel))).clone()
+        let new = || Arc::new(Topic::new(channel, Nodes(self.roster.clone())));
+        self.topics.entry(channel).or_insert_with(new).clone()
     }
 
     /// Forgets a topic that is of no use any more, so that the next one to ask gets a new one.
     pub(super) fn forget(&self, topic: &Arc<Topic>) {
-        self.topics.remove_if(&topic.channel, |_, known| Arc::ptr_eq(known, topic));
+        self.topics.remove_if(&topic.channel, |_, known| {
+            let it = Arc::ptr_eq(known, topic);
+            if it {
+                // While nobody can make a new one, which would begin to listen.
+                topic.state.lock().desert(topic.channel);
+            }
+            it
+        });
     }
 
     /// The channel has holds or gestures: look at it at every tick until it has none.
@@ -232,12 +266,15 @@ impl Hub {
         }
     }
 
-    /// What an event does; what it does to people's sockets and to other channels is done at once.
+    /// What an event does; what it does to people's sockets and rights and to other channels is done at once.
     fn effects(&self, event: &LogEvent) -> Vec<Effect> {
         let effects = self.backend.effects(event);
         for effect in &effects {
-            if let Effect::EndSessions { user_id, session_ids, why } = effect {
-                self.end_sessions(*user_id, session_ids, *why);
+            match effect {
+                Effect::EndSessions { user_id, session_ids, why } => self.end_sessions(*user_id, session_ids, *why),
+                Effect::Recheck { author, viewer } => self.recheck(*author, *viewer),
+                Effect::Reload(user_id) => self.reload(*user_id),
+                _ => {}
             }
         }
         self.bar(event, &effects);
@@ -282,13 +319,18 @@ impl Hub {
         }
         ended.extend(session_ids.iter().map(|session_id| EndedSession { session_id: *session_id, why, at: now }));
         drop(ended);
-        let conns = self.users.get(&user_id).map(|conns| conns.clone()).unwrap_or_default();
-        for conn in conns {
+        self.end_programs(user_id, session_ids);
+        for conn in self.conns_of(user_id) {
             let session_id = conn.out.lock().identity.as_ref().map(|identity| identity.session_id);
             if session_id.is_some_and(|id| session_ids.contains(&id)) {
                 conn.close(why);
             }
         }
+    }
+
+    /// This person's connections.
+    pub(super) fn conns_of(&self, user_id: Uuid) -> Vec<Arc<Conn>> {
+        self.users.get(&user_id).map(|conns| conns.clone()).unwrap_or_default()
     }
 
     /// Whether it takes no more connections.
@@ -308,7 +350,7 @@ impl Hub {
 
     /// Takes no more connections and tells the open ones to come back elsewhere, in slices spread
     /// over `window`.
-    pub async fn drain(&self, window: std::time::Duration) {
+    pub async fn drain(&self, window: Duration) {
         self.draining.store(true, Ordering::SeqCst);
         // The map's order is by hash: as good as random.
         let conns: Vec<Arc<Conn>> = self.conns.iter().map(|conn| conn.clone()).collect();
@@ -327,12 +369,13 @@ impl Hub {
         self.conns.iter().for_each(|conn| conn.close(Disconnect::SHUTDOWN));
         let closing = async {
             while !self.conns.is_empty() {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         let _ = tokio::time::timeout(2 * super::limits::CLOSE_WITHIN, closing).await;
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.roster.hand_over().await;
     }
 }

@@ -93,6 +93,18 @@ pub const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 pub const LOST_HOLD: Duration = Duration::from_secs(10);
 /// A person who left stays for this long, so that a page reload is not a leave and a join.
 pub const LEFT_HOLD: Duration = Duration::from_millis(500);
+/// A program without a connection counts as a device for this long after it last said so.
+pub const PROGRAM_FOR: Duration = Duration::from_secs(60);
+/// Between two times that presence is written down.
+pub const STORE_EVERY: Duration = Duration::from_secs(1);
+/// People whose presence waits to be written down, while the store takes nothing.
+pub const STORE_MAX: usize = 100_000;
+/// People, or pairs of them, in one question about who may see whom.
+pub const ASKED_AT_ONCE: usize = 1_000;
+/// How long a subscriber waits to know how the person stands.
+pub const STANDING_WITHIN: Duration = Duration::from_secs(4);
+/// Changes of who may see whom that are remembered for subscribers whose right is being asked for.
+pub const RECHECKS_MAX: usize = 256;
 /// A gesture holds its slot against others for this long after its last value.
 pub const GESTURE_HOLD: Duration = Duration::from_secs(5);
 /// A gesture whose author's connection is gone is given up after this.

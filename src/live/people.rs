@@ -1,108 +1,212 @@
 //! Who is in a place. People, not connections: three tabs of one person are one person, and a lost
 //! connection is held for a while, so that a reconnect or a reload is neither a leave nor a join.
+//!
+//! Not everybody sees everybody: see [`Sight`]. Whatever changes who sees whom goes through
+//! [`TopicState::change_person`], which tells exactly those who gain or lose the sight of somebody.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode::{self, ClientInfo, DeviceInfo, Move};
 use studyhall_protocol::format::Format;
 use uuid::Uuid;
 
-use super::backend::Identity;
+use super::backend::{Grant, Identity};
 use super::flush::Flusher;
 use super::limits::PEOPLE_LISTED_MAX;
+use super::moves::{For, Sight};
+use super::standing::Known;
 use super::time::Ticks;
-use super::topic::TopicState;
+use super::topic::{Topic, TopicState};
 
-/// The people of one channel.
+/// The people of one channel, on all nodes.
 #[derive(Debug, Default)]
 pub struct People {
     by_id: HashMap<Uuid, Person>,
+    /// Those of them here whom a block parts from somebody.
+    parted: HashMap<Uuid, Arc<Known>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Person {
+    here: Option<Here>,
+    elsewhere: Option<Box<Elsewhere>>,
+}
+
+/// A person on this node.
+#[derive(Debug)]
+struct Here {
     devices: u32,
     info: Arc<RawValue>,
+    standing: Arc<Known>,
     /// Without a device: leaves then.
     leaves_at: Option<Ticks>,
 }
 
+/// What a node says of a person in a room.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Elsewhere {
+    devices: u32,
+    sight: u8,
+    info: Box<RawValue>,
+}
+
+/// Who looks at a place.
+#[derive(Debug, Clone, Copy)]
+pub struct Viewer {
+    /// The person.
+    pub user_id: Uuid,
+    /// As what.
+    pub grant: Grant,
+}
+
 impl People {
-    /// One more device of a person. `true` when the person was not here.
-    pub fn enter(&mut self, user_id: Uuid, info: &Arc<RawValue>) -> bool {
-        if let Some(person) = self.by_id.get_mut(&user_id) {
-            person.devices += 1;
-            person.leaves_at = None;
-            person.info = info.clone();
-            return false;
-        }
-        self.by_id.insert(user_id, Person { devices: 1, info: info.clone(), leaves_at: None });
-        true
+    /// One more device of a person.
+    pub(super) fn enter(&mut self, identity: &Identity, standing: &Arc<Known>) {
+        let person = self.by_id.entry(identity.user_id).or_default();
+        let devices = person.here.as_ref().map_or(0, |here| here.devices) + 1;
+        // Somebody else may have come with a newer one.
+        let before = person.here.take().map(|here| here.standing);
+        let standing = before.filter(|before| before.version > standing.version).unwrap_or_else(|| standing.clone());
+        person.here = Some(Here { devices, info: identity.info.clone(), standing, leaves_at: None });
+        self.note_parted(identity.user_id);
     }
 
     /// One device less. The last one starts the hold, until `leaves_at`.
-    pub fn leave(&mut self, user_id: Uuid, leaves_at: Ticks) {
-        if let Some(person) = self.by_id.get_mut(&user_id) {
-            person.devices = person.devices.saturating_sub(1);
-            if person.devices == 0 {
-                person.leaves_at = Some(leaves_at);
+    pub(super) fn leave(&mut self, user_id: Uuid, leaves_at: Ticks) {
+        if let Some(here) = self.by_id.get_mut(&user_id).and_then(|person| person.here.as_mut()) {
+            here.devices = here.devices.saturating_sub(1);
+            if here.devices == 0 {
+                here.leaves_at = Some(leaves_at);
             }
         }
     }
 
-    /// Takes a person out at once.
-    pub fn expel(&mut self, user_id: Uuid) -> Option<ClientInfo> {
-        self.by_id.remove_entry(&user_id).map(|(id, person)| person.to_info(id))
+    /// Takes a person out at once. They may be on another node; that one says when they are not.
+    pub(super) fn expel(&mut self, user_id: Uuid) {
+        if let Some(person) = self.by_id.get_mut(&user_id) {
+            person.here = None;
+        }
+        self.parted.remove(&user_id);
     }
 
-    /// Takes out everybody whose hold is over.
-    pub fn take_left(&mut self, now: Ticks) -> Vec<ClientInfo> {
-        let due = |person: &mut Person| person.leaves_at.is_some_and(|at| at.is_due(now));
-        self.by_id.extract_if(|_, person| due(person)).map(|(id, person)| person.to_info(id)).collect()
+    /// Those whose hold is over.
+    fn overdue(&self, now: Ticks) -> Vec<Uuid> {
+        let due =
+            |person: &Person| person.here.as_ref().and_then(|here| here.leaves_at).is_some_and(|at| at.is_due(now));
+        self.by_id.iter().filter(|(_, person)| due(person)).map(|(user_id, _)| *user_id).collect()
+    }
+
+    fn set_standing(&mut self, user_id: Uuid, standing: &Arc<Known>) {
+        if let Some(here) = self.by_id.get_mut(&user_id).and_then(|person| person.here.as_mut()) {
+            here.standing = standing.clone();
+        }
+        self.note_parted(user_id);
+    }
+
+    fn note_parted(&mut self, user_id: Uuid) {
+        let here = self.by_id.get(&user_id).and_then(|person| person.here.as_ref());
+        match here.filter(|here| !here.standing.standing.hidden.is_empty()) {
+            Some(here) => self.parted.insert(user_id, here.standing.clone()),
+            None => self.parted.remove(&user_id),
+        };
     }
 
     /// Whether somebody's hold is running.
-    pub fn any_leaving(&self) -> bool {
-        self.by_id.values().any(|person| person.leaves_at.is_some())
+    pub(super) fn any_leaving(&self) -> bool {
+        self.by_id.values().filter_map(|person| person.here.as_ref()).any(|here| here.leaves_at.is_some())
     }
 
-    /// One person, as joins show them.
-    pub fn get(&self, user_id: Uuid) -> Option<ClientInfo> {
-        self.by_id.get(&user_id).map(|person| person.to_info(user_id))
+    /// Everybody's id who is on this node.
+    pub(super) fn ids(&self) -> impl Iterator<Item = Uuid> {
+        self.by_id.iter().filter(|(_, person)| person.here.is_some()).map(|(user_id, _)| *user_id)
     }
 
-    /// Everybody's id.
-    pub fn ids(&self) -> impl Iterator<Item = Uuid> {
-        self.by_id.keys().copied()
+    fn visible_to(&self, viewer: Viewer) -> impl Iterator<Item = (Uuid, &Person)> {
+        let parted = self.parted.get(&viewer.user_id);
+        let seen = move |user_id: Uuid, person: &Person| {
+            let hidden = parted.is_some_and(|parted| parted.standing.hidden.contains(&user_id));
+            user_id == viewer.user_id || (!hidden && person.sight().has(viewer.grant))
+        };
+        self.by_id
+            .iter()
+            .map(|(user_id, person)| (*user_id, person))
+            .filter(move |(user_id, person)| seen(*user_id, person))
     }
 
-    /// Everybody.
-    pub fn all(&self) -> impl Iterator<Item = ClientInfo> {
-        self.by_id.iter().map(|(id, person)| person.to_info(*id))
+    /// Those whom this viewer sees.
+    pub(super) fn seen_by(&self, viewer: Viewer) -> impl Iterator<Item = ClientInfo> {
+        self.visible_to(viewer).filter_map(|(user_id, person)| person.to_info(user_id))
     }
 
-    /// Devices and people.
-    pub fn counts(&self) -> (u32, u32) {
-        (self.by_id.values().map(|person| person.devices).sum(), self.by_id.len() as u32)
+    /// Devices and people whom this viewer sees.
+    pub(super) fn counts(&self, viewer: Viewer) -> (u32, u32) {
+        self.visible_to(viewer).fold((0, 0), |(all, people), (_, person)| (all + person.devices(), people + 1))
     }
 
-    /// Whether nobody is here.
-    pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+    /// Whether nobody is on this node.
+    pub(super) fn is_nobody_here(&self) -> bool {
+        self.ids().next().is_none()
+    }
+
+    /// What there is to be seen of a person, by whom.
+    fn showing(&self, user_id: Uuid) -> Option<(Sight, ClientInfo)> {
+        let person = self.by_id.get(&user_id)?;
+        Some((person.sight(), person.to_info(user_id)?))
+    }
+
+    /// What this node says of a person to the others.
+    fn told(&self, user_id: Uuid) -> Option<(u32, Sight, *const RawValue)> {
+        let here = self.by_id.get(&user_id)?.here.as_ref()?;
+        Some((here.devices, Sight::of(&here.standing.standing), Arc::as_ptr(&here.info)))
+    }
+
+    fn entry(&self, user_id: Uuid) -> Option<Bytes> {
+        let here = self.by_id.get(&user_id)?.here.as_ref()?;
+        let sight = Sight::of(&here.standing.standing).bits();
+        let entry = Elsewhere { devices: here.devices, sight, info: (*here.info).to_owned() };
+        serde_json::to_vec(&entry).ok().map(Bytes::from)
+    }
+}
+
+impl Elsewhere {
+    fn read(entries: &[Bytes]) -> Option<Box<Elsewhere>> {
+        let entries = entries.iter().filter_map(|entry| serde_json::from_slice::<Elsewhere>(entry).ok());
+        let together = |one: Elsewhere, other: Elsewhere| Elsewhere {
+            devices: one.devices + other.devices,
+            sight: one.sight & other.sight,
+            info: other.info,
+        };
+        entries.reduce(together).map(Box::new)
     }
 }
 
 impl Person {
-    fn to_info(&self, id: Uuid) -> ClientInfo {
-        ClientInfo {
-            user: id,
-            client: id,
-            conn_info: Some((*self.info).to_owned()),
-            chan_info: Some(DeviceInfo { devices: self.devices }),
+    /// Who sees them. A node that does not know yet that somebody is hidden must not give them away.
+    fn sight(&self) -> Sight {
+        let here = self.here.as_ref().map(|here| Sight::of(&here.standing.standing));
+        let elsewhere = self.elsewhere.as_ref().map(|elsewhere| Sight::from_bits(elsewhere.sight));
+        match (here, elsewhere) {
+            (Some(here), Some(elsewhere)) => here.within(elsewhere).and(Sight::SELF),
+            (Some(one), None) | (None, Some(one)) => one.and(Sight::SELF),
+            (None, None) => Sight::NOBODY,
         }
+    }
+
+    fn devices(&self) -> u32 {
+        let elsewhere = self.elsewhere.as_ref().map_or(0, |elsewhere| elsewhere.devices);
+        self.here.as_ref().map_or(0, |here| here.devices) + elsewhere
+    }
+
+    fn to_info(&self, id: Uuid) -> Option<ClientInfo> {
+        let here = self.here.as_ref().map(|here| (*here.info).to_owned());
+        let devices = self.devices();
+        let info = here.or_else(|| self.elsewhere.as_ref().map(|elsewhere| elsewhere.info.clone()))?;
+        Some(ClientInfo { user: id, client: id, conn_info: Some(info), chan_info: Some(DeviceInfo { devices }) })
     }
 }
 
@@ -113,43 +217,97 @@ pub(super) fn encode_info(format: Format, channel: Channel, kind: Move, info: &C
     message
 }
 
+impl Topic {
+    /// A person's standing has changed, or may have: tells those who see them now or do not any more, and them whom
+    /// they see.
+    pub(super) fn set_standing(&self, known: &Arc<Known>, flusher: &Flusher) {
+        let user_id = known.standing.user_id;
+        let mut state = self.state.lock();
+        let here = state.people.as_ref().and_then(|people| people.by_id.get(&user_id)?.here.as_ref());
+        let Some(before) = here.map(|here| here.standing.clone()).filter(|before| before.version < known.version)
+        else {
+            return;
+        };
+        let mut moved = state.change_person(self.channel, user_id, |people| people.set_standing(user_id, known));
+        let (old, new) = (&before.standing.hidden, &known.standing.hidden);
+        let lost = new.iter().filter(|other| !old.contains(other)).map(|other| (Move::Leave, *other));
+        let found = old.iter().filter(|other| !new.contains(other)).map(|other| (Move::Join, *other));
+        for (kind, other) in lost.chain(found).collect::<Vec<_>>() {
+            let Some((sight, info)) = state.people.as_ref().and_then(|people| people.showing(other)) else { continue };
+            let to = For { sight: sight.without(Sight::SELF), only: Some(user_id), except: Box::default() };
+            state.push_move(self.channel, kind, &info, to);
+            moved = true;
+        }
+        if moved {
+            state.mark_all(flusher);
+        }
+    }
+}
+
 impl TopicState {
-    /// Notes a join or a leave; whoever calls it marks the subscribers.
-    pub(super) fn push_move(&mut self, channel: Channel, kind: Move, info: &ClientInfo) {
-        self.rings.push_move(channel, kind, info);
+    fn push_move(&mut self, channel: Channel, kind: Move, info: &ClientInfo, to: For) {
+        self.rings.push_move(channel, kind, info, to);
         self.last_used = Ticks::now();
     }
 
-    pub(super) fn person_enters(&mut self, channel: Channel, identity: &Identity, flusher: &Flusher) {
-        let people = self.people.get_or_insert_default();
-        if people.enter(identity.user_id, &identity.info)
-            && let Some(info) = people.get(identity.user_id)
-        {
-            self.push_move(channel, Move::Join, &info);
+    /// Changes one person of this place, and tells whoever has to know: the viewers who see them now or do not any
+    /// more, and the other nodes. Returns whether subscribers have to be marked.
+    pub(super) fn change_person(&mut self, channel: Channel, user_id: Uuid, change: impl FnOnce(&mut People)) -> bool {
+        let mut people = self.people.take().unwrap_or_default();
+        let (before, told) = (people.showing(user_id), people.told(user_id));
+        change(&mut people);
+        let (after, tell) = (people.showing(user_id), people.told(user_id));
+        if told != tell {
+            self.nodes.0.tell(channel, user_id, people.entry(user_id));
+        }
+        let sight = |showing: &Option<(Sight, ClientInfo)>| showing.as_ref().map_or(Sight::NOBODY, |(sight, _)| *sight);
+        let lost = sight(&before).without(sight(&after));
+        let found = sight(&after).without(sight(&before));
+        let except: Box<[Uuid]> = if lost == found {
+            Box::default()
+        } else {
+            let parted = people.parted.iter().filter(|(_, parted)| parted.standing.hidden.contains(&user_id));
+            parted.map(|(viewer, _)| *viewer).collect()
+        };
+        if after.is_none() {
+            people.by_id.remove(&user_id);
+        }
+        self.people = (!people.by_id.is_empty()).then_some(people);
+        for (kind, sight, info) in [(Move::Leave, lost, before), (Move::Join, found, after)] {
+            if let Some((_, info)) = info.filter(|_| sight != Sight::NOBODY) {
+                self.push_move(channel, kind, &info, For { sight, only: None, except: except.clone() });
+            }
+        }
+        lost != found
+    }
+
+    /// What the other nodes say of a person in this room.
+    pub(super) fn people_elsewhere(&mut self, channel: Channel, user_id: Uuid, entries: &[Bytes], flusher: &Flusher) {
+        let elsewhere = Elsewhere::read(entries);
+        let change = |people: &mut People| people.by_id.entry(user_id).or_default().elsewhere = elsewhere;
+        if self.change_person(channel, user_id, change) {
             self.mark_all(flusher);
         }
     }
 
+    /// Takes out everybody whose hold is over.
     pub(super) fn people_left(&mut self, channel: Channel, now: Ticks, flusher: &Flusher) {
-        let left = self.people.as_mut().map(|people| people.take_left(now)).unwrap_or_default();
-        let any = !left.is_empty();
-        for info in left {
-            self.push_move(channel, Move::Leave, &info);
+        let overdue = self.people.as_ref().map(|people| people.overdue(now)).unwrap_or_default();
+        let mut moved = false;
+        for user_id in overdue {
+            moved |= self.change_person(channel, user_id, |people| people.expel(user_id));
         }
-        if any {
+        if moved {
             self.mark_all(flusher);
-        }
-        if self.people.as_ref().is_some_and(|people| people.is_empty()) {
-            self.people = None;
         }
     }
 
-    /// `{"num_users":…,"people":[…],"slots":[…]}`: what a newcomer has to know besides the log. A crowd is
+    /// `{"num_users":…,"people":[…],"slots":[…]}`: what this viewer has to know besides the log. A crowd is
     /// counted and not listed: in a lecture of thousands the lists alone would be gigabytes.
-    pub(super) fn snapshot(&self, channel: Channel) -> Vec<u8> {
-        let users = self.people.as_ref().map_or(0, |people| people.counts().1);
+    pub(super) fn snapshot(&self, channel: Channel, viewer: Viewer, sees: bool) -> Vec<u8> {
+        let users = self.people.as_ref().map_or(0, |people| people.counts(viewer).1);
         let mut data = format!(r#"{{"num_users":{users},"people":["#).into_bytes();
-        let people = self.people.iter().flat_map(|people| people.all()).take(PEOPLE_LISTED_MAX);
+        let people = self.people.iter().flat_map(|people| people.seen_by(viewer)).take(PEOPLE_LISTED_MAX);
         for (index, info) in people.enumerate() {
             if index > 0 {
                 data.push(b',');
@@ -163,6 +321,9 @@ impl TopicState {
                 data.push(b',');
             }
             data.extend_from_slice(encode::data_of(channel, line));
+        }
+        if let Some(shown) = self.shown_to(channel, viewer.user_id).filter(|_| sees) {
+            data.extend_from_slice(&shown);
         }
         data.extend_from_slice(b"]}");
         data

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use studyhall_protocol::channel::Channel;
-use studyhall_protocol::encode::Move;
 use studyhall_protocol::error::Unsubscribed;
 use uuid::Uuid;
 
@@ -41,13 +40,14 @@ impl TopicState {
     /// Whether the newcomer's permission was checked before an event that may have ended it.
     pub(super) fn is_revoked(&self, new: &Newcomer<'_>) -> bool {
         let void = |revoked: &Revoked| match revoked.who {
-            Who::Person(user_id) => user_id == new.identity.user_id,
-            Who::Guests => new.grant == Grant::Guest,
+            Who::Person(user_id) => user_id == new.asked.identity.user_id,
+            Who::Guests => new.asked.admission.grant == Grant::Guest,
             Who::Everybody => true,
         };
-        new.admitted_at < self.revoked_until
-            || self.bars.as_ref().is_some_and(|bars| bars.may_hold(new.identity.user_id, new.asked_at))
-            || self.revoked.iter().any(|revoked| revoked.offset > new.admitted_at && void(revoked))
+        let (admitted_at, user_id) = (new.asked.admission.head, new.asked.identity.user_id);
+        admitted_at < self.revoked_until
+            || self.bars.as_ref().is_some_and(|bars| bars.may_hold(user_id, new.asked.at))
+            || self.revoked.iter().any(|revoked| revoked.offset > admitted_at && void(revoked))
     }
 
     /// Does what an event does besides being sent. Whoever calls it marks the subscribers afterwards.
@@ -72,8 +72,8 @@ impl TopicState {
                 let all = self.people.iter().flat_map(|people| people.ids()).collect();
                 self.forget_people(channel, &all);
             }
-            // About sockets and other channels, not about this one: the hub has seen to it.
-            Effect::EndSessions { .. } | Effect::Bar { .. } => {}
+            // About sockets, rights and other channels, not about this one: the hub has seen to it.
+            Effect::EndSessions { .. } | Effect::Bar { .. } | Effect::Recheck { .. } | Effect::Reload(_) => {}
         }
         if self.revoked.len() > REVOKED_MAX {
             let forgotten = self.revoked.drain(..REVOKED_MAX / 2).next_back();
@@ -105,8 +105,8 @@ impl TopicState {
             self.clear_slot(channel, key);
         }
         for user_id in gone {
-            if let Some(info) = self.people.as_mut().and_then(|people| people.expel(*user_id)) {
-                self.push_move(channel, Move::Leave, &info);
+            if self.people.is_some() {
+                self.change_person(channel, *user_id, |people| people.expel(*user_id));
             }
         }
     }

@@ -8,8 +8,8 @@ use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode::{self, ClientInfo, Move, data_of};
 use studyhall_protocol::format::Format;
 
-use super::limits::{MOVES_BYTES_PER_CHANNEL, RING_BYTES_PER_CHANNEL};
-use super::people::encode_info;
+use super::limits::RING_BYTES_PER_CHANNEL;
+use super::moves::{For, Moves};
 use super::ring::Ring;
 
 /// The last messages in one format.
@@ -19,8 +19,6 @@ pub struct Encoded {
     pub events: Ring,
     /// Broadcasts.
     pub casts: Ring,
-    /// Joins and leaves.
-    pub moves: Ring,
 }
 
 /// The last messages in every format.
@@ -28,28 +26,29 @@ pub struct Encoded {
 pub struct Rings {
     json: Encoded,
     protobuf: Option<Box<Encoded>>,
+    /// Joins and leaves: not everybody gets the same.
+    moves: Option<Box<Moves>>,
 }
 
 impl Encoded {
-    fn starting_at(event: u64, cast: u64, moved: u64) -> Self {
-        Self { events: Ring::starting_at(event), casts: Ring::starting_at(cast), moves: Ring::starting_at(moved) }
+    fn starting_at(event: u64, cast: u64) -> Self {
+        Self { events: Ring::starting_at(event), casts: Ring::starting_at(cast) }
     }
 
     fn clear(&mut self) {
         self.events.clear();
         self.casts.clear();
-        self.moves.clear();
     }
 
     fn held_bytes(&self) -> usize {
-        self.events.held_bytes() + self.casts.held_bytes() + self.moves.held_bytes()
+        self.events.held_bytes() + self.casts.held_bytes()
     }
 }
 
 impl Rings {
     /// Empty ones. Allocates nothing.
     pub fn new() -> Self {
-        Self { json: Encoded::starting_at(1, 1, 1), protobuf: None }
+        Self { json: Encoded::starting_at(1, 1), protobuf: None, moves: None }
     }
 
     /// What is there in a format; `None` when nobody reads it.
@@ -63,8 +62,8 @@ impl Rings {
     /// Somebody reads this format from now on.
     pub fn begin(&mut self, format: Format) {
         if format == Format::Protobuf && self.protobuf.is_none() {
-            let Encoded { events, casts, moves } = &self.json;
-            self.protobuf = Some(Box::new(Encoded::starting_at(events.next(), casts.next(), moves.next())));
+            let Encoded { events, casts } = &self.json;
+            self.protobuf = Some(Box::new(Encoded::starting_at(events.next(), casts.next())));
         }
     }
 
@@ -90,7 +89,12 @@ impl Rings {
 
     /// The number of the next join or leave.
     pub fn next_move(&self) -> u64 {
-        self.json.moves.next()
+        self.moves.as_ref().map_or(0, |moves| moves.next())
+    }
+
+    /// The last joins and leaves; `None` where there never were any.
+    pub(super) fn moves(&self) -> Option<&Moves> {
+        self.moves.as_deref()
     }
 
     /// Adds the next event.
@@ -117,11 +121,9 @@ impl Rings {
     }
 
     /// Adds a join or a leave.
-    pub fn push_move(&mut self, channel: Channel, kind: Move, info: &ClientInfo) {
-        self.json.moves.push(&encode_info(Format::Json, channel, kind, info), MOVES_BYTES_PER_CHANNEL);
-        if let Some(protobuf) = &mut self.protobuf {
-            protobuf.moves.push(&encode_info(Format::Protobuf, channel, kind, info), MOVES_BYTES_PER_CHANNEL);
-        }
+    pub(super) fn push_move(&mut self, channel: Channel, kind: Move, info: &ClientInfo, to: For) {
+        let protobuf = self.has_protobuf();
+        self.moves.get_or_insert_default().push(channel, kind, info, to, protobuf);
     }
 
     /// Forgets the events; the next one has this number.
@@ -135,6 +137,9 @@ impl Rings {
     /// Gives the memory back. Numbers go on where they were.
     pub fn clear(&mut self) {
         self.json.clear();
+        if let Some(moves) = &mut self.moves {
+            moves.clear();
+        }
         if let Some(protobuf) = &mut self.protobuf {
             protobuf.clear();
         }
@@ -142,6 +147,7 @@ impl Rings {
 
     /// Bytes taken from the heap for messages.
     pub fn held_bytes(&self) -> usize {
-        self.json.held_bytes() + self.protobuf.as_ref().map_or(0, |protobuf| protobuf.held_bytes())
+        let moves = self.moves.as_ref().map_or(0, |moves| moves.held_bytes());
+        self.json.held_bytes() + moves + self.protobuf.as_ref().map_or(0, |protobuf| protobuf.held_bytes())
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Seat {
     pub index: u16,
     pub grant: Grant,
     pub user_id: Uuid,
+    /// Whether they may see the presence of the one whose profile it is.
+    pub sees: bool,
 }
 
 impl Seats {
@@ -50,12 +52,20 @@ impl Seats {
         self.seats.get(place as usize).and_then(Option::as_ref).is_some_and(|seat| seat.conn.id == conn)
     }
 
+    pub(super) fn get(&self, place: u32) -> Option<&Seat> {
+        self.seats.get(place as usize)?.as_ref()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.free.len() == self.seats.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Seat> {
         self.seats.iter().flatten()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Seat> {
+        self.seats.iter_mut().flatten()
     }
 
     /// Takes away the seats that pass.

@@ -17,8 +17,11 @@ use studyhall_protocol::live::{Publication, Published};
 
 use super::conn::Conn;
 use super::hub::Hub;
+use super::limits::LEFT_HOLD;
+use super::people::Viewer;
 use super::publish::{From, encode_line, one_line};
 use super::socket::Next;
+use super::topic::Topic;
 use super::ws::Message;
 
 /// One connection's side of the protocol.
@@ -223,7 +226,7 @@ impl Session {
         let subscription = out.find(channel).and_then(|index| out.subscriptions[index].take());
         drop(out);
         if let Some(subscription) = subscription {
-            subscription.topic.leave(subscription.place, self.conn.id, true, &self.hub.flusher);
+            subscription.topic.leave(subscription.place, self.conn.id, LEFT_HOLD, &self.hub.flusher);
             self.hub.watch(channel);
         }
     }
@@ -270,30 +273,33 @@ impl Session {
     }
 
     fn presence(&self, id: u32, request: &ChannelOnly<'_>) {
-        let people = self.place(request).map(|topic| {
-            let people = topic.people().into_iter().map(|info| (info.user, info));
+        let people = self.place(request).map(|(topic, viewer)| {
+            let people = topic.people(viewer).into_iter().map(|info| (info.user, info));
             PresenceResult { presence: people.collect() }
         });
         self.reply(id, people);
     }
 
     fn presence_stats(&self, id: u32, request: &ChannelOnly<'_>) {
-        let stats = self.place(request).map(|topic| {
-            let (num_clients, num_users) = topic.counts();
+        let stats = self.place(request).map(|(topic, viewer)| {
+            let (num_clients, num_users) = topic.counts(viewer);
             PresenceStatsResult { num_clients, num_users }
         });
         self.reply(id, stats);
     }
 
-    /// The topic of a place that this connection is subscribed to.
-    fn place(&self, request: &ChannelOnly<'_>) -> Result<Arc<super::topic::Topic>, WireError> {
+    /// The topic of a place that this connection is subscribed to, and who looks.
+    fn place(&self, request: &ChannelOnly<'_>) -> Result<(Arc<Topic>, Viewer), WireError> {
         let channel: Channel = request.channel.parse().map_err(|_| WireError::unknown_channel())?;
         let out = self.conn.out.lock();
         let subscription = out.find(channel).and_then(|index| out.subscriptions[index].as_ref());
-        let topic = subscription.map(|subscription| subscription.topic.clone());
-        let topic = topic.ok_or_else(WireError::permission_denied)?;
+        let subscription = subscription.ok_or_else(WireError::permission_denied)?;
+        let user_id = out.identity.as_ref().map(|identity| identity.user_id).ok_or_else(WireError::unauthorized)?;
         // Who looks at a profile is nobody's business.
-        if matches!(channel, Channel::Workspace(_)) { Ok(topic) } else { Err(WireError::not_available()) }
+        if !matches!(channel, Channel::Workspace(_)) {
+            return Err(WireError::not_available());
+        }
+        Ok((subscription.topic.clone(), Viewer { user_id, grant: subscription.grant }))
     }
 
     /// Notes that the sign-in behind the connection ends by itself then.

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use super::conn::Conn;
 use super::hub::Hub;
-use super::limits::{CLOSE_WITHIN, MESSAGE_BYTES_MAX, NOTSENT_LOWAT, READ_BYTES, READS_PER_TURN};
+use super::limits::{CLOSE_WITHIN, LEFT_HOLD, LOST_HOLD, MESSAGE_BYTES_MAX, NOTSENT_LOWAT, READ_BYTES, READS_PER_TURN};
 use super::session::Session;
 use super::transport::Transport;
 use super::ws::{Decoder, Message, ProtocolError};
@@ -90,13 +90,14 @@ pub async fn serve<H: Handler>(hub: Arc<Hub>, conn: Arc<Conn>, mut handler: H, m
 
 /// Takes a connection out of the hub and says goodbye.
 pub(super) async fn finish(hub: &Hub, conn: &Arc<Conn>, end: End) {
-    // Signing out is leaving; everything else may be followed by a reconnect.
-    let clean = match end {
+    // Signing out is leaving; everything else may be followed by a reconnect. Who was closed for their silence has not
+    // been here for as long as anybody is held.
+    let left = match end {
         End::Bye(_) => true,
-        End::Close(why) => why.code >= Disconnect::SIGNED_OUT.code,
+        End::Close(why) => why.code >= Disconnect::SIGNED_OUT.code || conn.is_silent(),
         End::Lost => false,
     };
-    hub.unregister(conn, clean);
+    hub.unregister(conn, if left { LEFT_HOLD } else { LOST_HOLD });
     // No deadline counts any more but the one of the goodbye.
     let goodbye = async {
         match end {

@@ -24,6 +24,8 @@ pub struct Subscription {
     pub(super) next_move: Option<u64>,
     /// Slots up to this version have been sent.
     pub(super) slots_seen: u64,
+    /// The version of the person's presence that was sent; 0 when none is to be seen.
+    pub(super) shown: u32,
 }
 
 impl Out {

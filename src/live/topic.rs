@@ -4,25 +4,28 @@
 //! taken in the order connection → topic → flush list, never backwards; that is why a topic marks a
 //! connection by atomics and leaves notes (`expelled`) for what the connection has to find out itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode::ClientInfo;
 use studyhall_protocol::format::Format;
+use uuid::Uuid;
 
-use super::backend::{Effect, Grant, Identity, LogEvent};
+use super::backend::{Admission, Effect, Identity, LogEvent};
 use super::bars::Bars;
 use super::conn::{Conn, ConnId};
+use super::elsewhere::Nodes;
 use super::flush::Flusher;
-use super::limits::{LEFT_HOLD, LOST_HOLD};
-use super::people::People;
+use super::people::{People, Viewer};
 use super::removal::{Expelled, Revoked};
 use super::rings::Rings;
 use super::seats::{Seat, Seats};
+use super::shown::Shown;
 use super::slots::Slots;
+use super::standing::Known;
 use super::time::Ticks;
 
 /// A channel of this node.
@@ -40,6 +43,13 @@ pub(super) struct TopicState {
     pub rings: Rings,
     pub slots: Option<Box<Slots>>,
     pub people: Option<Box<People>>,
+    /// In a profile, what it shows of its person.
+    pub shown: Option<Box<Shown>>,
+    /// The other nodes, and whether they are listened to.
+    pub nodes: Nodes,
+    pub attended: bool,
+    /// Of whom they have said something before they were asked.
+    pub heard: Option<Box<HashSet<Uuid>>>,
     pub seats: Seats,
     /// Connections whose subscription was ended here and who have not been told yet.
     pub expelled: Vec<Expelled>,
@@ -75,18 +85,21 @@ pub struct Newcomer<'a> {
     pub conn: &'a Arc<Conn>,
     /// The subscription's index in it.
     pub index: u16,
+    /// What was asked about them.
+    pub asked: &'a Asked<'a>,
+}
+
+/// Who somebody is, and the answers to what was asked about them.
+#[derive(Debug)]
+pub struct Asked<'a> {
     /// Who it is.
     pub identity: &'a Identity,
-    /// What they may do.
-    pub grant: Grant,
-    /// The head that the permission was checked at.
-    pub admitted_at: u64,
+    /// What others may see of them.
+    pub standing: &'a Arc<Known>,
+    /// What they may do, and where the log was then.
+    pub admission: &'a Admission,
     /// When that was asked for.
-    pub asked_at: Instant,
-    /// The epoch of that head.
-    pub epoch: &'a Arc<str>,
-    /// Whether people are shown here.
-    pub place: bool,
+    pub at: Instant,
 }
 
 /// What a newcomer finds.
@@ -100,6 +113,8 @@ pub struct Seated {
     pub next_move: u64,
     /// The version of the slots in `data`.
     pub slots_seen: u64,
+    /// The version of the person's presence in `data`.
+    pub shown: u32,
     /// `{"num_users":…,"people":[…],"slots":[…]}`
     pub data: Vec<u8>,
     /// Somebody came into the place and has to be watched.
@@ -126,12 +141,16 @@ pub struct Applied {
 
 impl Topic {
     /// A topic whose head is not known yet.
-    pub fn new(channel: Channel) -> Self {
+    pub(super) fn new(channel: Channel, nodes: Nodes) -> Self {
         let state = TopicState {
             phase: Phase::Loading,
             rings: Rings::new(),
             slots: None,
             people: None,
+            shown: None,
+            nodes,
+            attended: false,
+            heard: None,
             seats: Seats::default(),
             expelled: Vec::new(),
             revoked: Vec::new(),
@@ -147,9 +166,11 @@ impl Topic {
     /// Takes a seat. The first one to know the head brings the topic to life.
     pub fn enter(&self, new: Newcomer<'_>, flusher: &Flusher) -> Result<Seated, NoSeat> {
         let mut state = self.state.lock();
+        let Admission { grant, head, epoch: admitted_to, place, sees, last_seen_at, .. } = new.asked.admission;
+        let (grant, sees) = (*grant, *sees);
         match &state.phase {
             Phase::Retired | Phase::Void => return Err(NoSeat::Retired),
-            Phase::Live { epoch } if *epoch != *new.epoch => {
+            Phase::Live { epoch } if epoch != admitted_to => {
                 // The database was restored: nobody's cursor means anything any more.
                 state.phase = Phase::Void;
                 state.mark_all(flusher);
@@ -158,11 +179,11 @@ impl Topic {
             Phase::Live { .. } => state.rings.begin(new.conn.format),
             Phase::Loading => {
                 state.rings.begin(new.conn.format);
-                state.rings.restart_events(new.admitted_at + 1);
-                state.phase = Phase::Live { epoch: new.epoch.clone() };
-                state.early = state.early.split_off(&(new.admitted_at + 1));
+                state.rings.restart_events(head + 1);
+                state.phase = Phase::Live { epoch: admitted_to.clone() };
+                state.early = state.early.split_off(&(head + 1));
                 // Whom the events up to the head removed is not known here.
-                state.revoked_until = new.admitted_at;
+                state.revoked_until = *head;
                 state.drain_early(self.channel, flusher);
             }
         }
@@ -170,31 +191,35 @@ impl Topic {
             return Err(NoSeat::Revoked);
         }
         let next_move = state.rings.next_move();
-        let timed = new.place;
-        if new.place {
-            state.person_enters(self.channel, new.identity, flusher);
+        let timed = *place;
+        let Asked { identity, standing, .. } = new.asked;
+        let user_id = identity.user_id;
+        if *place {
+            if state.change_person(self.channel, user_id, |people| people.enter(identity, standing)) {
+                state.mark_all(flusher);
+            }
         }
-        let data = state.snapshot(self.channel);
+        if matches!(self.channel, Channel::Profile(_)) {
+            state.show_stored(self.channel, *last_seen_at, flusher);
+        }
+        let data = state.snapshot(self.channel, Viewer { user_id, grant }, sees);
+        let shown = if sees { state.shown_version(self.channel, user_id) } else { 0 };
         let repair = state.wants_repair();
-        let place = state.seats.take(Seat {
-            conn: new.conn.clone(),
-            index: new.index,
-            grant: new.grant,
-            user_id: new.identity.user_id,
-        });
+        let place = state.seats.take(Seat { conn: new.conn.clone(), index: new.index, grant, user_id, sees });
         Ok(Seated {
             place,
             next_cast: state.rings.next_cast(),
             next_move,
             slots_seen: state.slots.as_ref().map_or(0, |slots| slots.version()),
+            shown,
             data,
             timed,
             repair,
         })
     }
 
-    /// Gives up a seat. `clean`: the person said so; otherwise the connection was lost.
-    pub fn leave(&self, place: u32, conn: ConnId, clean: bool, flusher: &Flusher) {
+    /// Gives up a seat. The person stays for `hold`, unless another device of theirs is here.
+    pub fn leave(&self, place: u32, conn: ConnId, hold: Duration, flusher: &Flusher) {
         let now = Ticks::now();
         let mut state = self.state.lock();
         state.expelled.retain(|expelled| expelled.conn != conn);
@@ -202,9 +227,9 @@ impl Topic {
             return;
         };
         state.last_used = now;
-        let leaves_at = now.after(if clean { LEFT_HOLD } else { LOST_HOLD });
-        if let Some(people) = &mut state.people {
-            people.leave(seat.user_id, leaves_at);
+        if state.people.is_some() {
+            // Held: nobody sees anything yet.
+            state.change_person(self.channel, seat.user_id, |people| people.leave(seat.user_id, now.after(hold)));
         }
         let plain = state.slots.as_mut().map(|slots| slots.author_left(conn, now)).unwrap_or_default();
         let any = !plain.is_empty();
@@ -253,21 +278,21 @@ impl Topic {
     }
 
     /// Who is here.
-    pub fn people(&self) -> Vec<ClientInfo> {
-        self.state.lock().people.as_ref().map(|people| people.all().collect()).unwrap_or_default()
+    pub fn people(&self, viewer: Viewer) -> Vec<ClientInfo> {
+        self.state.lock().people.as_ref().map(|people| people.seen_by(viewer).collect()).unwrap_or_default()
     }
 
     /// Devices and people.
-    pub fn counts(&self) -> (u32, u32) {
-        self.state.lock().people.as_ref().map_or((0, 0), |people| people.counts())
+    pub fn counts(&self, viewer: Viewer) -> (u32, u32) {
+        self.state.lock().people.as_ref().map_or((0, 0), |people| people.counts(viewer))
     }
 
     /// Whether nothing here has to be kept, and has not for a while.
-    pub fn is_idle(&self, now: Ticks, after: std::time::Duration) -> bool {
+    pub fn is_idle(&self, now: Ticks, after: Duration) -> bool {
         let state = self.state.lock();
         state.seats.is_empty()
             && now.since(state.last_used) >= after
-            && state.people.as_ref().is_none_or(|people| people.is_empty())
+            && state.people.as_ref().is_none_or(|people| people.is_nobody_here())
             && state.slots.as_ref().is_none_or(|slots| !slots.has_gestures())
     }
 
@@ -278,6 +303,7 @@ impl Topic {
             return false;
         }
         state.phase = Phase::Retired;
+        state.desert(self.channel);
         true
     }
 
@@ -294,7 +320,7 @@ impl Topic {
 
     /// Gives the rings' memory back if nothing has happened for a while, or nobody reads their format: whoever comes
     /// back with an older position than that finds the events in the log.
-    pub fn release_idle(&self, now: Ticks, after: std::time::Duration) {
+    pub fn release_idle(&self, now: Ticks, after: Duration) {
         let mut state = self.state.lock();
         if state.rings.has_protobuf() && !state.anybody_speaks(Format::Protobuf) {
             state.rings.end_protobuf();

@@ -13,13 +13,15 @@ use hyper::upgrade::OnUpgrade;
 use serde_json::value::RawValue;
 use studyhall::app::server;
 use studyhall::live::backend::*;
-use studyhall::live::conn::Conn;
+use studyhall::live::conn::{Conn, ConnId};
+use studyhall::live::roster::Alone;
 use studyhall::live::socket::{Handler, Next};
 use studyhall::live::ws::{self, Message, OpCode};
 use studyhall::live::{Hub, Limits, upgrade};
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::error::WireError;
 use studyhall_protocol::live::Publication;
+use studyhall_protocol::presence::Presence;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -46,6 +48,7 @@ impl Backend for Nothing {
     fn rpc<'a>(
         &'a self,
         _: &'a Identity,
+        _: ConnId,
         _: &'a str,
         _: Option<&'a RawValue>,
     ) -> BoxFuture<'a, Result<Box<RawValue>, WireError>> {
@@ -53,6 +56,15 @@ impl Backend for Nothing {
     }
     fn publication(&self, _: Uuid, _: Channel, _: Grant, _: &Publication<'_>) -> Result<Action, WireError> {
         Err(WireError::internal())
+    }
+    fn standings(&self, _: Vec<Uuid>) -> BoxFuture<'_, Result<Vec<Standing>, WireError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn sees(&self, _: Vec<(Uuid, Uuid)>) -> BoxFuture<'_, Result<Vec<bool>, WireError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn store_presence(&self, _: Vec<Presence>) -> BoxFuture<'_, Result<(), WireError>> {
+        async { Ok(()) }.boxed()
     }
     fn effects(&self, _: &LogEvent) -> Vec<Effect> {
         Vec::new()
@@ -87,7 +99,7 @@ impl Handler for Echo {
 
 async fn start() -> (std::net::SocketAddr, CancellationToken) {
     let limits = Limits { connections_max: 1_000, ..Limits::default() };
-    let hub = Hub::start(limits, Arc::new(Nothing), 2);
+    let hub = Hub::start(limits, Arc::new(Nothing), Arc::new(Alone), 2);
     let route = move |mut request: Request| {
         let hub = hub.clone();
         async move {

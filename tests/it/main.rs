@@ -5,6 +5,7 @@
 mod actors;
 mod architecture;
 mod bad_input;
+mod cluster;
 mod commands;
 mod demo;
 mod drags;

@@ -30,5 +30,6 @@ fn decide(who: Uuid, channel: Channel, row: sql::AdmissionRow) -> Result<Admissi
         Channel::Profile(_) | Channel::Workspace(_) => return Err(WireError::unknown_channel()),
     };
     let place = matches!(channel, Channel::Workspace(_));
-    Ok(Admission { grant, head: row.head.head, floor: row.head.floor, epoch: row.head.epoch, place, sees: row.sees })
+    let sql::AdmissionRow { head, sees, last_seen_at, .. } = row;
+    Ok(Admission { grant, head: head.head, floor: head.floor, epoch: head.epoch, place, sees, last_seen_at })
 }

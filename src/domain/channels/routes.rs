@@ -103,8 +103,15 @@ mod tests {
 
     #[test]
     fn positions_that_the_log_cannot_serve() {
-        let admission =
-            Admission { grant: Grant::Member, head: 10, floor: 5, epoch: "e1".into(), place: false, sees: true };
+        let admission = Admission {
+            grant: Grant::Member,
+            head: 10,
+            floor: 5,
+            epoch: "e1".into(),
+            place: false,
+            sees: true,
+            last_seen_at: None,
+        };
         for (since, epoch, fine) in [
             (4, Some("e1"), true),
             (10, None, true),

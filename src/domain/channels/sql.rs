@@ -1,5 +1,6 @@
 //! The one statement of admission.
 
+use chrono::{DateTime, Utc};
 use studyhall_protocol::Channel;
 use uuid::Uuid;
 
@@ -18,6 +19,8 @@ pub(super) struct AdmissionRow {
     pub(super) guests: bool,
     /// Not the `profile:` of somebody whose presence they may not see.
     pub(super) sees: bool,
+    /// When the one whose `profile:` it is was here last.
+    pub(super) last_seen_at: Option<DateTime<Utc>>,
 }
 
 /// One row per channel, in the order of the argument.
@@ -31,13 +34,15 @@ pub(super) async fn select_admissions(db: &Db, who: Uuid, channels: &[Channel]) 
                u.id is not null as "person!",
                m.user_id is not null as "member!",
                coalesce(w.settings -> 'guests' = 'true'::jsonb, false) as "guests!",
-               c.kind <> 'profile' or seen.id is not null as "sees!"
+               c.kind <> 'profile' or seen.id is not null as "sees!",
+               up.last_seen_at as "last_seen_at?"
         from unnest($2::text[], $3::text[], $4::uuid[]) with ordinality c (channel, kind, id, i)
         cross join log_epoch p
         left join channel_heads h on h.channel = c.channel
         left join users u on c.kind = 'profile' and u.id = c.id
             and u.id not in (select parted.id from parted_from($1) parted (id))
-        left join presence_seen_by($1, $4) seen (id) on seen.id = u.id
+        left join (select distinct s.id from presence_seen_by($1, $4) s (id)) seen on seen.id = u.id
+        left join user_presence up on up.user_id = u.id
         left join immersive_workspaces w on c.kind = 'workspace' and w.id = c.id
         left join workspace_members m on m.workspace_id = w.id and m.user_id = $1
         order by c.i"#,
@@ -56,6 +61,7 @@ pub(super) async fn select_admissions(db: &Db, who: Uuid, channels: &[Channel]) 
                 member: row.member,
                 guests: row.guests,
                 sees: row.sees,
+                last_seen_at: row.last_seen_at,
             })
         })
         .collect()

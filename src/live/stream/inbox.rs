@@ -12,6 +12,9 @@ use crate::live::limits::{DELIVER_WITHIN, DELIVERIES_MAX, MESSAGE_BYTES_MAX};
 
 /// Reaches the streams of other nodes.
 pub trait Forward: Send + Sync + 'static {
+    /// What the others call this node.
+    fn node(&self) -> &str;
+
     /// Hands commands to a session of another node. `false` when there is no such node or no such session.
     fn forward<'a>(&'a self, node: &'a str, session: &'a str, data: Bytes) -> BoxFuture<'a, Result<bool, Undelivered>>;
 }
@@ -54,6 +57,14 @@ impl Inbox {
         };
         tokio::time::timeout(DELIVER_WITHIN, put).await.unwrap_or(Err(Undelivered::Full))
     }
+
+    /// Only if there is room at once and nobody waits for it.
+    fn put_now(&self, data: Bytes) -> Result<(), Undelivered> {
+        let share = u32::try_from(data.len().clamp(1, MESSAGE_BYTES_MAX)).unwrap_or(u32::MAX);
+        let sender = self.sender.try_lock().map_err(|_| Undelivered::Full)?;
+        let share = self.room.clone().try_acquire_many_owned(share).map_err(|_| Undelivered::Full)?;
+        sender.try_send((data, share)).map_err(|_| Undelivered::Full)
+    }
 }
 
 impl Streams {
@@ -79,7 +90,7 @@ impl Streams {
 impl Hub {
     /// The name of this node, as connections over streams are told it.
     pub fn node(&self) -> &str {
-        &self.node
+        self.streams.forward.get().map_or(&self.node, |forward| forward.node())
     }
 
     /// How the streams of other nodes are reached; once.
@@ -89,15 +100,24 @@ impl Hub {
 
     /// Hands commands to a session of this node, in the order of the calls.
     pub async fn deliver(&self, session: &str, data: Bytes) -> Result<(), Undelivered> {
+        self.inbox(session)?.put(data).await
+    }
+
+    /// The same without waiting for room.
+    pub fn deliver_now(&self, session: &str, data: Bytes) -> Result<(), Undelivered> {
+        self.inbox(session)?.put_now(data)
+    }
+
+    fn inbox(&self, session: &str) -> Result<Arc<Inbox>, Undelivered> {
         let session = parse(session).ok_or(Undelivered::Unknown)?;
         // Cloned: nobody waits while holding a part of the map.
         let inbox = self.streams.inboxes.get(&session).map(|inbox| inbox.clone());
-        inbox.ok_or(Undelivered::Unknown)?.put(data).await
+        inbox.ok_or(Undelivered::Unknown)
     }
 
     /// Hands commands to a session, wherever it is.
     pub async fn emulate(&self, node: &str, session: &str, data: Bytes) -> Result<(), Undelivered> {
-        if node == self.node {
+        if node == self.node() {
             return self.deliver(session, data).await;
         }
         let forward = self.streams.forward.get().ok_or(Undelivered::Unknown)?;

@@ -11,13 +11,18 @@ use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::error::WireError;
 use studyhall_protocol::live::Publication;
+use studyhall_protocol::presence::{self, Presence};
+use studyhall_protocol::settings::PresenceVisibility;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::live::backend::{
     Action, Admission, Backend, Credential, Effect, Grant, Identity, LogEvent, LogPage, Orphan, Refusal, SlotKey,
-    SlotWrite,
+    SlotWrite, Standing,
 };
+use crate::live::conn::ConnId;
+use crate::live::presence::DeviceId;
+use crate::live::{Hub, HubLink};
 
 /// Holds back who comes, while it is shut.
 pub struct Gate {
@@ -51,7 +56,7 @@ impl Gate {
         waited.expect("nobody came to the gate").unwrap();
     }
 
-    async fn pass(&self) {
+    pub async fn pass(&self) {
         self.arrived.send_modify(|count| *count += 1);
         let _ = self.open.subscribe().wait_for(|open| *open).await;
     }
@@ -87,6 +92,16 @@ pub struct State {
     pub orphans: Vec<Orphan>,
     /// Bytes added to every payload.
     pub padding: usize,
+    /// Of those whose is another than that of everybody.
+    pub standings: HashMap<Uuid, Standing>,
+    /// Viewers and those whose presence they may not see.
+    pub unseen: HashSet<(Uuid, Uuid)>,
+    /// What was written down, oldest first.
+    pub stored: Vec<Presence>,
+    /// So many times nothing can be written down.
+    pub failing_stores: usize,
+    /// How often it was asked who may see whom.
+    pub questions: usize,
 }
 
 /// The toy. Gates stand behind the snapshot: who is held has an old answer.
@@ -97,6 +112,9 @@ pub struct Toy {
     pub admitting: Gate,
     pub running: Gate,
     pub reading: Gate,
+    pub asking: Gate,
+    /// Of the nodes.
+    pub hubs: Mutex<Vec<HubLink>>,
 }
 
 impl Toy {
@@ -136,6 +154,14 @@ impl Toy {
         log.events.retain(|event| event.offset >= floor);
     }
 
+    /// The node that this connection is of.
+    fn hub_of(&self, who: &Identity, conn: ConnId) -> Arc<Hub> {
+        let hubs: Vec<_> = self.hubs.lock().iter().filter_map(HubLink::get).collect();
+        let theirs =
+            |hub: &Arc<Hub>| hub.conns.get(&conn.0).is_some_and(|conn| conn.user_id.get() == Some(&who.user_id));
+        hubs.into_iter().find(theirs).unwrap()
+    }
+
     fn page(&self, channel: Channel, choose: impl FnOnce(&[LogEvent]) -> Vec<LogEvent>) -> Result<LogPage, WireError> {
         let mut state = self.state.lock();
         state.reads += 1;
@@ -154,6 +180,12 @@ impl State {
         self.epoch.clone().unwrap_or_else(|| "e1".into())
     }
 
+    /// Everybody shows themselves to everybody, unless told otherwise.
+    fn standing(&self, user_id: Uuid) -> Standing {
+        let plain = Standing { user_id, audience: PresenceVisibility::Everyone, invisible: false, hidden: Vec::new() };
+        self.standings.get(&user_id).cloned().unwrap_or(plain)
+    }
+
     fn admission(&mut self, user_id: Uuid, channel: Channel) -> Result<Admission, WireError> {
         if self.denied.contains(&(user_id, channel)) {
             return Err(WireError::permission_denied());
@@ -162,7 +194,10 @@ impl State {
         let epoch = self.epoch();
         let log = self.logs.entry(channel).or_default();
         let place = matches!(channel, Channel::Workspace(_));
-        Ok(Admission { grant, head: log.head(), floor: log.floor, epoch, place, sees: true })
+        let sees = !self.unseen.contains(&(user_id, channel.id()));
+        let stored = self.stored.iter().rfind(|stored| stored.user_id == channel.id());
+        let last_seen_at = stored.and_then(|stored| stored.last_seen_at);
+        Ok(Admission { grant, head: log.head(), floor: log.floor, epoch, place, sees, last_seen_at })
     }
 }
 
@@ -238,13 +273,20 @@ impl Backend for Toy {
 
     fn rpc<'a>(
         &'a self,
-        _: &'a Identity,
+        who: &'a Identity,
+        conn: ConnId,
         method: &'a str,
         data: Option<&'a RawValue>,
     ) -> BoxFuture<'a, Result<Box<RawValue>, WireError>> {
         async move {
             self.running.pass().await;
             match method {
+                presence::METHOD => {
+                    let set = serde_json::from_str(data.unwrap_or(RawValue::NULL).get());
+                    let set = set.map_err(|_| WireError::bad_request("data"))?;
+                    self.hub_of(who, conn).set_presence(who, DeviceId::Conn(conn), &set);
+                    Ok(RawValue::TRUE.to_owned())
+                }
                 "echo" => Ok(data.unwrap_or(RawValue::NULL).to_owned()),
                 "large" => Ok(RawValue::from_string(format!(r#""{}""#, "y".repeat(6 * 1024))).unwrap()),
                 "deny" => Err(WireError::new(1403, "forbidden: not yours")),
@@ -289,6 +331,44 @@ impl Backend for Toy {
     fn adopt_orphan(&self, orphan: Orphan) -> BoxFuture<'_, ()> {
         async move {
             self.state.lock().orphans.push(orphan);
+        }
+        .boxed()
+    }
+
+    fn standings(&self, people: Vec<Uuid>) -> BoxFuture<'_, Result<Vec<Standing>, WireError>> {
+        async move {
+            let answers = {
+                let state = self.state.lock();
+                people.into_iter().map(|user_id| state.standing(user_id)).collect()
+            };
+            self.asking.pass().await;
+            Ok(answers)
+        }
+        .boxed()
+    }
+
+    fn sees(&self, pairs: Vec<(Uuid, Uuid)>) -> BoxFuture<'_, Result<Vec<bool>, WireError>> {
+        async move {
+            let answers = {
+                let mut state = self.state.lock();
+                state.questions += 1;
+                pairs.into_iter().map(|pair| !state.unseen.contains(&pair)).collect()
+            };
+            self.asking.pass().await;
+            Ok(answers)
+        }
+        .boxed()
+    }
+
+    fn store_presence(&self, people: Vec<Presence>) -> BoxFuture<'_, Result<(), WireError>> {
+        async move {
+            let mut state = self.state.lock();
+            if state.failing_stores > 0 {
+                state.failing_stores -= 1;
+                return Err(WireError::internal());
+            }
+            state.stored.extend(people);
+            Ok(())
         }
         .boxed()
     }

@@ -7,6 +7,7 @@ use studyhall_protocol::error::Unsubscribed;
 use super::*;
 use crate::live::backend::{Effect, Grant};
 use crate::live::conn::ConnId;
+use crate::live::elsewhere::Nodes;
 use crate::live::flush::Flusher;
 use crate::live::pages::LogPages;
 use crate::live::subscription::Subscription;
@@ -103,19 +104,10 @@ impl ByHand {
         let (socket, _) = listener.accept().await.unwrap();
         let conn = Arc::new(Conn::new(ConnId(77), socket, FORMAT));
         let identity = engine.toy.identity_of("u1");
-        let mut topics = Vec::new();
+        let (mut topics, answers) = (Vec::new(), Answers::new(0, false));
         for n in 0..channels {
-            let topic = Arc::new(Topic::new(room(n)));
-            let newcomer = Newcomer {
-                conn: &conn,
-                index: n as u16,
-                identity: &identity,
-                grant: Grant::Member,
-                admitted_at: 0,
-                asked_at: std::time::Instant::now(),
-                epoch: &"e1".into(),
-                place: false,
-            };
+            let topic = Arc::new(Topic::new(room(n), Nodes(engine.hub.roster.clone())));
+            let newcomer = Newcomer { conn: &conn, index: n as u16, asked: &answers.of(&identity) };
             let seated = topic.enter(newcomer, &flusher).unwrap();
             conn.out.lock().subscriptions.push(Some(Subscription {
                 topic: topic.clone(),
@@ -125,6 +117,7 @@ impl ByHand {
                 next_cast: seated.next_cast,
                 next_move: None,
                 slots_seen: seated.slots_seen,
+                shown: seated.shown,
             }));
             topics.push(topic);
         }
@@ -193,18 +186,10 @@ async fn the_pong_clock_starts_with_its_ping() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_of_a_large_room_is_cheap() {
     let (hand, _client) = ByHand::start(1).await;
+    let answers = Answers::new(0, false);
     let enter = |topic: &Topic, n: u128| {
         let identity = hand.engine.toy.identity_of(&format!("u{n}"));
-        let newcomer = Newcomer {
-            conn: &hand.conn,
-            index: 0,
-            identity: &identity,
-            grant: Grant::Member,
-            admitted_at: 0,
-            asked_at: std::time::Instant::now(),
-            epoch: &"e1".into(),
-            place: false,
-        };
+        let newcomer = Newcomer { conn: &hand.conn, index: 0, asked: &answers.of(&identity) };
         topic.enter(newcomer, &hand.flusher).unwrap();
     };
     let (topic, size) = (&hand.topics[0], 1_000);
@@ -214,7 +199,7 @@ async fn the_end_of_a_large_room_is_cheap() {
         let mut state = topic.state.lock();
         for n in 0..size {
             let identity = crate::live::backend::Identity { user_id: user(n), ..identity.clone() };
-            state.people.get_or_insert_default().enter(identity.user_id, &identity.info);
+            state.change_person(room(0), user(n), |people| people.enter(&identity, &answers.standing));
         }
     }
     let end = hand.engine.toy.commit(topic.channel, Vec::new());
@@ -222,5 +207,5 @@ async fn the_end_of_a_large_room_is_cheap() {
     topic.apply(end, vec![Effect::RemoveAll(Unsubscribed::DELETED)], &hand.flusher);
     let marks = hand.flusher.marks.load(Ordering::Relaxed) - before;
     assert!(marks <= 2 * size as usize, "{marks} marks for {size} people");
-    assert!(topic.people().is_empty());
+    assert!(topic.state.lock().people.is_none());
 }

@@ -111,13 +111,14 @@ async fn who_is_behind_gets_the_whole_picture() {
         // While its lock is held the viewer gets nothing, as if it did not read.
         let _held = conn.out.lock();
         let identity = engine.toy.identity_of("u1");
+        let answers = Answers::new(0, true);
         let mut state = topic.state.lock();
         for _ in 0..200 {
-            state.person_enters(room(1), &identity, &engine.hub.flusher);
-            state.people.as_mut().unwrap().leave(user(1), Ticks::now());
+            state.change_person(room(1), user(1), |people| people.enter(&identity, &answers.standing));
+            state.change_person(room(1), user(1), |people| people.leave(user(1), Ticks::now()));
             state.people_left(room(1), Ticks::now(), &engine.hub.flusher);
         }
-        assert!(state.rings.of(FORMAT).unwrap().moves.first() > 2);
+        assert!(state.rings.moves().unwrap().first() > 2);
     }
     let seen = viewer.all().await;
     let snapshot = seen.iter().find(|line| line["push"]["pub"]["data"]["type"] == "slots").unwrap();

@@ -139,16 +139,8 @@ async fn an_admission_older_than_the_topic_is_asked_for_again() {
     let flusher = &engine.hub.flusher;
     let other = engine.connected(2).await;
     let conn = engine.conn(2);
-    let newcomer = crate::live::topic::Newcomer {
-        conn: &conn,
-        index: 0,
-        identity: &identity,
-        grant: crate::live::backend::Grant::Member,
-        admitted_at: 3,
-        asked_at: std::time::Instant::now(),
-        epoch: &"e1".into(),
-        place: true,
-    };
+    let answers = Answers::new(3, true);
+    let newcomer = crate::live::topic::Newcomer { conn: &conn, index: 0, asked: &answers.of(&identity) };
     assert!(topic.enter(newcomer, flusher).is_ok());
     engine.hub.apply(vec![removal]);
     engine.toy.admitting.open();

@@ -2,6 +2,7 @@
 
 mod backend;
 mod client;
+mod nodes;
 
 mod bars;
 mod deadlines;
@@ -11,6 +12,9 @@ mod lag;
 mod memory;
 mod order;
 mod people;
+mod presence;
+mod presence_nodes;
+mod presence_rights;
 mod recovery;
 mod removal;
 mod sessions;
@@ -22,18 +26,21 @@ use std::time::Duration;
 
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::format::Format;
+use studyhall_protocol::settings::PresenceVisibility;
 use tokio::net::{TcpListener, TcpSocket};
 use uuid::Uuid;
 
 use self::backend::Toy;
 use self::client::Client;
 use super::FORMAT;
-use crate::live::backend::LogEvent;
+use crate::live::backend::{Admission, Grant, Identity, LogEvent, Standing};
 use crate::live::conn::Conn;
+use crate::live::roster::{Alone, Roster};
 use crate::live::session::Session;
 use crate::live::socket;
-use crate::live::topic::Topic;
-use crate::live::{Hub, Limits};
+use crate::live::standing::Known;
+use crate::live::topic::{Asked, Topic};
+use crate::live::{Hub, HubLink, Limits};
 
 /// The format that these tests are not in.
 const OTHER: Format = match FORMAT {
@@ -72,8 +79,15 @@ impl Engine {
     }
 
     async fn start_with(limits: Limits) -> Self {
-        let toy = Arc::new(Toy::default());
-        let hub = Hub::start(limits, toy.clone(), 2);
+        Self::start_among(limits, Arc::default(), Arc::new(Alone)).await
+    }
+
+    /// One of several nodes.
+    async fn start_among(limits: Limits, toy: Arc<Toy>, roster: Arc<dyn Roster>) -> Self {
+        let hub = Hub::start(limits, toy.clone(), roster, 2);
+        let link = HubLink::default();
+        link.set(&hub);
+        toy.hubs.lock().push(link);
         let (address, other) = (accept(&hub, FORMAT), accept(&hub, OTHER));
         Self { hub, toy, address, other }
     }
@@ -127,6 +141,26 @@ impl Engine {
         let conn = found.next().unwrap().clone();
         assert!(found.next().is_none());
         conn
+    }
+}
+
+/// What was asked about somebody who takes a seat without a question.
+struct Answers {
+    standing: Arc<Known>,
+    admission: Admission,
+}
+
+impl Answers {
+    fn new(head: u64, place: bool) -> Self {
+        let (user_id, audience) = (user(0), PresenceVisibility::Everyone);
+        let standing = Standing { user_id, audience, invisible: false, hidden: Vec::new() };
+        let (grant, epoch) = (Grant::Member, "e1".into());
+        let admission = Admission { grant, head, floor: 1, epoch, place, sees: true, last_seen_at: None };
+        Self { standing: Arc::new(Known { version: 0, standing }), admission }
+    }
+
+    fn of<'a>(&'a self, identity: &'a Identity) -> Asked<'a> {
+        Asked { identity, standing: &self.standing, admission: &self.admission, at: std::time::Instant::now() }
     }
 }
 
