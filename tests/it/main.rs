@@ -8,6 +8,7 @@ mod bad_input;
 mod cluster;
 mod commands;
 mod demo;
+mod documents;
 mod drags;
 mod echo;
 mod feed;

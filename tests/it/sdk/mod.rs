@@ -39,6 +39,7 @@ files! { javascript("json"):
     js_cookie => "cookie.test.mjs", 6;
     js_slow => "slow.test.mjs", 5;
     js_stream => "stream.test.mjs", 10;
+    js_documents => "documents.test.mjs", 6;
     js_and_python_together => "together.test.mjs", 2;
 }
 
