@@ -285,6 +285,10 @@ async fn a_stream_takes_no_place_from_plain_requests() {
 struct Neighbour(Mutex<Vec<Bytes>>);
 
 impl Forward for Neighbour {
+    fn node(&self) -> &str {
+        "a"
+    }
+
     fn forward<'a>(&'a self, node: &'a str, session: &'a str, data: Bytes) -> BoxFuture<'a, Result<bool, Undelivered>> {
         async move {
             match node {
@@ -306,6 +310,7 @@ async fn sessions_of_other_nodes_are_reached_through_the_hook() {
     assert_eq!(hub.emulate("b", "known", data.clone()).await, Err(Undelivered::Unknown), "there are no others");
     let neighbour = Arc::new(Neighbour::default());
     hub.set_forward(neighbour.clone());
+    assert_eq!(hub.node(), "a");
     assert_eq!(hub.emulate("b", "known", data.clone()).await, Ok(()));
     assert_eq!(*neighbour.0.lock(), [data.clone()]);
     assert_eq!(hub.emulate("b", "unknown", data.clone()).await, Err(Undelivered::Unknown));
