@@ -24,3 +24,4 @@ mod schema;
 mod sdk;
 mod storm;
 mod tasks;
+mod whereabouts;
