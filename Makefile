@@ -1,6 +1,6 @@
 # Every target is short; what takes more than a line is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long fmt sqlx clean-data
+.PHONY: help run test test-long fmt documents sqlx clean-data
 # The recipes share files and the machine; cargo uses all cores by itself.
 .NOTPARALLEL:
 
@@ -27,6 +27,9 @@ test-long: ## also the tests that take minutes
 
 fmt: ## format the code
 	cargo fmt --all
+
+documents: ## make TypeScript, JSON Schema, OpenAPI and AsyncAPI anew after changing protocol/src
+	@UPDATE=1 cargo test --quiet -p studyhall-protocol --test documents
 
 sqlx: ## describe the queries anew after changing SQL or migrations
 	@scripts/sqlx-prepare.sh

@@ -105,6 +105,10 @@ pub struct Config {
     #[arg(long, env = "STUDYHALL_DRAIN_SECONDS", default_value_t = 8.0)]
     pub drain_seconds: f64,
 
+    /// Seconds after which a node that Redis does not hear of is dead, and its people leave; not below 3.
+    #[arg(long, env = "STUDYHALL_LEASE_SECONDS", default_value_t = 10.0)]
+    pub lease_seconds: f64,
+
     /// How the log looks.
     #[arg(long, env = "STUDYHALL_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
@@ -127,6 +131,11 @@ impl Config {
     /// Between two looks for missed events; at least 50 ms.
     pub fn follow_interval(&self) -> Duration {
         seconds(self.follow_seconds).max(Duration::from_millis(50))
+    }
+
+    /// How long the other nodes wait for a sign of life; at least 3 s, or one slow moment would look like death.
+    pub fn lease(&self) -> Duration {
+        seconds(self.lease_seconds).max(Duration::from_secs(3))
     }
 
     /// Window in which sockets are told to go elsewhere.
@@ -159,5 +168,6 @@ mod tests {
         let config = Cli::from_arg_matches(&matches).unwrap().config;
         assert_eq!(config.origins, ["https://a.example", "https://b.example"]);
         assert_eq!(config.follow_interval(), Duration::from_secs(1));
+        assert_eq!(config.lease(), Duration::from_secs(10));
     }
 }

@@ -7,6 +7,7 @@
 //! - [`error`]: what can go wrong, in words for people.
 //! - [`dev`]: the private PostgreSQL and Redis of `studyhall dev`.
 //! - [`db`]: PostgreSQL. The transaction, the log, retention.
+//! - [`cluster`]: Redis. Which nodes there are, and who is where on them.
 //! - [`auth`]: passwords, tokens, sign-ins.
 //! - [`http`]: how a request is read and an answer is written.
 //! - [`domain`]: what people can do; one folder each.
@@ -16,6 +17,7 @@
 pub mod app;
 pub mod auth;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod db;
 pub mod dev;

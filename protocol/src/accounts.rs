@@ -1,6 +1,7 @@
 //! People: accounts, sign-ins and profiles (`users` of the schema).
 
 use chrono::{DateTime, NaiveDate, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -8,7 +9,7 @@ use crate::check::{self, Check, FieldError};
 use crate::patch::{Clearable, present};
 
 /// What anyone signed in may see of a person.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct User {
     /// Never changes.
     pub id: Uuid,
@@ -39,7 +40,7 @@ pub struct User {
 }
 
 /// A person as they see themselves.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Me {
     /// Everything public.
     #[serde(flatten)]
@@ -49,7 +50,7 @@ pub struct Me {
 }
 
 /// `POST /accounts`
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAccount {
     /// 3 to 50 letters, digits, `_`, `.` or `-`.
@@ -65,7 +66,7 @@ pub struct NewAccount {
 }
 
 /// `POST /sessions`
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
     /// Any case.
@@ -75,7 +76,7 @@ pub struct Credentials {
 }
 
 /// `POST /me/password`
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordChange {
     /// The one in force.
@@ -85,7 +86,7 @@ pub struct PasswordChange {
 }
 
 /// The answer to signing up and signing in. It holds a secret and is never stored.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SignedIn {
     /// Who signed in.
     pub user: Me,
@@ -95,8 +96,21 @@ pub struct SignedIn {
     pub expires_at: DateTime<Utc>,
 }
 
+/// A sign-in as its owner may see it: no secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SignIn {
+    /// Names it in `DELETE /sessions/{id}`.
+    pub id: Uuid,
+    /// When.
+    pub created_at: DateTime<Utc>,
+    /// When it ends by itself.
+    pub expires_at: DateTime<Utc>,
+    /// Whether it is the one that asked.
+    pub current: bool,
+}
+
 /// `profile.update`: absent keeps, `null` clears.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProfilePatch {
     /// At most 120 characters.
@@ -120,7 +134,7 @@ pub struct ProfilePatch {
 }
 
 /// Sign-ins that ended; their sockets are closed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionsEnded {
     /// The sign-ins.
     pub session_ids: Vec<Uuid>,
@@ -129,7 +143,7 @@ pub struct SessionsEnded {
 }
 
 /// Why a sign-in ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// By the person.

@@ -2,80 +2,83 @@
 
 use serde_json::Value;
 
-use crate::accounts::ProfilePatch;
+use crate::accounts::{Me, ProfilePatch};
 use crate::check::{self, Check, FieldError};
-use crate::posts::{CommentPatch, NewComment, NewPost, PostPatch, PostRef};
-use crate::rest::Deleted;
-use crate::settings::SettingsPatch;
-use crate::social::UserRef;
+use crate::describe::{Message, schema_of};
+use crate::posts::{
+    CommentChanged, CommentDeleted, CommentPatch, NewComment, NewPost, Post, PostLikes, PostPatch, PostRef,
+};
+use crate::rest::{Answer, Deleted};
+use crate::settings::{Settings, SettingsPatch};
+use crate::social::{Block, BlockRef, Follow, FollowRef, UserRef};
 use crate::table::message_table;
-use crate::tasks::{NewTask, NewTaskList, TaskListPatch, TaskMove, TaskPatch};
-use crate::widgets::{NewWidget, WidgetMove, WidgetPatch};
-use crate::workspaces::{MemberRef, NewWorkspace, WorkspacePatch};
+use crate::tasks::{NewTask, NewTaskList, Task, TaskList, TaskListPatch, TaskMove, TaskMoved, TaskPatch};
+use crate::widgets::{NewWidget, Widget, WidgetMove, WidgetMoved, WidgetPatch};
+use crate::workspaces::{Member, MemberRef, NewWorkspace, Workspace, WorkspacePatch};
 
 message_table! {
     /// A command. Its serialized form is also its fingerprint: same `op`, other form, is refused.
     pub enum Command {
         /// Change my profile.
-        "profile.update" => ProfileUpdate(ProfilePatch),
+        "profile.update" => ProfileUpdate(ProfilePatch) -> Me,
         /// Change my settings.
-        "settings.update" => SettingsUpdate(SettingsPatch),
+        "settings.update" => SettingsUpdate(SettingsPatch) -> Settings,
         /// Follow somebody.
-        "user.follow" => UserFollow(UserRef),
+        "user.follow" => UserFollow(UserRef) -> Follow,
         /// Follow somebody no longer.
-        "user.unfollow" => UserUnfollow(UserRef),
+        "user.unfollow" => UserUnfollow(UserRef) -> FollowRef,
         /// Have nothing to do with somebody any more.
-        "user.block" => UserBlock(UserRef),
+        "user.block" => UserBlock(UserRef) -> Block,
         /// Let somebody find me again.
-        "user.unblock" => UserUnblock(UserRef),
+        "user.unblock" => UserUnblock(UserRef) -> BlockRef,
         /// Post something.
-        "post.create" => PostCreate(NewPost),
+        "post.create" => PostCreate(NewPost) -> Post,
         /// Edit a post of mine.
-        "post.update" => PostUpdate(PostPatch),
+        "post.update" => PostUpdate(PostPatch) -> Post,
         /// Delete a post of mine, with its comments and likes.
-        "post.delete" => PostDelete(Deleted),
+        "post.delete" => PostDelete(Deleted) -> Deleted,
         /// Like a post.
-        "post.like" => PostLike(PostRef),
+        "post.like" => PostLike(PostRef) -> PostLikes,
         /// Like a post no longer.
-        "post.unlike" => PostUnlike(PostRef),
+        "post.unlike" => PostUnlike(PostRef) -> PostLikes,
         /// Say something about a post.
-        "comment.create" => CommentCreate(NewComment),
+        "comment.create" => CommentCreate(NewComment) -> CommentChanged,
         /// Edit a comment of mine.
-        "comment.update" => CommentUpdate(CommentPatch),
+        "comment.update" => CommentUpdate(CommentPatch) -> CommentChanged,
         /// Delete a comment: my own, or one on a post of mine.
-        "comment.delete" => CommentDelete(Deleted),
+        "comment.delete" => CommentDelete(Deleted) -> CommentDeleted,
         /// Make a list.
-        "task_list.create" => TaskListCreate(NewTaskList),
+        "task_list.create" => TaskListCreate(NewTaskList) -> TaskList,
         /// Rename or describe a list.
-        "task_list.update" => TaskListUpdate(TaskListPatch),
+        "task_list.update" => TaskListUpdate(TaskListPatch) -> TaskList,
         /// Delete a list with its tasks.
-        "task_list.delete" => TaskListDelete(Deleted),
+        "task_list.delete" => TaskListDelete(Deleted) -> Deleted,
         /// Add a task to a list.
-        "task.create" => TaskCreate(NewTask),
+        "task.create" => TaskCreate(NewTask) -> Task,
         /// Change or tick a task.
-        "task.update" => TaskUpdate(TaskPatch),
+        "task.update" => TaskUpdate(TaskPatch) -> Task,
         /// Put a task elsewhere.
-        "task.move" => TaskMove(TaskMove),
+        "task.move" => TaskMove(TaskMove) -> TaskMoved,
         /// Delete a task.
-        "task.delete" => TaskDelete(Deleted),
+        "task.delete" => TaskDelete(Deleted) -> Deleted,
         /// Make a room; I own it.
-        "workspace.create" => WorkspaceCreate(NewWorkspace),
+        "workspace.create" => WorkspaceCreate(NewWorkspace) -> Workspace,
         /// Change a room's name, background or settings.
-        "workspace.update" => WorkspaceUpdate(WorkspacePatch),
+        "workspace.update" => WorkspaceUpdate(WorkspacePatch) -> Workspace,
         /// Delete a room; the owner only.
-        "workspace.delete" => WorkspaceDelete(Deleted),
+        "workspace.delete" => WorkspaceDelete(Deleted) -> Deleted,
         /// Let somebody in; the owner only.
-        "member.add" => MemberAdd(MemberRef),
+        "member.add" => MemberAdd(MemberRef) -> Member,
         /// Put somebody out (the owner), or leave.
-        "member.remove" => MemberRemove(MemberRef),
+        "member.remove" => MemberRemove(MemberRef) -> MemberRef,
         /// Add a widget to a room.
-        "widget.create" => WidgetCreate(NewWidget),
+        "widget.create" => WidgetCreate(NewWidget) -> Widget,
         /// Change a widget's title or settings.
-        "widget.update" => WidgetUpdate(WidgetPatch),
+        "widget.update" => WidgetUpdate(WidgetPatch) -> Widget,
         /// Drop a widget in a new place.
-        "widget.move" => WidgetMove(WidgetMove),
+        "widget.move" => WidgetMove(WidgetMove) -> WidgetMoved,
         /// Take a widget away.
-        "widget.delete" => WidgetDelete(Deleted),
+        "widget.delete" => WidgetDelete(Deleted) -> Deleted,
     }
 }
 

@@ -1,5 +1,6 @@
 //! `GET /dashboard`: everything that the home page shows, in one snapshot.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -10,7 +11,7 @@ use crate::tasks::{Task, TaskList};
 use crate::workspaces::{Member, Workspace};
 
 /// The home page. [`crate::state::UserState`] is made from it; every later event of `user:<me>` moves that on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Dashboard {
     /// The account.
     pub me: Me,

@@ -1,10 +1,13 @@
 //! The events: what happened, in the words of the past.
 
 use chrono::{DateTime, Utc};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::accounts::{Me, SessionsEnded, User};
+use crate::describe::{Message, schema_of};
 use crate::posts::{CommentChanged, CommentDeleted, LikesChanged, OwnLike, Post};
 use crate::rest::Deleted;
 use crate::settings::Settings;
@@ -17,76 +20,76 @@ use crate::workspaces::{Member, MemberRef, Workspace};
 message_table! {
     /// What happened: the full new state of what changed, or its id when it is gone.
     pub enum Event {
-        /// On `user:` — my own account, private fields included.
-        "user.updated" => UserUpdated(Me),
-        /// On `user:` — these sign-ins are over.
-        "session.ended" => SessionEnded(SessionsEnded),
-        /// On `user:`
-        "settings.updated" => SettingsUpdated(Settings),
-        /// On `user:` of the follower.
-        "follow.created" => FollowCreated(Follow),
-        /// On `user:` of the follower.
-        "follow.deleted" => FollowDeleted(FollowRef),
-        /// On `user:` of the blocker.
-        "block.created" => BlockCreated(Block),
-        /// On `user:` of the blocker.
-        "block.deleted" => BlockDeleted(BlockRef),
-        /// On `user:` — I like a post, on whatever device I said so.
-        "post.liked" => PostLiked(OwnLike),
-        /// On `user:` — I like it no longer.
-        "post.unliked" => PostUnliked(OwnLike),
-        /// On `user:`
-        "task_list.created" => TaskListCreated(TaskList),
-        /// On `user:`
-        "task_list.updated" => TaskListUpdated(TaskList),
-        /// On `user:` — its tasks are gone with it.
-        "task_list.deleted" => TaskListDeleted(Deleted),
-        /// On `user:`
-        "task.created" => TaskCreated(Task),
-        /// On `user:`
-        "task.updated" => TaskUpdated(Task),
-        /// On `user:`
-        "task.moved" => TaskMoved(TaskMoved),
-        /// On `user:`
-        "task.deleted" => TaskDeleted(Deleted),
-        /// On `user:` — I am in a room now.
-        "membership.created" => MembershipCreated(Member),
-        /// On `user:` — I am not in that room any more.
-        "membership.deleted" => MembershipDeleted(MemberRef),
-        /// On `profile:` — what everybody may see.
-        "profile.updated" => ProfileUpdated(User),
-        /// On `profile:` of the author.
-        "post.created" => PostCreated(Post),
-        /// On `profile:` of the author.
-        "post.updated" => PostUpdated(Post),
-        /// On `profile:` of the author — its comments and likes are gone with it.
-        "post.deleted" => PostDeleted(Deleted),
-        /// On `profile:` of the author — how many people like these posts now.
-        "post.likes_changed" => PostLikesChanged(LikesChanged),
-        /// On `profile:` of the post's author.
-        "comment.created" => CommentCreated(CommentChanged),
-        /// On `profile:` of the post's author.
-        "comment.updated" => CommentUpdated(CommentChanged),
-        /// On `profile:` of the post's author.
-        "comment.deleted" => CommentDeleted(CommentDeleted),
-        /// On `workspace:`
-        "workspace.created" => WorkspaceCreated(Workspace),
-        /// On `workspace:`
-        "workspace.updated" => WorkspaceUpdated(Workspace),
-        /// On `workspace:` — nothing comes after this.
-        "workspace.deleted" => WorkspaceDeleted(Deleted),
-        /// On `workspace:`
-        "member.added" => MemberAdded(Member),
-        /// On `workspace:` — they see nothing after this.
-        "member.removed" => MemberRemoved(MemberRef),
-        /// On `workspace:`
-        "widget.created" => WidgetCreated(Widget),
-        /// On `workspace:`
-        "widget.updated" => WidgetUpdated(Widget),
-        /// On `workspace:` — the drop; values of its drag are void from here on.
-        "widget.moved" => WidgetMoved(WidgetMoved),
-        /// On `workspace:`
-        "widget.deleted" => WidgetDeleted(Deleted),
+        /// My own account, private fields included.
+        "user.updated" => UserUpdated(Me) on "user",
+        /// These sign-ins are over.
+        "session.ended" => SessionEnded(SessionsEnded) on "user",
+        /// My settings, on whatever device I changed them.
+        "settings.updated" => SettingsUpdated(Settings) on "user",
+        /// I follow somebody.
+        "follow.created" => FollowCreated(Follow) on "user",
+        /// I follow somebody no longer.
+        "follow.deleted" => FollowDeleted(FollowRef) on "user",
+        /// I blocked somebody.
+        "block.created" => BlockCreated(Block) on "user",
+        /// I blocked somebody no longer.
+        "block.deleted" => BlockDeleted(BlockRef) on "user",
+        /// I like a post, on whatever device I said so.
+        "post.liked" => PostLiked(OwnLike) on "user",
+        /// I like it no longer.
+        "post.unliked" => PostUnliked(OwnLike) on "user",
+        /// A list of mine is new.
+        "task_list.created" => TaskListCreated(TaskList) on "user",
+        /// A list of mine was changed.
+        "task_list.updated" => TaskListUpdated(TaskList) on "user",
+        /// A list of mine is gone, and its tasks with it.
+        "task_list.deleted" => TaskListDeleted(Deleted) on "user",
+        /// A task is new.
+        "task.created" => TaskCreated(Task) on "user",
+        /// A task was changed or ticked.
+        "task.updated" => TaskUpdated(Task) on "user",
+        /// A task is elsewhere.
+        "task.moved" => TaskMoved(TaskMoved) on "user",
+        /// A task is gone.
+        "task.deleted" => TaskDeleted(Deleted) on "user",
+        /// I am in a room now.
+        "membership.created" => MembershipCreated(Member) on "user",
+        /// I am not in that room any more.
+        "membership.deleted" => MembershipDeleted(MemberRef) on "user",
+        /// What everybody may see.
+        "profile.updated" => ProfileUpdated(User) on "profile",
+        /// The author posted something.
+        "post.created" => PostCreated(Post) on "profile",
+        /// The author edited a post.
+        "post.updated" => PostUpdated(Post) on "profile",
+        /// A post is gone, and its comments and likes with it.
+        "post.deleted" => PostDeleted(Deleted) on "profile",
+        /// How many people like these posts now.
+        "post.likes_changed" => PostLikesChanged(LikesChanged) on "profile",
+        /// Somebody said something about a post of this person.
+        "comment.created" => CommentCreated(CommentChanged) on "profile",
+        /// Somebody edited a comment on a post of this person.
+        "comment.updated" => CommentUpdated(CommentChanged) on "profile",
+        /// A comment on a post of this person is gone.
+        "comment.deleted" => CommentDeleted(CommentDeleted) on "profile",
+        /// The room is new.
+        "workspace.created" => WorkspaceCreated(Workspace) on "workspace",
+        /// The room's name, background or settings changed.
+        "workspace.updated" => WorkspaceUpdated(Workspace) on "workspace",
+        /// The room is gone; nothing comes after this.
+        "workspace.deleted" => WorkspaceDeleted(Deleted) on "workspace",
+        /// Somebody is a member now.
+        "member.added" => MemberAdded(Member) on "workspace",
+        /// Somebody is a member no longer; they see nothing after this.
+        "member.removed" => MemberRemoved(MemberRef) on "workspace",
+        /// A widget is new.
+        "widget.created" => WidgetCreated(Widget) on "workspace",
+        /// A widget's title or settings changed.
+        "widget.updated" => WidgetUpdated(Widget) on "workspace",
+        /// The drop; values of its drag are void from here on.
+        "widget.moved" => WidgetMoved(WidgetMoved) on "workspace",
+        /// A widget is gone.
+        "widget.deleted" => WidgetDeleted(Deleted) on "workspace",
     }
 }
 
@@ -102,4 +105,60 @@ pub struct EventRecord {
     pub op: Option<Uuid>,
     /// When it happened, by the database's clock.
     pub at: DateTime<Utc>,
+}
+
+/// An event of a page of the log, `GET /channels/{channel}/events`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoggedEvent {
+    /// Its number.
+    pub offset: u64,
+    /// As it travels.
+    #[serde(flatten)]
+    pub record: EventRecord,
+}
+
+/// One shape for each line of the table: schemas of flattened enums say less.
+fn records(generator: &mut SchemaGenerator, description: &str, more: &[(&str, Value)]) -> Schema {
+    let mut shapes = Vec::new();
+    for message in Event::MESSAGES {
+        let mut shape = json!({
+            "description": message.doc.trim(),
+            "type": "object",
+            "properties": {
+                "type": {"type": "string", "const": message.name},
+                "actor": generator.subschema_for::<Option<Uuid>>(),
+                "op": generator.subschema_for::<Option<Uuid>>(),
+                "at": generator.subschema_for::<DateTime<Utc>>(),
+                "data": (message.data)(generator),
+            },
+            "required": ["type", "actor", "op", "at", "data"],
+        });
+        for (name, schema) in more {
+            shape["properties"][name] = schema.clone();
+            shape["required"].as_array_mut().into_iter().for_each(|required| required.insert(0, (*name).into()));
+        }
+        shapes.push(shape);
+    }
+    json_schema!({"description": description, "oneOf": shapes})
+}
+
+impl JsonSchema for EventRecord {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "EventRecord".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        records(generator, "An event as it travels: the `data` of a numbered publication.", &[])
+    }
+}
+
+impl JsonSchema for LoggedEvent {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "LoggedEvent".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let offset = generator.subschema_for::<u64>();
+        records(generator, "An event of a page of the log, with its number.", &[("offset", json!(offset))])
+    }
 }

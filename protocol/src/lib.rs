@@ -1,6 +1,7 @@
 //! The wire of Studyhall: what clients send, what they get, and what it means.
 //!
 //! - [`frame`] and [`encode`]: commands, replies and pushes of the Centrifuge client protocol.
+//! - [`emulation`]: how commands come in where there is no socket.
 //! - [`format`]: JSON or protobuf; nothing but the spelling differs.
 //! - [`channel`]: the names of the channels.
 //! - [`client`]: the same wire from the other end: command lines, and the reading of replies and pushes.
@@ -8,6 +9,8 @@
 //! - [`state`]: what a channel's events add up to; `state(p) + events(p, q] = state(q)`.
 //! - [`accounts`], [`settings`], [`presence`], [`social`], [`posts`], [`tasks`], [`workspaces`], [`widgets`]: the payloads, in the words of the schema.
 //! - [`dashboard`]: the home page in one answer.
+//! - [`describe`]: how the tables describe themselves; TypeScript, JSON Schema, OpenAPI and AsyncAPI are made from that.
+//! - [`routes`]: the calls of REST, [`codes`]: the words of its errors and of `rpc`'s.
 //! - [`error`]: error, unsubscribe and disconnect codes.
 //!
 //! This crate knows no server. Whoever builds a client in Rust depends on it alone.
@@ -16,8 +19,11 @@ pub mod accounts;
 pub mod channel;
 pub mod check;
 pub mod client;
+pub mod codes;
 pub mod command;
 pub mod dashboard;
+pub mod describe;
+pub mod emulation;
 pub mod encode;
 pub mod error;
 pub mod event;
@@ -29,6 +35,7 @@ pub mod posts;
 pub mod presence;
 mod protobuf;
 pub mod rest;
+pub mod routes;
 pub mod settings;
 pub mod social;
 pub mod state;

@@ -1,16 +1,18 @@
 //! The feed (`posts`, `post_media`, `post_tags`, `post_comments`, `post_likes` of the schema).
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::check::{self, Check, FieldError, LONG_TEXT_MAX};
+use crate::describe::FreeObject;
 use crate::patch::{Clearable, not_null, present};
 use crate::workspaces::Person;
 
 /// What somebody posted, the same for everybody.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Post {
     /// Never changes.
     pub id: Uuid,
@@ -41,7 +43,7 @@ pub struct Post {
 }
 
 /// Something shown with a post.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PostMedia {
     /// Never changes.
     pub id: Uuid,
@@ -50,11 +52,12 @@ pub struct PostMedia {
     /// An http(s) address.
     pub url: String,
     /// Width, height, alternative text: free.
+    #[schemars(with = "FreeObject")]
     pub metadata: Value,
 }
 
 /// A post in a list, as one person sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FeedPost {
     /// The same for everybody.
     #[serde(flatten)]
@@ -66,7 +69,7 @@ pub struct FeedPost {
 }
 
 /// `post.create`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPost {
     /// Long-form text.
@@ -83,16 +86,16 @@ pub struct NewPost {
     /// An http(s) address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_url: Option<String>,
-    /// At most [`TAGS_MAX`]; a leading `#` is dropped, case is kept and does not count.
+    /// At most 20; a leading `#` is dropped, case is kept and does not count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// At most [`MEDIA_MAX`].
+    /// At most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub media: Vec<NewMedia>,
 }
 
 /// Something to show with a post.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMedia {
     /// At most 20 characters: `image`, `video`, or what a front-end adds.
@@ -101,17 +104,19 @@ pub struct NewMedia {
     pub url: String,
     /// Width, height, alternative text: free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<FreeObject>")]
     pub metadata: Option<Value>,
 }
 
 /// `post.update`: absent keeps, `null` clears; `tags` and `media` replace all that were there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PostPatch {
     /// Which of my posts.
     pub id: Uuid,
     /// Long-form text.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub content: Option<String>,
     /// At most 160 characters.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -125,16 +130,18 @@ pub struct PostPatch {
     /// An http(s) address.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub image_url: Clearable<String>,
-    /// At most [`TAGS_MAX`].
+    /// At most 20.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>")]
     pub tags: Option<Vec<String>>,
-    /// At most [`MEDIA_MAX`].
+    /// At most 10.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<NewMedia>")]
     pub media: Option<Vec<NewMedia>>,
 }
 
 /// `post.like`, `post.unlike`: which post.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PostRef {
     /// The post.
@@ -142,7 +149,7 @@ pub struct PostRef {
 }
 
 /// The answer to a like or its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PostLikes {
     /// The post.
     pub post_id: Uuid,
@@ -153,14 +160,14 @@ pub struct PostLikes {
 }
 
 /// On `profile:<author>`: how many people like these posts now. One event may sum up many likes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LikesChanged {
     /// Each post once.
     pub posts: Vec<LikeCount>,
 }
 
 /// How many people like a post.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LikeCount {
     /// The post.
     pub post_id: Uuid,
@@ -169,7 +176,7 @@ pub struct LikeCount {
 }
 
 /// On `user:<me>`: a like of mine, or its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OwnLike {
     /// The post.
     pub post_id: Uuid,
@@ -178,7 +185,7 @@ pub struct OwnLike {
 }
 
 /// Somebody who likes a post, in the list of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Liker {
     /// Who.
     pub user: Person,
@@ -187,7 +194,7 @@ pub struct Liker {
 }
 
 /// What somebody said about a post.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comment {
     /// Never changes.
     pub id: Uuid,
@@ -204,7 +211,7 @@ pub struct Comment {
 }
 
 /// A comment in a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CommentPerson {
     /// What was said.
     #[serde(flatten)]
@@ -214,7 +221,7 @@ pub struct CommentPerson {
 }
 
 /// On `profile:<author of the post>`: a comment is new or was edited.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CommentChanged {
     /// As it is now.
     #[serde(flatten)]
@@ -224,7 +231,7 @@ pub struct CommentChanged {
 }
 
 /// On `profile:<author of the post>`: a comment is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommentDeleted {
     /// The comment.
     pub id: Uuid,
@@ -235,7 +242,7 @@ pub struct CommentDeleted {
 }
 
 /// `comment.create`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewComment {
     /// The post.
@@ -245,7 +252,7 @@ pub struct NewComment {
 }
 
 /// `comment.update`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommentPatch {
     /// Which of my comments.

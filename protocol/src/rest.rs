@@ -1,12 +1,13 @@
 //! What both doors answer: positions, answers, pages, problems.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::channel::Channel;
 
 /// A place in a channel's log. Everything up to and including `offset` is in the answer beside it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Position {
     /// Which log.
     pub channel: Channel,
@@ -17,7 +18,8 @@ pub struct Position {
 }
 
 /// The answer to a command, the same by REST and by `rpc`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AnswerOf{T}")]
 pub struct Answer<T> {
     /// Where the command's events are; a retry gets the same.
     pub positions: Vec<Position>,
@@ -26,7 +28,7 @@ pub struct Answer<T> {
 }
 
 /// The id of what was deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Deleted {
     /// The row that is gone.
@@ -34,7 +36,8 @@ pub struct Deleted {
 }
 
 /// A page of a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
@@ -46,7 +49,7 @@ pub struct Page<T> {
 }
 
 /// `application/problem+json` (RFC 9457), with a stable `code`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// The HTTP status.
     pub status: u16,

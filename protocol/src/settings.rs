@@ -1,14 +1,16 @@
 //! What a person prefers (`user_settings` of the schema), and who may see that they are here.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::check::{self, Check, FieldError};
+use crate::describe::FreeObject;
 use crate::patch::{Clearable, not_null, present};
 
 /// A person's settings. Private.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
     /// Whose.
     pub user_id: Uuid,
@@ -19,6 +21,7 @@ pub struct Settings {
     /// `light`, `dark`, `system`, or what a front-end adds.
     pub theme: String,
     /// Free, for front-ends.
+    #[schemars(with = "FreeObject")]
     pub data: Value,
     /// Who may see my presence.
     pub presence_visibility: PresenceVisibility,
@@ -27,7 +30,7 @@ pub struct Settings {
 }
 
 /// Who may see a person's presence.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PresenceVisibility {
     /// Anyone signed in.
@@ -62,26 +65,31 @@ impl From<String> for PresenceVisibility {
 }
 
 /// `settings.update`: absent keeps, `null` clears.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsPatch {
     /// At most 10 characters.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub preferred_locale: Option<String>,
     /// At most 64 characters.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub timezone: Clearable<String>,
     /// At most 32 characters.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub theme: Option<String>,
     /// The whole object anew.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "FreeObject")]
     pub data: Option<Value>,
     /// Who may see my presence.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PresenceVisibility")]
     pub presence_visibility: Option<PresenceVisibility>,
     /// Look offline.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
     pub invisible: Option<bool>,
 }
 

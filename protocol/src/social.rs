@@ -1,6 +1,7 @@
 //! Who follows whom, and who wants nothing to do with whom (`follows` of the schema, and `blocks`).
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -8,7 +9,7 @@ use crate::accounts::User;
 use crate::workspaces::Person;
 
 /// `user.follow`, `user.unfollow`, `user.block`, `user.unblock`: whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserRef {
     /// The other person.
@@ -16,7 +17,7 @@ pub struct UserRef {
 }
 
 /// One person follows another.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Follow {
     /// Who follows.
     pub follower_id: Uuid,
@@ -27,7 +28,7 @@ pub struct Follow {
 }
 
 /// A follow that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FollowRef {
     /// Who followed.
     pub follower_id: Uuid,
@@ -36,7 +37,7 @@ pub struct FollowRef {
 }
 
 /// One person blocks another: neither finds, sees, follows or subscribes to the other any more.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Block {
     /// Who blocks.
     pub blocker_id: Uuid,
@@ -47,7 +48,7 @@ pub struct Block {
 }
 
 /// A block that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BlockRef {
     /// Who blocked.
     pub blocker_id: Uuid,
@@ -56,7 +57,7 @@ pub struct BlockRef {
 }
 
 /// `GET /users/{id}`: a person, and how they and I stand.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UserView {
     /// What anyone signed in may see.
     #[serde(flatten)]
@@ -68,7 +69,7 @@ pub struct UserView {
 }
 
 /// A row of `GET /users/{id}/followers` and `/following`: the follow, and the one of the two who is asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FollowPerson {
     /// The follow.
     #[serde(flatten)]
@@ -78,7 +79,7 @@ pub struct FollowPerson {
 }
 
 /// A row of `GET /me/blocks`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BlockPerson {
     /// The block.
     #[serde(flatten)]

@@ -1,6 +1,7 @@
 //! Task lists and tasks (`task_lists`, `tasks` of the schema).
 
 use chrono::{DateTime, Datelike, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -8,7 +9,7 @@ use crate::check::{self, Check, FieldError, LONG_TEXT_MAX};
 use crate::patch::{Clearable, not_null, present};
 
 /// A list of tasks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskList {
     /// Never changes.
     pub id: Uuid,
@@ -25,7 +26,7 @@ pub struct TaskList {
 }
 
 /// One thing to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Task {
     /// Never changes.
     pub id: Uuid,
@@ -50,7 +51,7 @@ pub struct Task {
 }
 
 /// `task_list.create`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTaskList {
     /// At most 50 characters.
@@ -61,13 +62,14 @@ pub struct NewTaskList {
 }
 
 /// `task_list.update`: absent keeps, `null` clears.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskListPatch {
     /// Which list.
     pub id: Uuid,
     /// At most 50 characters.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub name: Option<String>,
     /// Long-form.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -75,7 +77,7 @@ pub struct TaskListPatch {
 }
 
 /// `task.create`: the task goes to the end of its list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTask {
     /// One of my lists.
@@ -88,16 +90,18 @@ pub struct NewTask {
 }
 
 /// `task.update`: absent keeps, `null` clears. `completed_at` follows `is_completed`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskPatch {
     /// Which task.
     pub id: Uuid,
     /// What is to be done.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub description: Option<String>,
     /// Ticked or not.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
     pub is_completed: Option<bool>,
     /// When it is due.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -105,7 +109,7 @@ pub struct TaskPatch {
 }
 
 /// `task.move`: to another place in its list, or into another list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskMove {
     /// Which task.
@@ -119,7 +123,7 @@ pub struct TaskMove {
 }
 
 /// What a move changed: the task, and neighbours whose index had to give way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskMoved {
     /// The task in its new place.
     pub task: Task,
@@ -128,7 +132,7 @@ pub struct TaskMoved {
 }
 
 /// A new index of a task that was not moved itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskOrder {
     /// Which task.
     pub id: Uuid,

@@ -1,15 +1,17 @@
 //! What is on the canvas of a room: widgets (`immersive_widgets`).
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::check::{self, Check, FieldError, GRID_MAX, GRID_SIZE_MAX};
+use crate::describe::FreeObject;
 use crate::patch::{Clearable, not_null, present};
 
 /// A widget on the canvas.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Widget {
     /// Never changes.
     pub id: Uuid,
@@ -31,6 +33,7 @@ pub struct Widget {
     /// Height.
     pub grid_h: i32,
     /// Free.
+    #[schemars(with = "FreeObject")]
     pub settings: Value,
     /// Set by the database.
     pub created_at: DateTime<Utc>,
@@ -39,7 +42,7 @@ pub struct Widget {
 }
 
 /// A widget in a new place, and the gesture that brought it there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WidgetMoved {
     /// The widget where it is now.
     pub widget: Widget,
@@ -48,7 +51,7 @@ pub struct WidgetMoved {
 }
 
 /// `widget.create`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWidget {
     /// The room.
@@ -72,11 +75,12 @@ pub struct NewWidget {
     pub grid_h: i32,
     /// Free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<FreeObject>")]
     pub settings: Option<Value>,
 }
 
 /// `widget.update`: absent keeps, `null` clears. Places change by `widget.move`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WidgetPatch {
     /// Which widget.
@@ -89,11 +93,12 @@ pub struct WidgetPatch {
     pub title: Clearable<String>,
     /// Replaces the settings as a whole.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "FreeObject")]
     pub settings: Option<Value>,
 }
 
 /// `widget.move`: the drop at the end of a drag, or a move without one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WidgetMove {
     /// Which widget.

@@ -1,17 +1,19 @@
 //! Immerse-mode rooms: workspaces and members (`immersive_workspaces`, `workspace_members`).
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::check::{self, Check, FieldError};
+use crate::describe::FreeObject;
 use crate::patch::{Clearable, not_null, present};
 use crate::rest::Position;
 use crate::widgets::Widget;
 
 /// A room.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Workspace {
     /// Never changes.
     pub id: Uuid,
@@ -26,6 +28,7 @@ pub struct Workspace {
     /// `#rrggbb` or `#rrggbbaa`.
     pub background_color: Option<String>,
     /// Free; `{"guests": true}` lets anyone signed in look on.
+    #[schemars(with = "FreeObject")]
     pub settings: Value,
     /// Set by the database.
     pub created_at: DateTime<Utc>,
@@ -41,7 +44,7 @@ impl Workspace {
 }
 
 /// What is behind the widgets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BackgroundType {
     /// A picture.
@@ -75,7 +78,7 @@ impl From<String> for BackgroundType {
 }
 
 /// What somebody may do in a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything, members and the room itself included.
@@ -109,7 +112,7 @@ impl From<String> for Role {
 }
 
 /// Somebody's place in a room.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// The room.
     pub workspace_id: Uuid,
@@ -122,7 +125,7 @@ pub struct Member {
 }
 
 /// A room of mine, in the list of my rooms.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MyWorkspace {
     /// The room.
     #[serde(flatten)]
@@ -132,7 +135,7 @@ pub struct MyWorkspace {
 }
 
 /// Enough of a person to show them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Person {
     /// Never changes.
     pub id: Uuid,
@@ -145,7 +148,7 @@ pub struct Person {
 }
 
 /// A member, in the list of a room's members.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemberPerson {
     /// Their place in the room.
     #[serde(flatten)]
@@ -156,7 +159,7 @@ pub struct MemberPerson {
 
 /// `GET /workspaces/{id}`: a whole room. [`crate::state::WorkspaceState`] is made from it; every later event of
 /// `workspace:<id>` moves that on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Room {
     /// The room.
     pub workspace: Workspace,
@@ -173,7 +176,7 @@ pub struct Room {
 }
 
 /// `workspace.create`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWorkspace {
     /// At most 80 characters.
@@ -189,20 +192,23 @@ pub struct NewWorkspace {
     pub background_color: Option<String>,
     /// Free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<FreeObject>")]
     pub settings: Option<Value>,
 }
 
 /// `workspace.update`: absent keeps, `null` clears.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkspacePatch {
     /// Which room.
     pub id: Uuid,
     /// At most 80 characters.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub name: Option<String>,
     /// `image`, `video` or `color`.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "BackgroundType")]
     pub background_type: Option<BackgroundType>,
     /// Address or asset key.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -212,11 +218,12 @@ pub struct WorkspacePatch {
     pub background_color: Clearable<String>,
     /// Replaces the settings as a whole.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "FreeObject")]
     pub settings: Option<Value>,
 }
 
 /// `member.add`, `member.remove`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MemberRef {
     /// The room.

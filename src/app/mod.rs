@@ -2,15 +2,17 @@
 
 mod backend;
 mod health;
+mod live;
+mod nodes;
 pub mod server;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -20,10 +22,9 @@ use crate::config::Config;
 use crate::db::retention::Policy;
 use crate::db::{self, Db, Writer};
 use crate::domain;
-use crate::error::Error;
-use crate::http::{self, AppState, OriginVerdict};
-use crate::live::roster::Alone;
-use crate::live::{Hub, HubLink, Limits, upgrade};
+use crate::http::{self, AppState};
+use crate::live::roster::{Alone, Roster};
+use crate::live::{Hub, HubLink, Limits};
 
 pub use health::Health;
 
@@ -39,6 +40,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     /// What handlers reach.
     pub state: AppState,
+    /// The other nodes.
+    roster: Arc<dyn Roster>,
     health: Health,
     drain_window: Duration,
     tasks: TaskTracker,
@@ -70,13 +73,22 @@ impl App {
         .with_drain(domain::drain());
         let state = AppState { hub: hub.clone(), ..AppState::new(config, db.clone(), writer.clone())? };
         let server = backend::Server { db: db.clone(), writer, sessions: state.sessions.clone(), hub: hub.clone() };
+        let cluster = nodes::join(config);
+        let roster: Arc<dyn Roster> = match &cluster {
+            Some(cluster) => cluster.clone(),
+            None => Arc::new(Alone),
+        };
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let engine = Hub::start(limits(config), Arc::new(server), Arc::new(Alone), workers);
+        let engine = Hub::start(limits(config), Arc::new(server), roster.clone(), workers);
         hub.set(&engine);
-        let health = Health::start(db.clone(), config.redis_url.as_deref()).await;
+        if let Some(cluster) = &cluster {
+            nodes::introduce(cluster, &engine);
+        }
+        let health = Health::new(db.clone(), cluster);
         let app = App {
             hub: engine,
             state,
+            roster,
             health,
             drain_window: config.drain_window(),
             tasks: TaskTracker::new(),
@@ -102,7 +114,7 @@ impl App {
 
     /// Everything that is served over HTTP.
     pub fn router(&self) -> Router {
-        let live = Router::new().route("/connection/websocket", get(connect)).with_state(self.clone());
+        let live = live::router().with_state(self.clone());
         let health = Router::new()
             .route("/livez", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz))
@@ -118,6 +130,8 @@ impl App {
         stop.cancelled().await;
         let drained = async {
             self.hub.drain(self.drain_window).await;
+            // Now, not earlier: from here on the others hold those who were sent away for as long as they may take.
+            self.roster.hand_over().await;
             self.state.writer.drain().await;
             self.hub.stop().await;
             let _ = serving.await;
@@ -144,19 +158,6 @@ fn limits(config: &Config) -> Limits {
 
 fn retention(config: &Config) -> Policy {
     Policy { log_days: config.log_days, operation_hours: config.operation_hours, ..Policy::default() }
-}
-
-/// The live connection. A cookie counts only from an allowed `Origin`; a foreign one gets no socket.
-async fn connect(State(app): State<App>, request: Request) -> Response {
-    let cookie = match app.state.origins.allows(request.headers()) {
-        OriginVerdict::Foreign => {
-            return Error::forbidden("foreign_origin", "this origin may not connect; add it to STUDYHALL_ORIGINS")
-                .into_response();
-        }
-        OriginVerdict::Allowed => app.state.cookies.read(request.headers()).map(str::to_owned),
-        OriginVerdict::Absent => None,
-    };
-    upgrade::connect(app.hub.clone(), request, cookie)
 }
 
 async fn readyz(State(app): State<App>) -> Response {

@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::live::stream::{Road, Watched};
+
 /// A storm of connects waits in the kernel's queue instead of for a retransmission.
 const BACKLOG: u32 = 4_096;
 /// For the head of a request.
@@ -60,8 +62,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         };
         let (router, stop) = (router.clone(), stop.clone());
         connections.spawn(async move {
-            serve_connection(stream, peer, router, stop).await;
-            drop(permit);
+            serve_connection(stream, peer, Road::new(permit.ok()), router, stop).await;
         });
     }
     drop(listener);
@@ -69,13 +70,21 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     connections.wait().await;
 }
 
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
-    let _ = stream.set_nodelay(true);
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    road: Arc<Road>,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let Ok(stream) = Watched::new(stream, road.clone()) else { return };
+    let mut cut = std::pin::pin!(road.when_cut());
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let router = router.clone();
+        let (router, road) = (router.clone(), road.clone());
         async move {
             let mut request: Request = request.map(axum::body::Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(road);
             let response = router.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
             Ok::<_, Infallible>(response)
         }
@@ -89,9 +98,13 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, s
     tokio::select! {
         // A client that goes away is no event.
         _ = connection.as_mut() => {}
+        () = &mut cut => {}
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+            tokio::select! {
+                _ = connection => {}
+                () = cut => {}
+            }
         }
     }
 }

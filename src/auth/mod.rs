@@ -10,7 +10,7 @@ mod token;
 pub use cookie::Cookies;
 pub use password::{Passwords, Permit};
 pub use sessions::Sessions;
-pub use sql::{Credential, NewSignIn, SignIn};
+pub use sql::{Credential, NewSignIn};
 pub use throttle::Throttle;
 pub use token::Token;
 

@@ -1,8 +1,8 @@
 //! Every statement about credentials and sign-ins. Those that write take the connection of a transaction.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor};
+use studyhall_protocol::accounts::SignIn;
 use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
@@ -19,19 +19,6 @@ pub struct Credential {
     pub password_hash: String,
     /// The account is disabled.
     pub disabled: bool,
-}
-
-/// A sign-in as its owner may see it: no secret.
-#[derive(Debug, Clone, Serialize)]
-pub struct SignIn {
-    /// Names it in `DELETE /sessions/{id}`.
-    pub id: Uuid,
-    /// When.
-    pub created_at: DateTime<Utc>,
-    /// When it ends by itself.
-    pub expires_at: DateTime<Utc>,
-    /// Whether it is the one that asked.
-    pub current: bool,
 }
 
 /// A sign-in to be made.

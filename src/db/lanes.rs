@@ -128,3 +128,84 @@ impl Lane {
 fn is_recent(then: Instant, now: Instant) -> bool {
     now.saturating_duration_since(then) < Duration::from_secs(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::By;
+    use studyhall_protocol::Command;
+    use studyhall_protocol::posts::PostRef;
+
+    const LANE: Uuid = Uuid::nil();
+
+    fn wanted(op: u128) -> Wanted {
+        let by = By { actor: Uuid::nil(), op: Uuid::from_u128(op) };
+        Wanted::new(by, Command::PostLike(PostRef { post_id: Uuid::nil() })).unwrap()
+    }
+
+    /// Whether the command waits, and if so whether it is the first.
+    fn enter(lanes: &Lanes, op: u128, now: Instant) -> Option<bool> {
+        match lanes.enter(LANE, wanted(op), now) {
+            Entry::Alone(_) => None,
+            Entry::Waits { first, .. } => Some(first),
+        }
+    }
+
+    fn ops(lanes: &Lanes, now: Instant) -> Vec<u128> {
+        lanes.take(LANE, now).0.iter().map(|wanted| wanted.by.op.as_u128()).collect()
+    }
+
+    #[test]
+    fn more_than_twenty_in_a_second_wait() {
+        let (lanes, start) = (Lanes::default(), Instant::now());
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        // Twenty a second for ever.
+        for number in 0..100 {
+            assert_eq!(enter(&lanes, number, at(50 * number as u64)), None);
+        }
+        assert_eq!(enter(&lanes, 100, at(4_960)), Some(true));
+        assert_eq!(enter(&lanes, 101, at(4_970)), Some(false));
+        // Somebody drains: whoever comes joins, however long it takes.
+        assert_eq!(enter(&lanes, 102, at(9_000)), Some(false));
+        assert_eq!(ops(&lanes, at(9_000)), [100, 101, 102]);
+        assert_eq!(lanes.due(LANE), None);
+        assert_eq!(enter(&lanes, 103, at(9_001)), None);
+    }
+
+    #[test]
+    fn a_batch_every_fifty_milliseconds_at_most() {
+        let (lanes, start) = (Lanes::default(), Instant::now());
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        for number in 0..20 + BATCH_MAX as u128 + 7 {
+            enter(&lanes, number, start);
+        }
+        assert_eq!(lanes.due(LANE), Some(at(50)));
+        assert_eq!(ops(&lanes, at(60)).len(), BATCH_MAX);
+        // What is left over was here before, and waits all the same.
+        assert_eq!(lanes.due(LANE), Some(at(110)));
+        assert_eq!(ops(&lanes, at(200)).len(), 7);
+        // Collected from the first of them on.
+        enter(&lanes, 1_000, at(230));
+        enter(&lanes, 1_001, at(270));
+        assert_eq!(lanes.due(LANE), Some(at(280)));
+    }
+
+    #[test]
+    fn an_operation_is_in_a_batch_once() {
+        let (lanes, now) = (Lanes::default(), Instant::now());
+        (0..20).for_each(|number| assert_eq!(enter(&lanes, number, now), None));
+        [50, 51, 50, 52].into_iter().for_each(|op| assert!(enter(&lanes, op, now).is_some()));
+        assert_eq!(ops(&lanes, now), [50, 51, 52]);
+        assert_eq!(ops(&lanes, now), [50]);
+    }
+
+    #[test]
+    fn quiet_lanes_are_forgotten() {
+        let (lanes, start) = (Lanes::default(), Instant::now());
+        for lane in 0..10 * LANES {
+            let now = start + Duration::from_millis(10 * lane as u64);
+            lanes.enter(Uuid::from_u128(lane as u128), wanted(0), now);
+        }
+        assert!(lanes.0.lock().lanes.len() <= LANES);
+    }
+}

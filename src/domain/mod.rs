@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod channels;
 pub mod dashboard;
+pub mod documents;
 pub mod feed;
 mod page;
 mod payload;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use axum::Router;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+use studyhall_protocol::command::answer;
 use studyhall_protocol::{Channel, Command};
 
 pub use channels::admit;
@@ -33,36 +35,36 @@ use crate::live::backend::{Effect, LogEvent};
 /// Runs a command inside its transaction and returns the `data` of its answer.
 pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
     match command {
-        Command::ProfileUpdate(c) => data(accounts::update_profile(tx, c).await?),
-        Command::SettingsUpdate(c) => data(settings::update_settings(tx, c).await?),
-        Command::UserFollow(c) => data(people::follow(tx, c).await?),
-        Command::UserUnfollow(c) => data(people::unfollow(tx, c).await?),
-        Command::UserBlock(c) => data(people::block(tx, c).await?),
-        Command::UserUnblock(c) => data(people::unblock(tx, c).await?),
-        Command::PostLike(c) => data(feed::likes::like(tx, c).await?),
-        Command::PostUnlike(c) => data(feed::likes::unlike(tx, c).await?),
-        Command::PostCreate(c) => data(feed::create_post(tx, c).await?),
-        Command::PostUpdate(c) => data(feed::update_post(tx, c).await?),
-        Command::PostDelete(c) => data(feed::delete_post(tx, c).await?),
-        Command::CommentCreate(c) => data(feed::create_comment(tx, c).await?),
-        Command::CommentUpdate(c) => data(feed::update_comment(tx, c).await?),
-        Command::CommentDelete(c) => data(feed::delete_comment(tx, c).await?),
-        Command::TaskListCreate(c) => data(tasks::create_task_list(tx, c).await?),
-        Command::TaskListUpdate(c) => data(tasks::update_task_list(tx, c).await?),
-        Command::TaskListDelete(c) => data(tasks::delete_task_list(tx, c).await?),
-        Command::TaskCreate(c) => data(tasks::create_task(tx, c).await?),
-        Command::TaskUpdate(c) => data(tasks::update_task(tx, c).await?),
-        Command::TaskMove(c) => data(tasks::move_task(tx, c).await?),
-        Command::TaskDelete(c) => data(tasks::delete_task(tx, c).await?),
-        Command::WorkspaceCreate(c) => data(workspaces::create_workspace(tx, c).await?),
-        Command::WorkspaceUpdate(c) => data(workspaces::update_workspace(tx, c).await?),
-        Command::WorkspaceDelete(c) => data(workspaces::delete_workspace(tx, c).await?),
-        Command::MemberAdd(c) => data(workspaces::add_member(tx, c).await?),
-        Command::MemberRemove(c) => data(workspaces::remove_member(tx, c).await?),
-        Command::WidgetCreate(c) => data(workspaces::create_widget(tx, c).await?),
-        Command::WidgetUpdate(c) => data(workspaces::update_widget(tx, c).await?),
-        Command::WidgetMove(c) => data(workspaces::move_widget(tx, c).await?),
-        Command::WidgetDelete(c) => data(workspaces::delete_widget(tx, c).await?),
+        Command::ProfileUpdate(c) => data::<answer::ProfileUpdate>(accounts::update_profile(tx, c).await?),
+        Command::SettingsUpdate(c) => data::<answer::SettingsUpdate>(settings::update_settings(tx, c).await?),
+        Command::UserFollow(c) => data::<answer::UserFollow>(people::follow(tx, c).await?),
+        Command::UserUnfollow(c) => data::<answer::UserUnfollow>(people::unfollow(tx, c).await?),
+        Command::UserBlock(c) => data::<answer::UserBlock>(people::block(tx, c).await?),
+        Command::UserUnblock(c) => data::<answer::UserUnblock>(people::unblock(tx, c).await?),
+        Command::PostLike(c) => data::<answer::PostLike>(feed::likes::like(tx, c).await?),
+        Command::PostUnlike(c) => data::<answer::PostUnlike>(feed::likes::unlike(tx, c).await?),
+        Command::PostCreate(c) => data::<answer::PostCreate>(feed::create_post(tx, c).await?),
+        Command::PostUpdate(c) => data::<answer::PostUpdate>(feed::update_post(tx, c).await?),
+        Command::PostDelete(c) => data::<answer::PostDelete>(feed::delete_post(tx, c).await?),
+        Command::CommentCreate(c) => data::<answer::CommentCreate>(feed::create_comment(tx, c).await?),
+        Command::CommentUpdate(c) => data::<answer::CommentUpdate>(feed::update_comment(tx, c).await?),
+        Command::CommentDelete(c) => data::<answer::CommentDelete>(feed::delete_comment(tx, c).await?),
+        Command::TaskListCreate(c) => data::<answer::TaskListCreate>(tasks::create_task_list(tx, c).await?),
+        Command::TaskListUpdate(c) => data::<answer::TaskListUpdate>(tasks::update_task_list(tx, c).await?),
+        Command::TaskListDelete(c) => data::<answer::TaskListDelete>(tasks::delete_task_list(tx, c).await?),
+        Command::TaskCreate(c) => data::<answer::TaskCreate>(tasks::create_task(tx, c).await?),
+        Command::TaskUpdate(c) => data::<answer::TaskUpdate>(tasks::update_task(tx, c).await?),
+        Command::TaskMove(c) => data::<answer::TaskMove>(tasks::move_task(tx, c).await?),
+        Command::TaskDelete(c) => data::<answer::TaskDelete>(tasks::delete_task(tx, c).await?),
+        Command::WorkspaceCreate(c) => data::<answer::WorkspaceCreate>(workspaces::create_workspace(tx, c).await?),
+        Command::WorkspaceUpdate(c) => data::<answer::WorkspaceUpdate>(workspaces::update_workspace(tx, c).await?),
+        Command::WorkspaceDelete(c) => data::<answer::WorkspaceDelete>(workspaces::delete_workspace(tx, c).await?),
+        Command::MemberAdd(c) => data::<answer::MemberAdd>(workspaces::add_member(tx, c).await?),
+        Command::MemberRemove(c) => data::<answer::MemberRemove>(workspaces::remove_member(tx, c).await?),
+        Command::WidgetCreate(c) => data::<answer::WidgetCreate>(workspaces::create_widget(tx, c).await?),
+        Command::WidgetUpdate(c) => data::<answer::WidgetUpdate>(workspaces::update_widget(tx, c).await?),
+        Command::WidgetMove(c) => data::<answer::WidgetMove>(workspaces::move_widget(tx, c).await?),
+        Command::WidgetDelete(c) => data::<answer::WidgetDelete>(workspaces::delete_widget(tx, c).await?),
     }
 }
 
@@ -71,7 +73,8 @@ pub fn drain() -> Arc<dyn Drain> {
     Arc::new(feed::likes::drain::Likes::default())
 }
 
-fn data(value: impl Serialize) -> Result<Box<RawValue>> {
+/// What the table of commands says that a command answers.
+fn data<Answer: Serialize>(value: Answer) -> Result<Box<RawValue>> {
     to_raw_value(&value).map_err(Error::internal)
 }
 
@@ -93,6 +96,7 @@ pub fn router() -> Router<AppState> {
         .merge(accounts::routes::router())
         .merge(channels::routes::router())
         .merge(dashboard::routes::router())
+        .merge(documents::routes::router())
         .merge(people::routes::router())
         .merge(presence::routes::router())
         .merge(settings::routes::router())

@@ -38,6 +38,11 @@ async fn read(request: Request) -> Result<Vec<u8>> {
         let detail = "send content-type: application/json";
         return Err(Error::status(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
     }
+    read_bytes(request).await
+}
+
+/// The bytes of a body, whatever they are; 413 above [`BODY_BYTES_MAX`].
+pub async fn read_bytes(request: Request) -> Result<Vec<u8>> {
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.unwrap_or(0) > BODY_BYTES_MAX {
         return Err(too_large());

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use studyhall_protocol::Command;
+use studyhall_protocol::routes::makes;
 use uuid::Uuid;
 
 use super::body::not_an_object;
@@ -32,8 +33,7 @@ pub async fn door(
     let op = idempotency_key(headers)?;
     let command = read(method, body)?;
     let answer = state.writer.execute(caller.id(), op, command).await?;
-    let made = method.ends_with(".create") || method == "member.add";
-    let status = if made { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if makes(method) { StatusCode::CREATED } else { StatusCode::OK };
     Ok(json(status, &answer))
 }
 

@@ -16,7 +16,7 @@ mod params;
 mod shield;
 mod state;
 
-pub use body::{BODY_BYTES_MAX, Body};
+pub use body::{BODY_BYTES_MAX, Body, read_bytes};
 pub use caller::Caller;
 pub use cursor::Paging;
 pub use limits::{RateLimits, hold_off};

@@ -108,6 +108,8 @@ impl Session {
             client: self.client.to_string(),
             ping: PING_EVERY.as_secs() as u32,
             pong: true,
+            session: self.conn.stream_session(),
+            node: self.conn.stream_session().map(|_| self.hub.node().to_owned()),
             data: ConnectData { user_id: identity.user_id, server_time: chrono::Utc::now().timestamp_millis() },
         };
         self.connected = true;

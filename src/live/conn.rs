@@ -14,7 +14,6 @@ use parking_lot::Mutex;
 use studyhall_protocol::encode;
 use studyhall_protocol::error::Disconnect;
 use studyhall_protocol::format::Format;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -26,7 +25,8 @@ use super::limits::{BATCH_BYTES, CHANNELS_MAX, PONG_WITHIN};
 use super::pages::LogPages;
 use super::subscription::Subscription;
 use super::time::{Deadline, Ticks};
-use super::ws::{HEADER_MAX, OpCode, encode_close, seal_frame};
+use super::transport::Transport;
+use super::ws::{HEADER_MAX, OpCode, encode_close};
 
 /// Names a connection on this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,7 +55,7 @@ pub struct Conn {
     pub id: ConnId,
     /// How its messages are written.
     pub format: Format,
-    socket: TcpStream,
+    pub(super) transport: Transport,
     /// A bit per subscription that has something to send.
     news: [AtomicU64; NEWS_WORDS],
     enlisted: AtomicBool,
@@ -107,15 +107,17 @@ pub(super) struct Out {
     rest: Vec<u8>,
     rest_at: usize,
     rest_has_ping: bool,
+    /// Since when the reader was not slow any more, before this batch.
+    progress_before: Option<Ticks>,
 }
 
 impl Conn {
-    /// A connection over an upgraded socket.
-    pub fn new(id: ConnId, socket: TcpStream, format: Format) -> Self {
+    /// A connection over an upgraded socket, or a stream.
+    pub fn new(id: ConnId, transport: impl Into<Transport>, format: Format) -> Self {
         Self {
             id,
             format,
-            socket,
+            transport: transport.into(),
             news: Default::default(),
             enlisted: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
@@ -132,9 +134,12 @@ impl Conn {
         }
     }
 
-    /// The socket, for reading.
-    pub(super) fn socket(&self) -> &TcpStream {
-        &self.socket
+    /// What the client shows with every later request, if it has no socket to send on.
+    pub(super) fn stream_session(&self) -> Option<String> {
+        match &self.transport {
+            Transport::Stream(stream) => Some(stream.session()),
+            Transport::Socket(_) => None,
+        }
     }
 
     pub(super) fn mark(&self, index: u16) {
@@ -207,7 +212,7 @@ impl Conn {
         BATCH.with_borrow_mut(|batch| {
             let gathered = self.gather(out, batch, pages);
             if batch.len() > HEADER_MAX {
-                let start = if gathered.raw { HEADER_MAX } else { seal_frame(batch, self.opcode()) };
+                let start = if gathered.raw { HEADER_MAX } else { self.transport.seal(self.format, batch) };
                 self.send(out, &batch[start..], gathered.ping);
             }
             if batch.capacity() > HEADER_MAX + 8 * BATCH_BYTES {
@@ -217,13 +222,6 @@ impl Conn {
                 flusher.enlist(self);
             }
         });
-    }
-
-    fn opcode(&self) -> OpCode {
-        match self.format {
-            Format::Json => OpCode::Text,
-            Format::Protobuf => OpCode::Binary,
-        }
     }
 
     /// Fills the batch: either whole frames as they are, or messages that will become one frame.
@@ -249,14 +247,13 @@ impl Conn {
         }
         let begin = batch.len();
         let more = gather::subscriptions(self, out, &mut Batch { format: self.format, bytes: batch, begin }, pages);
-        batch.truncate(as_frame(self.format, batch).len());
         Gathered { raw: false, ping, more }
     }
 
     fn send(&self, out: &mut Out, bytes: &[u8], ping: bool) {
         self.await_pong(ping);
-        match self.socket.try_write(bytes) {
-            Ok(written) if written == bytes.len() => {}
+        match self.transport.try_write(bytes) {
+            Ok(written) if written == bytes.len() && !self.transport.is_on_its_way() => {}
             Ok(written) => self.block(out, &bytes[written..], ping),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.block(out, bytes, ping),
             Err(_) => self.close(Disconnect::WRITE_ERROR),
@@ -277,6 +274,7 @@ impl Conn {
         out.rest_has_ping = ping;
         // A reader that stands still cannot answer a ping either: progress is what counts now.
         self.times.pong_by.set(None);
+        out.progress_before = self.times.progress_at.get();
         self.times.progress_at.set(Some(Ticks::now()));
         self.blocked.store(true, Ordering::SeqCst);
         self.wake.notify_one();
@@ -286,12 +284,16 @@ impl Conn {
     pub(super) fn unblock(self: &Arc<Self>, flusher: &Flusher, pages: &LogPages) {
         let mut out = self.out.lock();
         self.await_pong(out.rest_has_ping);
-        match self.socket.try_write(&out.rest[out.rest_at..]) {
+        match self.transport.try_write(&out.rest[out.rest_at..]) {
             Ok(written) => {
                 self.times.progress_at.set(Some(Ticks::now()));
                 out.rest_at += written;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if self.transport.has_moved() {
+                    out.progress_before = Some(Ticks::now());
+                    self.times.progress_at.set(out.progress_before);
+                }
                 self.times.pong_by.set(None);
                 return;
             }
@@ -306,23 +308,31 @@ impl Conn {
         }
         out.rest = Vec::new();
         out.rest_at = 0;
+        if self.transport.is_on_its_way() {
+            self.times.pong_by.set(None);
+            return;
+        }
+        if matches!(self.transport, Transport::Stream(_)) {
+            // It waits after every batch: that alone is not slow.
+            self.times.progress_at.set(out.progress_before);
+        }
         self.blocked.store(false, Ordering::SeqCst);
         if self.closing().is_none() {
             self.send_batch(&mut out, flusher, pages);
         }
     }
 
-    /// Adds a close frame behind what is already on its way, and what was answered before it.
+    /// Adds the goodbye behind what is already on its way, and what was answered before it.
     pub(super) fn start_closing(&self, why: Option<Disconnect>) {
         let mut out = self.out.lock();
         let replies = std::mem::take(&mut out.replies);
         let mut last = std::mem::take(&mut out.frames);
-        if !replies.is_empty() {
-            super::ws::encode_frame(self.opcode(), as_frame(self.format, &replies), &mut last);
-        }
-        match why {
-            Some(why) => encode_close(why.code, why.reason, &mut last),
-            None => super::ws::encode_frame(OpCode::Close, &[], &mut last),
+        self.transport.append(self.format, &replies, &mut last);
+        match (&self.transport, why) {
+            (Transport::Socket(_), Some(why)) => encode_close(why.code, why.reason, &mut last),
+            (Transport::Socket(_), None) => super::ws::encode_frame(OpCode::Close, &[], &mut last),
+            (Transport::Stream(_), Some(why)) => encode::push_disconnect(&mut last, self.format, why),
+            (Transport::Stream(_), None) => {}
         }
         out.rest.extend_from_slice(&last);
         self.blocked.store(true, Ordering::SeqCst);
@@ -332,7 +342,7 @@ impl Conn {
     pub(super) fn write_last(&self) -> io::Result<bool> {
         let mut out = self.out.lock();
         while out.rest_at < out.rest.len() {
-            match self.socket.try_write(&out.rest[out.rest_at..]) {
+            match self.transport.try_write(&out.rest[out.rest_at..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => out.rest_at += written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -370,14 +380,6 @@ impl Conn {
     /// Bytes waiting to be sent that are not in any ring: for tests and metrics.
     pub fn held_bytes(&self) -> usize {
         let out = self.out.lock();
-        out.rest.capacity() + out.replies.capacity() + out.frames.capacity()
-    }
-}
-
-/// Messages as a frame has them. Lines are joined by newlines there: behind the last one a client would look for another.
-fn as_frame(format: Format, messages: &[u8]) -> &[u8] {
-    match format {
-        Format::Json => messages.strip_suffix(b"\n").unwrap_or(messages),
-        Format::Protobuf => messages,
+        out.rest.capacity() + out.replies.capacity() + out.frames.capacity() + self.transport.held_bytes()
     }
 }

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::error::Disconnect;
 use studyhall_protocol::format::Format;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -27,8 +26,10 @@ use super::rechecks::Rechecks;
 use super::records::Records;
 use super::roster::Roster;
 use super::standing::Standings;
+use super::stream::Streams;
 use super::time::Ticks;
 use super::topic::Topic;
+use super::transport::Transport;
 
 /// The engine of one node.
 pub struct Hub {
@@ -45,6 +46,9 @@ pub struct Hub {
     pub(super) topics: DashMap<Channel, Arc<Topic>>,
     pub(super) conns: DashMap<u64, Arc<Conn>>,
     users: DashMap<Uuid, Vec<Arc<Conn>>>,
+    pub(super) streams: Streams,
+    /// A name that no other node has.
+    pub(super) node: String,
     /// Sign-ins that ended a short while ago.
     ended: Mutex<VecDeque<EndedSession>>,
     pub(super) barring_events: Mutex<BarringEvents>,
@@ -78,6 +82,16 @@ pub enum Full {
     Connections,
 }
 
+impl Full {
+    /// For whoever is refused.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Full::Draining => "this node is going away",
+            Full::Connections => "this node has as many connections as it may",
+        }
+    }
+}
+
 impl Hub {
     /// Starts the engine: one flush task per worker thread, the clock, the readers of the log, those who ask about
     /// people and write down where they are.
@@ -94,6 +108,8 @@ impl Hub {
             topics: DashMap::new(),
             conns: DashMap::new(),
             users: DashMap::new(),
+            streams: Streams::default(),
+            node: format!("{:016x}", rand::random::<u64>()),
             ended: Mutex::default(),
             barring_events: Mutex::default(),
             timed: Mutex::default(),
@@ -161,10 +177,10 @@ impl Hub {
         self.open.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Takes over an upgraded socket.
-    pub(super) fn register(&self, socket: TcpStream, format: Format) -> Arc<Conn> {
+    /// Takes over an upgraded socket, or a stream.
+    pub(super) fn register(&self, transport: impl Into<Transport>, format: Format) -> Arc<Conn> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let conn = Arc::new(Conn::new(ConnId(id), socket, format));
+        let conn = Arc::new(Conn::new(ConnId(id), transport, format));
         conn.times.connect_by.set(Some(Ticks::now().after(CONNECT_WITHIN)));
         self.conns.insert(id, conn.clone());
         // Behind the insertion: the drain sees the connection, or the connection the drain.
@@ -360,6 +376,5 @@ impl Hub {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        self.roster.hand_over().await;
     }
 }

@@ -34,6 +34,8 @@ impl Default for Limits {
 pub const CHANNELS_MAX: usize = 512;
 /// Bytes of one message from a client; above it the connection is closed with 1009.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Deliveries that wait for the connection of a stream; in bytes they may be as much as one message.
+pub const DELIVERIES_MAX: usize = 64;
 /// Bytes gathered for one write; also bounds what a blocked connection holds.
 pub const BATCH_BYTES: usize = 32 * 1024;
 /// Bytes of replies that wait for a slow reader before its next command has to wait as well.
@@ -83,6 +85,8 @@ pub const PONG_WITHIN: Duration = Duration::from_secs(10);
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 /// Without a single byte taken by a socket that has something to take.
 pub const PROGRESS_WITHIN: Duration = Duration::from_secs(20);
+/// For a delivery to a stream whose connection is busy: as long as SDKs wait for an answer.
+pub const DELIVER_WITHIN: Duration = Duration::from_secs(5);
 /// For the closing handshake.
 pub const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// A person whose connection was lost stays in the room for this long.

@@ -34,11 +34,13 @@ mod shown;
 mod slots;
 pub mod socket;
 mod standing;
+pub mod stream;
 mod subscription;
 #[cfg(test)]
 mod tests;
 mod time;
 mod topic;
+mod transport;
 pub mod upgrade;
 pub mod ws;
 

@@ -27,7 +27,7 @@ pub trait Roster: Send + Sync + 'static {
     fn tell(&self, place: Channel, person: Uuid, entry: Option<Bytes>);
 
     /// Listens to these places from now on, and answers what the others say of each, in order. What cannot be reached in
-    /// short time is empty, and is heard later.
+    /// short time is empty, and is heard later. What is heard after the call is newer than the answer.
     fn attend(&self, places: Vec<Channel>) -> BoxFuture<'_, Vec<Vec<Others>>>;
 
     /// Does not listen to this place any more.

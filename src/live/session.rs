@@ -62,8 +62,8 @@ impl Session {
     /// One message of the client.
     pub(super) fn message(&mut self, message: Message<'_>) -> Next {
         match message {
-            Message::Text(text) if self.conn.format == Format::Json => self.frame(text.as_bytes()),
-            Message::Binary(bytes) if self.conn.format == Format::Protobuf => self.frame(bytes),
+            Message::Text(text) if self.conn.format == Format::Json => self.commands(text.as_bytes()),
+            Message::Binary(bytes) if self.conn.format == Format::Protobuf => self.commands(bytes),
             Message::Text(_) | Message::Binary(_) => Next::Close(Disconnect::UNSUPPORTED_DATA),
             Message::Ping(payload) => {
                 self.conn.pong(&self.hub.flusher, payload);
@@ -74,7 +74,8 @@ impl Session {
         }
     }
 
-    fn frame(&mut self, frame: &[u8]) -> Next {
+    /// The commands of one frame.
+    pub(super) fn commands(&mut self, frame: &[u8]) -> Next {
         let mut commands = Commands::new(self.conn.format, frame);
         loop {
             let here = commands.rest();

@@ -15,6 +15,7 @@ use super::conn::Conn;
 use super::hub::Hub;
 use super::limits::{CLOSE_WITHIN, LEFT_HOLD, LOST_HOLD, MESSAGE_BYTES_MAX, NOTSENT_LOWAT, READ_BYTES, READS_PER_TURN};
 use super::session::Session;
+use super::transport::Transport;
 use super::ws::{Decoder, Message, ProtocolError};
 
 thread_local! {
@@ -57,7 +58,7 @@ impl Handler for Session {
 }
 
 /// How a connection ended.
-enum End {
+pub(super) enum End {
     /// The client said goodbye with this code.
     Bye(Option<u16>),
     /// We close.
@@ -75,14 +76,20 @@ pub(super) fn prepare(socket: &TcpStream) -> io::Result<()> {
 
 /// Serves a connection to its end. `leftover` was read together with the upgrade request.
 pub async fn serve<H: Handler>(hub: Arc<Hub>, conn: Arc<Conn>, mut handler: H, mut leftover: Vec<u8>) {
+    let Transport::Socket(socket) = &conn.transport else { return };
     let mut decoder = Decoder::new(MESSAGE_BYTES_MAX);
     let end = match handle(&hub, &conn, &mut handler, &mut decoder, &mut leftover).await {
         ControlFlow::Break(end) => end,
         ControlFlow::Continue(()) => {
             drop(leftover);
-            read_until_end(&hub, &conn, &mut handler, &mut decoder).await
+            read_until_end(&hub, &conn, socket, &mut handler, &mut decoder).await
         }
     };
+    finish(&hub, &conn, end).await;
+}
+
+/// Takes a connection out of the hub and says goodbye.
+pub(super) async fn finish(hub: &Hub, conn: &Arc<Conn>, end: End) {
     // Signing out is leaving; everything else may be followed by a reconnect. Who was closed for their silence has not
     // been here for as long as anybody is held.
     let left = match end {
@@ -90,23 +97,29 @@ pub async fn serve<H: Handler>(hub: Arc<Hub>, conn: Arc<Conn>, mut handler: H, m
         End::Close(why) => why.code >= Disconnect::SIGNED_OUT.code || conn.is_silent(),
         End::Lost => false,
     };
-    hub.unregister(&conn, if left { LEFT_HOLD } else { LOST_HOLD });
+    hub.unregister(conn, if left { LEFT_HOLD } else { LOST_HOLD });
     // No deadline counts any more but the one of the goodbye.
     let goodbye = async {
         match end {
             End::Bye(code) => {
                 conn.close(Disconnect::NORMAL);
                 let echo = code.map(|code| Disconnect { code, reason: "bye" });
-                say_goodbye(&conn, echo, false).await;
+                say_goodbye(conn, echo, false).await;
             }
-            End::Close(why) => say_goodbye(&conn, Some(why), true).await,
+            End::Close(why) => say_goodbye(conn, Some(why), true).await,
             End::Lost => conn.close(Disconnect::WRITE_ERROR),
         }
     };
     let _ = tokio::time::timeout(CLOSE_WITHIN, goodbye).await;
 }
 
-async fn read_until_end<H: Handler>(hub: &Arc<Hub>, conn: &Arc<Conn>, handler: &mut H, decoder: &mut Decoder) -> End {
+async fn read_until_end<H: Handler>(
+    hub: &Arc<Hub>,
+    conn: &Arc<Conn>,
+    socket: &TcpStream,
+    handler: &mut H,
+    decoder: &mut Decoder,
+) -> End {
     loop {
         if let Some(why) = conn.closing() {
             return End::Close(why);
@@ -115,7 +128,7 @@ async fn read_until_end<H: Handler>(hub: &Arc<Hub>, conn: &Arc<Conn>, handler: &
         let ready = tokio::select! {
             biased;
             () = conn.wake.notified() => continue,
-            ready = conn.socket().ready(interest) => ready,
+            ready = socket.ready(interest) => ready,
         };
         let Ok(ready) = ready else { return End::Lost };
         if ready.is_writable() && conn.is_blocked() {
@@ -129,7 +142,7 @@ async fn read_until_end<H: Handler>(hub: &Arc<Hub>, conn: &Arc<Conn>, handler: &
                 // A socket that is always ready gives nobody else a turn by itself.
                 tokio::task::yield_now().await;
             }
-            match read_once(conn, handler, decoder) {
+            match read_once(socket, handler, decoder) {
                 Ok(Read::Nothing) => break,
                 Ok(Read::Handled) => {}
                 Ok(Read::PutOff(next, mut rest)) => {
@@ -161,10 +174,10 @@ enum Read {
     Violation(ProtocolError),
 }
 
-fn read_once<H: Handler>(conn: &Conn, handler: &mut H, decoder: &mut Decoder) -> io::Result<Read> {
+fn read_once<H: Handler>(socket: &TcpStream, handler: &mut H, decoder: &mut Decoder) -> io::Result<Read> {
     let mut buffer = READ_BUFFER.take();
     buffer.resize(READ_BYTES, 0);
-    let read = match conn.socket().try_read(&mut buffer) {
+    let read = match socket.try_read(&mut buffer) {
         Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
         Ok(read) => Ok(decode(handler, decoder, &mut buffer[..read])),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
@@ -210,7 +223,12 @@ async fn handle<H: Handler>(
 }
 
 /// Does what a message asked for. While a command waits for the database, the socket is still served.
-async fn after<H: Handler>(hub: &Arc<Hub>, conn: &Arc<Conn>, handler: &mut H, next: Next) -> ControlFlow<End> {
+pub(super) async fn after<H: Handler>(
+    hub: &Arc<Hub>,
+    conn: &Arc<Conn>,
+    handler: &mut H,
+    next: Next,
+) -> ControlFlow<End> {
     let commands = match next {
         Next::Read | Next::Drop => return ControlFlow::Continue(()),
         Next::Close(why) => return ControlFlow::Break(End::Close(why)),
@@ -235,7 +253,7 @@ async fn after<H: Handler>(hub: &Arc<Hub>, conn: &Arc<Conn>, handler: &mut H, ne
                     return ControlFlow::Break(End::Close(why));
                 }
             }
-            ready = conn.socket().writable(), if conn.is_blocked() => match ready {
+            ready = conn.transport.writable(), if conn.is_blocked() => match ready {
                 Ok(()) => conn.unblock(&hub.flusher, &hub.pages),
                 Err(_) => return ControlFlow::Break(End::Lost),
             },
@@ -247,24 +265,29 @@ fn violation(error: ProtocolError) -> Disconnect {
     Disconnect { code: error.close_code(), reason: error.reason() }
 }
 
-/// Sends the close frame and, when we began it, waits for the client to go.
+/// Sends the goodbye and, when we began it, waits for the client to go.
 async fn say_goodbye(conn: &Conn, why: Option<Disconnect>, wait: bool) {
     conn.start_closing(why);
     loop {
         match conn.write_last() {
             Ok(true) => break,
-            Ok(false) if conn.socket().writable().await.is_ok() => {}
+            Ok(false) if conn.transport.writable().await.is_ok() => {}
             _ => return,
         }
     }
-    if !wait {
-        return;
+    match &conn.transport {
+        Transport::Socket(socket) if wait => see_off(socket).await,
+        Transport::Socket(_) => {}
+        Transport::Stream(stream) => stream.finish().await,
     }
+}
+
+async fn see_off(socket: &TcpStream) {
     // The end of the stream right behind the close frame: browsers wait for it before they tell the page.
-    let _ = socket2::SockRef::from(conn.socket()).shutdown(std::net::Shutdown::Write);
+    let _ = socket2::SockRef::from(socket).shutdown(std::net::Shutdown::Write);
     // Closing with unread bytes would reset the connection and take the close frame with it.
-    while conn.socket().readable().await.is_ok() {
-        if discard(conn.socket()).is_break() {
+    while socket.readable().await.is_ok() {
+        if discard(socket).is_break() {
             return;
         }
         tokio::task::yield_now().await;

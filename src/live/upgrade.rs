@@ -12,9 +12,10 @@ use studyhall_protocol::format::Format;
 use tokio::net::TcpStream;
 
 use super::conn::Conn;
-use super::hub::{Full, Hub};
+use super::hub::Hub;
 use super::session::Session;
 use super::socket::{self, Handler};
+use super::stream::Watched;
 use super::ws::{self, Accept};
 
 /// Answers a request for a WebSocket that speaks the protocol. `cookie` is the session cookie, if the
@@ -28,11 +29,7 @@ pub fn connect(hub: Arc<Hub>, mut request: Request, cookie: Option<String>) -> R
         return refuse(StatusCode::BAD_REQUEST, "this connection cannot be upgraded", |_| {});
     };
     if let Err(full) = hub.admit_connection() {
-        let reason = match full {
-            Full::Draining => "this node is going away",
-            Full::Connections => "this node has as many connections as it may",
-        };
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, reason, |headers| {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, full.reason(), |headers| {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
         });
     }
@@ -68,9 +65,8 @@ pub fn accept_with<H: Handler + 'static>(
 /// The bare socket, and what was read from it already.
 async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
     let upgraded: Upgraded = upgrade.await.ok()?;
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    let socket = parts.io.into_inner();
-    socket::prepare(&socket).ok()?;
+    let parts = upgraded.downcast::<TokioIo<Watched>>().ok()?;
+    let socket = parts.io.into_inner().into_inner();
     Some((socket, parts.read_buf.to_vec()))
 }
 

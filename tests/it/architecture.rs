@@ -10,6 +10,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("error", 1),
     ("dev", 1),
     ("db", 2),
+    ("cluster", 2),
     ("auth", 3),
     ("http", 3),
     ("domain", 4),
@@ -23,7 +24,7 @@ const LAYERS: &[(&str, u8)] = &[
 const RESERVED: &[(&str, &[&str])] = &[
     ("sqlx::query", &["db/", "auth/", "/sql.rs", "sql/"]),
     ("std::env::var", &[]),
-    ("redis::", &["app/health.rs"]),
+    ("redis::", &["cluster/"]),
     ("unbounded_channel", &[]),
 ];
 

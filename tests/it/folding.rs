@@ -7,6 +7,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use sqlx::PgPool;
 use studyhall_protocol::dashboard::Dashboard;
 use studyhall_protocol::state::{ProfileState, UserState, WorkspaceState};
 use studyhall_protocol::workspaces::Room;
@@ -49,13 +50,15 @@ fn position(positions: &[Position], channel: &str) -> Position {
 }
 
 /// Everything that this person can load, with its positions.
-async fn snapshots(person: &Person, rooms: &[Uuid]) -> Vec<(Position, State)> {
+async fn snapshots(pool: &PgPool, person: &Person, rooms: &[Uuid]) -> Vec<(Position, State)> {
     let page: Dashboard = read(person.get("/dashboard").await.expect(200));
     let user = position(&page.positions, &person.channel());
     let profile = position(&page.positions, &format!("profile:{}", person.id));
     let mut public = ProfileState { user: Some(page.me.user.clone()), ..ProfileState::default() };
     feed::load(person, &serde_json::to_value(&profile).unwrap(), &mut public).await;
-    let mut found = vec![(user, State::User(Box::new(page.into()))), (profile, State::Profile(Box::new(public)))];
+    let mut private = UserState::from(page);
+    private.liked = feed::liked(pool, person).await;
+    let mut found = vec![(user, State::User(Box::new(private))), (profile, State::Profile(Box::new(public)))];
     for id in rooms {
         let answer = person.get(&format!("/workspaces/{id}")).await;
         if answer.status == 200 {
@@ -267,7 +270,7 @@ async fn snapshot_and_events_make_the_next_snapshot() {
         }
         for person in &world.people {
             let rooms: Vec<Uuid> = world.rooms.iter().map(|(_, id)| *id).collect();
-            for (to, expected) in snapshots(person, &rooms).await {
+            for (to, expected) in snapshots(&app.database.pool, person, &rooms).await {
                 // A room's log begins with nothing; an account begins before its log.
                 let empty = Position { offset: 0, ..to.clone() };
                 let beginning =
@@ -276,6 +279,9 @@ async fn snapshot_and_events_make_the_next_snapshot() {
                     for record in events(person, &from, to.offset).await {
                         seen.insert(record.event.name());
                         state.apply(&record.event);
+                    }
+                    if let State::User(state) = &mut state {
+                        feed::forget_deleted(&app.database.pool, state).await;
                     }
                     assert_eq!(state, expected, "{}: {} + events != {}", to.channel, from.offset, to.offset);
                     pairs += 1;

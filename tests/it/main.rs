@@ -5,8 +5,10 @@
 mod actors;
 mod architecture;
 mod bad_input;
+mod cluster;
 mod commands;
 mod demo;
+mod documents;
 mod drags;
 mod echo;
 mod feed;

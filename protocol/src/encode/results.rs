@@ -19,6 +19,12 @@ pub struct ConnectResult {
     pub ping: u32,
     /// Whether pings are to be answered.
     pub pong: bool,
+    /// Where the client has no socket: what it sends its commands with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Where the client has no socket: the node to which its commands go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Who was recognised, and the server's time.
     pub data: ConnectData,
 }
@@ -40,6 +46,8 @@ impl Outcome for ConnectResult {
         protobuf::message(buffer, 5, |buffer| super::json(buffer, &self.data));
         protobuf::number(buffer, 7, u64::from(self.ping));
         protobuf::flag(buffer, 8, self.pong);
+        protobuf::text(buffer, 9, self.session.as_deref().unwrap_or_default());
+        protobuf::text(buffer, 10, self.node.as_deref().unwrap_or_default());
     }
 }
 

@@ -33,7 +33,7 @@ fn somebody() -> ClientInfo {
 #[test]
 fn results() {
     let data = ConnectData { user_id: Uuid::nil(), server_time: 5 };
-    let connected = ConnectResult { client: "c".into(), ping: 15, pong: true, data };
+    let connected = ConnectResult { client: "c".into(), ping: 15, pong: true, session: None, node: None, data };
     check(
         |buffer, format| reply(buffer, format, 1, &connected),
         r#"{"id":1,"connect":{"client":"c","ping":15,"pong":true,"data":{"user_id":"00000000-0000-0000-0000-000000000000","server_time":5}}}"#,

@@ -6,7 +6,7 @@
 mod read;
 mod write;
 
-pub(crate) use read::{command, split};
+pub(crate) use read::{command, emulation, split};
 pub(crate) use write::{bytes, delimited, flag, message, number, text};
 
 /// How a field is written; the lower three bits of its tag.

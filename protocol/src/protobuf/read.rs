@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::{BYTES, FIXED32, FIXED64, VARINT, request};
+use crate::emulation::Emulation;
 use crate::frame::{
     ChannelOnly, ClientCommand, Connect, Empty, History, Publish, Refresh, Rpc, Send, Since, Subscribe, Unreadable,
 };
@@ -146,6 +147,20 @@ pub(crate) fn command(message: &[u8]) -> Result<ClientCommand<'_>, Unreadable> {
         (false, 0) => Err(Unreadable::Malformed),
         (false, id) => Err(Unreadable::Bad(id)),
     }
+}
+
+/// Reads the body of a request that brings commands.
+pub(crate) fn emulation(body: &[u8]) -> Option<Emulation<'_>> {
+    let mut emulation = Emulation::default();
+    for field in Fields(body) {
+        match field.ok()? {
+            (1, value) => emulation.node = value.text().ok()?,
+            (2, value) => emulation.session = value.text().ok()?,
+            (3, value) => emulation.bytes = value.bytes().ok()?,
+            _ => {}
+        }
+    }
+    Some(emulation)
 }
 
 fn read_request<'a>(command: &mut ClientCommand<'a>, number: u32, value: Value<'a>) -> Result<(), Broken> {

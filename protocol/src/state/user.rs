@@ -57,18 +57,10 @@ impl UserState {
             Event::UserUpdated(me) => self.me = Some(me.clone()),
             Event::SessionEnded(_) => {}
             Event::SettingsUpdated(settings) => self.settings = Some(settings.clone()),
-            Event::FollowCreated(follow) => {
-                self.following.insert(follow.followee_id);
-            }
-            Event::FollowDeleted(follow) => {
-                self.following.remove(&follow.followee_id);
-            }
-            Event::BlockCreated(block) => {
-                self.blocked.insert(block.blocked_id);
-            }
-            Event::BlockDeleted(block) => {
-                self.blocked.remove(&block.blocked_id);
-            }
+            Event::FollowCreated(follow) => _ = self.following.insert(follow.followee_id),
+            Event::FollowDeleted(follow) => _ = self.following.remove(&follow.followee_id),
+            Event::BlockCreated(block) => _ = self.blocked.insert(block.blocked_id),
+            Event::BlockDeleted(block) => _ = self.blocked.remove(&block.blocked_id),
             Event::PostLiked(like) => {
                 self.liked.insert(like.post_id);
             }

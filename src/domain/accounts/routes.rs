@@ -7,14 +7,16 @@ use axum::{Json, Router, extract::State};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
-use studyhall_protocol::accounts::{Credentials, Me, NewAccount, PasswordChange, SessionsEnded, SignedIn, User};
+use studyhall_protocol::accounts::{
+    Credentials, Me, NewAccount, PasswordChange, SessionsEnded, SignIn, SignedIn, User,
+};
 use studyhall_protocol::check::FieldError;
 use studyhall_protocol::rest::{Answer, Page};
 use studyhall_protocol::social::UserView;
 use uuid::Uuid;
 
 use super::sql;
-use crate::auth::{SignIn, Token, rows};
+use crate::auth::{Token, rows};
 use crate::error::{Error, Result};
 use crate::http::door::door;
 use crate::http::{AppState, Body, Caller, Paging, Path, Query, cursor};

@@ -145,7 +145,7 @@ pub async fn delete_block(db: &mut PgConnection, me: Uuid, other: Uuid) -> Resul
 }
 
 /// Who follows `person`, newest first, without those whom a block parts from `me`; `None` when there is no such person
-/// for `me`.
+/// for `me`. The bound on the time alone is what the index can begin at.
 pub async fn followers_page(
     db: impl PgExecutor<'_>,
     me: Uuid,
@@ -161,7 +161,8 @@ pub async fn followers_page(
                      'profile_image_url', u.profile_image_url) as "user"
                  from follows f join users u on u.id = f.follower_id
                  where f.followee_id = o.id and u.id not in (select parted.id from parted_from($1) parted (id))
-                     and ($3::timestamptz is null or (f.created_at, f.follower_id) < ($3, $4))
+                     and f.created_at <= coalesce($3::timestamptz, 'infinity')
+                     and ($3 is null or (f.created_at, f.follower_id) < ($3, $4))
                  order by f.created_at desc, f.follower_id desc
                  limit $5) p) as "items!: Json<Vec<FollowPerson>>",
              (select json_build_array(json_build_object('channel', 'profile:' || o.id, 'offset',
@@ -194,7 +195,8 @@ pub async fn following_page(
                      'profile_image_url', u.profile_image_url) as "user"
                  from follows f join users u on u.id = f.followee_id
                  where f.follower_id = o.id and u.id not in (select parted.id from parted_from($1) parted (id))
-                     and ($3::timestamptz is null or (f.created_at, f.followee_id) < ($3, $4))
+                     and f.created_at <= coalesce($3::timestamptz, 'infinity')
+                     and ($3 is null or (f.created_at, f.followee_id) < ($3, $4))
                  order by f.created_at desc, f.followee_id desc
                  limit $5) p) as "items!: Json<Vec<FollowPerson>>",
              (select json_build_array(json_build_object('channel', 'profile:' || o.id, 'offset',

@@ -3,4 +3,4 @@
 const FORMAT: studyhall_protocol::Format = studyhall_protocol::Format::Json;
 
 #[path = "suite.rs"]
-mod suite;
+pub mod suite;

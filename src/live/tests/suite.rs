@@ -55,7 +55,7 @@ fn user(n: u128) -> Uuid {
     Uuid::from_u128(n)
 }
 
-fn room(n: u128) -> Channel {
+pub(in crate::live::tests) fn room(n: u128) -> Channel {
     Channel::Workspace(Uuid::from_u128(0xA000 + n))
 }
 
@@ -64,9 +64,9 @@ fn profile(n: u128) -> Channel {
 }
 
 /// An engine that listens, and its surroundings.
-struct Engine {
-    hub: Arc<Hub>,
-    toy: Arc<Toy>,
+pub(in crate::live::tests) struct Engine {
+    pub hub: Arc<Hub>,
+    pub toy: Arc<Toy>,
     /// For clients that speak the format of these tests.
     address: std::net::SocketAddr,
     /// For clients that speak the other one.
@@ -74,7 +74,7 @@ struct Engine {
 }
 
 impl Engine {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::start_with(Limits::default()).await
     }
 
@@ -119,14 +119,14 @@ impl Engine {
     }
 
     /// A connected client with one subscription.
-    async fn subscribed(&self, n: u128, channel: Channel) -> Client {
+    pub async fn subscribed(&self, n: u128, channel: Channel) -> Client {
         let mut client = self.connected(n).await;
         client.subscribe(channel).await;
         client
     }
 
     /// Commits events and applies them.
-    fn publish(&self, channel: Channel, count: usize) {
+    pub fn publish(&self, channel: Channel, count: usize) {
         let events: Vec<LogEvent> = (0..count).map(|_| self.toy.commit(channel, Vec::new())).collect();
         self.hub.apply(events);
     }
@@ -136,7 +136,7 @@ impl Engine {
     }
 
     /// The connection of this person; there has to be one only.
-    fn conn(&self, n: u128) -> Arc<Conn> {
+    pub fn conn(&self, n: u128) -> Arc<Conn> {
         let mut found = self.hub.conns.iter().filter(|conn| conn.user_id.get() == Some(&user(n)));
         let conn = found.next().unwrap().clone();
         assert!(found.next().is_none());
@@ -184,14 +184,14 @@ fn accept(hub: &Arc<Hub>, format: Format) -> std::net::SocketAddr {
 }
 
 /// A listener on the loopback with a queue that holds every test.
-fn listen() -> TcpListener {
+pub(in crate::live::tests) fn listen() -> TcpListener {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     socket.listen(1_024).unwrap()
 }
 
 /// Waits until something that another task does is true.
-async fn eventually(what: &str, mut test: impl FnMut() -> bool) {
+pub(in crate::live::tests) async fn eventually(what: &str, mut test: impl FnMut() -> bool) {
     let until = std::time::Instant::now() + DEADLINE;
     while !test() {
         assert!(std::time::Instant::now() < until, "never: {what}");

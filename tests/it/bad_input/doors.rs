@@ -73,10 +73,11 @@ async fn only_a_right_handshake_opens_a_socket() {
     }
     let (status, answer) = shake(&stage, "GET /connection/websocket HTTP/1.0", &[], "").await;
     assert_eq!(status, 400, "{answer}");
-    for line in
-        ["GET /connection/websocket/ HTTP/1.1", "GET /connection HTTP/1.1", "GET /connection/http_stream HTTP/1.1"]
-    {
+    for line in ["GET /connection/websocket/ HTTP/1.1", "GET /connection HTTP/1.1", "GET /connection/sse HTTP/1.1"] {
         assert_eq!(shake(&stage, line, &[], "").await.0, 404, "{line}");
+    }
+    for line in ["GET /connection/http_stream HTTP/1.1", "GET /emulation HTTP/1.1"] {
+        assert_eq!(shake(&stage, line, &[], "").await.0, 405, "{line}");
     }
     let (status, answer) = shake(&stage, GET, &[], "Sec-WebSocket-Extensions: permessage-deflate\r\n").await;
     assert!(status == 101 && !answer.contains("extensions"), "{answer}");

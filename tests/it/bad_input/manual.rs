@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use studyhall_protocol::routes::ROUTES;
+
 /// Codes that only a broken store or a mistake of ours brings out; faults are injected elsewhere.
 const FAULTS: &[&str] = &["internal", "unavailable", "commit_unknown", "shutting_down"];
 
@@ -71,6 +73,16 @@ fn every_route_is_described() {
         let known = routes.iter().any(|route| *route == (method.to_owned(), path.to_owned()));
         assert!(known || path.starts_with("/livez") || path.starts_with("/readyz"), "{heading} does not exist");
     }
+}
+
+#[test]
+fn every_route_is_in_the_table_of_the_protocol() {
+    let served: BTreeSet<_> = routes().into_iter().collect();
+    let described: BTreeSet<_> = ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+    let undescribed: Vec<_> = served.difference(&described).collect();
+    assert!(undescribed.is_empty(), "protocol/src/routes.rs does not have {undescribed:?}");
+    let unserved: Vec<_> = described.difference(&served).collect();
+    assert!(unserved.is_empty(), "no router has {unserved:?} of protocol/src/routes.rs");
 }
 
 /// The first column of the tables of codes.

@@ -93,6 +93,8 @@ calls! {
             "tags":["#a","b"],"media":[{"media_type":"image","url":"https://e.example/b","metadata":{"a":1}}]}"##
         [] ["content": 10_000, "book_title": 160, "study_duration": 32, "subject": 80];
     "post.delete" DELETE "/posts/{post}" r#"{"id":"{post}"}"# "" [] [];
+    "post.like" PUT "/posts/{post}/like" r#"{"post_id":"{post}"}"# "" [] [];
+    "post.unlike" DELETE "/posts/{post}/like" r#"{"post_id":"{post}"}"# "" [] [];
     "comment.create" POST "/posts/{post}/comments" r#"{"post_id":"{post}"}"# r#"{"body":"A"}"#
         ["body"] ["body": 10_000];
     "comment.update" PATCH "/comments/{comment}" r#"{"id":"{comment}"}"# r#"{"body":"A"}"# ["body"] ["body": 10_000];

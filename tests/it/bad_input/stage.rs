@@ -154,7 +154,9 @@ impl Stage {
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let text = answer.text().await.unwrap();
         assert!(status < 500 || status == 503, "{method} {path}: {status} {text}");
-        Reply { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        harness::described::rest(method, path, None, status, &body);
+        Reply { status, headers, body }
     }
 
     /// Sends bytes over TCP as they are and returns all that comes until the end, which must come soon.

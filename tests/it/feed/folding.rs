@@ -1,11 +1,14 @@
-//! What the histories of `folding.rs` have of the feed: random posts and comments, and the state behind `profile:`.
+//! What the histories of `folding.rs` have of the feed: random posts, comments and likes, and the state behind `profile:`.
+
+use std::collections::BTreeSet;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
+use sqlx::PgPool;
 use studyhall_protocol::posts::{CommentPerson, FeedPost};
-use studyhall_protocol::state::ProfileState;
+use studyhall_protocol::state::{ProfileState, UserState};
 use uuid::Uuid;
 
 use super::{all, position};
@@ -30,7 +33,7 @@ impl Feed {
         let text = format!("{} 日本語 \"quoted\" \\", random.random_range(0..100));
         let post = self.posts.choose(random).copied();
         let comment = self.comments.choose(random).copied();
-        match (random.random_range(0..8), post, comment) {
+        match (random.random_range(0..10), post, comment) {
             (0 | 1, ..) | (_, None, _) => {
                 let made = people[me].post("/posts", any_post(random, &text)).await.expect(201);
                 self.posts.push((me, id(&made)));
@@ -45,6 +48,9 @@ impl Feed {
                 people[author].delete(&format!("/posts/{id}")).await.expect(200);
                 self.posts.retain(|(_, other)| *other != id);
             }
+            // Refused where a block parts the two.
+            (8, Some((_, id)), _) => drop(people[me].put(&format!("/posts/{id}/like")).await),
+            (9, Some((_, id)), _) => drop(people[me].delete(&format!("/posts/{id}/like")).await),
             (4, _, Some((_, id))) => {
                 self.reader.patch(&format!("/comments/{id}"), json!({"body": text})).await;
             }
@@ -88,4 +94,16 @@ pub async fn load(person: &Person, at: &Value, state: &mut ProfileState) {
         }
         state.posts.insert(post.post.id, post.post);
     }
+}
+
+/// The posts that somebody likes. From the rows: people do not find what they liked of whom a block parts from them.
+pub async fn liked(pool: &PgPool, person: &Person) -> BTreeSet<Uuid> {
+    let liked = sqlx::query_scalar("select post_id from post_likes where user_id = $1").bind(person.id);
+    liked.fetch_all(pool).await.unwrap().into_iter().collect()
+}
+
+/// Forgets likes that ended with their post: nobody is told of them on `user:`.
+pub async fn forget_deleted(pool: &PgPool, state: &mut UserState) {
+    let posts: Vec<Uuid> = sqlx::query_scalar("select id from posts").fetch_all(pool).await.unwrap();
+    state.liked.retain(|post| posts.contains(post));
 }

@@ -68,6 +68,7 @@ async fn all(person: &Person, path: &str, limit: usize) -> Vec<Value> {
         let items = page["items"].as_array().unwrap();
         assert!(items.len() <= limit);
         found.extend(items.iter().cloned());
+        assert!(found.len() < 1_000, "{path} has no end");
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return found,

@@ -20,7 +20,7 @@ async fn studyhall(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String) {
 async fn planted_differences_are_found_and_repaired() {
     let app = harness::app().await;
     let (ada, bob) = (app.person("ada").await, app.person("bob").await);
-    let (first, other) = (post(&ada, "one").await, post(&bob, "two").await);
+    let (first, second, fine) = (post(&ada, "one").await, post(&bob, "two").await, post(&bob, "three").await);
     comment(&bob, &first, "x").await;
     like(&app, &bob, &first).await;
     follow(&app, &bob, &ada).await;
@@ -28,6 +28,7 @@ async fn planted_differences_are_found_and_repaired() {
     assert_eq!((code, &*said), (Some(0), "everything agrees\n"));
     let plant = format!(
         "update posts set like_count = 7, comment_count = 0 where id = '{first}';
+         update posts set comment_count = 3 where id = '{second}';
          update users set posts_count = 5, followers_count = 0 where id = '{}';
          update users set following_count = 9 where id = '{}'",
         ada.id, bob.id
@@ -38,13 +39,14 @@ async fn planted_differences_are_found_and_repaired() {
     for line in [
         format!("post {first} of {}: like_count is 7 and should be 1\n", ada.id),
         format!("post {first} of {}: comment_count is 0 and should be 1\n", ada.id),
+        format!("post {second} of {}: comment_count is 3 and should be 0\n", bob.id),
         format!("person {}: posts_count is 5 and should be 1\n", ada.id),
         format!("person {}: followers_count is 0 and should be 1\n", ada.id),
         format!("person {}: following_count is 9 and should be 1\n", bob.id),
     ] {
         assert!(said.contains(&line), "{line}{said}");
     }
-    assert!(said.contains("5 numbers differ") && !said.contains(&other), "{said}");
+    assert!(said.contains("6 numbers differ") && !said.contains(&fine), "{said}");
 
     let channel = format!("profile:{}", ada.id);
     let before = bob.get(&format!("/posts/{first}")).await.expect(200);
@@ -53,7 +55,7 @@ async fn planted_differences_are_found_and_repaired() {
     hers.subscribe(&ada.channel()).await;
     let (code, said) = studyhall(&app, &["verify", "--repair"]).await;
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.ends_with("3 repaired\neverything agrees\n"), "{said}");
+    assert!(said.ends_with("4 repaired\neverything agrees\n"), "{said}");
     let (_, event) = tab.event().await;
     assert_eq!((&event["type"], &event["data"]["id"]), (&json!("post.updated"), &json!(first)));
     assert_eq!((&event["data"]["like_count"], &event["data"]["comment_count"]), (&json!(1), &json!(1)));

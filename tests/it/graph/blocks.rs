@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::profile;
+use crate::actors::place;
 use crate::harness::{self, Live, Person};
 
 /// The `unsubscribe` push of this channel, and that nothing of the channel came before or comes behind it.
@@ -151,4 +152,26 @@ async fn in_rooms_they_stay_but_nobody_is_let_in_across_a_block() {
     assert_eq!(ada.put(&member(cleo.id)).await.expect(422), parted, "nor the other way round");
     cleo.delete(&format!("/users/{}/block", ada.id)).await.expect(200);
     ada.put(&member(cleo.id)).await.expect(201);
+}
+
+/// The block is committed between the first look of the follow and its turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follow_that_waited_comes_too_late() {
+    let place = place().await;
+    let (ada, bob) = (place.actor("ada").await, place.actor("bob").await);
+    for command in ["user.follow", "user.unfollow"] {
+        bob.ok(command, json!({"user_id": ada.id})).await;
+    }
+    let mut block = place.db.pool().begin().await.unwrap();
+    sqlx::query("select from channel_heads for update").execute(&mut *block).await.unwrap();
+    let (late, whom) = (bob.clone(), ada.id);
+    let follow = tokio::spawn(async move { late.call("user.follow", json!({"user_id": whom})).await });
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let waiting = async { while sqlx::query_scalar::<_, i64>(waits).fetch_one(place.db.pool()).await.unwrap() == 0 {} };
+    tokio::time::timeout(harness::PATIENCE, waiting).await.expect("the follow waits for its turn");
+    let insert = sqlx::query("insert into blocks (blocker_id, blocked_id) values ($1, $2)").bind(ada.id).bind(bob.id);
+    insert.execute(&mut *block).await.unwrap();
+    block.commit().await.unwrap();
+    assert!(follow.await.unwrap().is_err_and(|error| error.starts_with("404")));
+    super::assert_counted(place.db.pool()).await;
 }

@@ -1,6 +1,6 @@
 //! A client that shows everything that comes over its connection.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use super::PATIENCE;
+use super::{PATIENCE, described};
 
 /// One live connection. It answers pings and keeps pushes until they are asked for.
 pub struct Live {
@@ -18,6 +18,8 @@ pub struct Live {
     lines: VecDeque<Value>,
     pushes: VecDeque<Value>,
     next_id: u32,
+    /// What was asked and is not answered yet.
+    asked: HashMap<u64, Value>,
     pub closed: Option<(u16, String)>,
 }
 
@@ -25,7 +27,14 @@ impl Live {
     /// Opens a connection with any request.
     pub async fn open(request: impl IntoClientRequest + Unpin) -> Live {
         let (stream, _) = tokio_tungstenite::connect_async(request).await.unwrap();
-        Live { stream, lines: VecDeque::new(), pushes: VecDeque::new(), next_id: 1, closed: None }
+        Live {
+            stream,
+            lines: VecDeque::new(),
+            pushes: VecDeque::new(),
+            next_id: 1,
+            asked: HashMap::new(),
+            closed: None,
+        }
     }
 
     /// Sends a frame as it is.
@@ -44,6 +53,7 @@ impl Live {
         self.next_id += 1;
         command["id"] = id.into();
         self.send_raw(&command.to_string()).await;
+        self.asked.insert(u64::from(id), command);
         id
     }
 
@@ -133,6 +143,7 @@ impl Live {
                 if line == json!({}) {
                     self.send_raw("{}").await;
                 } else {
+                    self.compare(&line);
                     return Some(line);
                 }
             }
@@ -148,6 +159,15 @@ impl Live {
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return None,
             }
+        }
+    }
+
+    /// With what the documents say about it.
+    fn compare(&mut self, line: &Value) {
+        if let Some(push) = line.get("push") {
+            described::push(push);
+        } else if let Some(command) = line["id"].as_u64().and_then(|id| self.asked.remove(&id)) {
+            described::reply(&command, line);
         }
     }
 

@@ -1,6 +1,9 @@
 //! What tests share: a private PostgreSQL, an application on a port of its own, people who use it.
 
+pub mod described;
 mod live;
+#[path = "../../../protocol/tests/documents/validate.rs"]
+mod validate;
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -191,8 +194,8 @@ impl Person {
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>, op: Option<Uuid>) -> Answer {
         let mut request = self.http.request(method.parse().unwrap(), format!("{}/api/v1{path}", self.url));
         request = request.bearer_auth(&self.token);
-        if let Some(body) = body {
-            request = request.json(&body);
+        if let Some(body) = &body {
+            request = request.json(body);
         }
         if let Some(op) = op {
             request = request.header("idempotency-key", op.to_string());
@@ -200,8 +203,9 @@ impl Person {
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();
         let text = response.text().await.unwrap();
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Answer { status, body }
+        let answer = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        described::rest(method, path, body.as_ref(), status, &answer);
+        Answer { status, body: answer }
     }
 
     pub async fn get(&self, path: &str) -> Answer {

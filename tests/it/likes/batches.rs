@@ -92,6 +92,8 @@ impl Hot {
     /// Lets everybody go on, and the fans go home.
     async fn release(&self, lock: Lock) {
         self.stop.store(true, Ordering::Relaxed);
+        // One more round for those that were let in a moment ago.
+        self.author.get("/dashboard").await.expect(200);
         lock.rollback().await.unwrap();
     }
 
@@ -197,4 +199,26 @@ async fn those_who_wait_hold_no_connection_to_the_database() {
     let app = hot.app.app.clone();
     join_all(hot.fans).await.into_iter().for_each(Result::unwrap);
     assert_eq!(app.state.writer.in_flight(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_goes_away_takes_nothing_along() {
+    let hot = hot().await;
+    let (gone, other) = (hot.app.person("gone").await, hot.app.person("other").await);
+    let channel = gone.channel();
+    let mut own = gone.live().await;
+    own.subscribe(&channel).await;
+    let path = hot.path(1);
+    let theirs = path.clone();
+    let lock = hot.hold().await;
+    let call = tokio::spawn(async move { gone.put(&theirs).await.status });
+    hot.in_flight(FANS + 1).await;
+    call.abort();
+    let release = async {
+        hot.in_flight(FANS + 2).await;
+        hot.release(lock).await;
+    };
+    let (stayed, ()) = tokio::join!(other.put(&path), release);
+    assert_eq!(stayed.expect(200)["data"]["like_count"], 3);
+    assert_eq!(own.event().await.1["type"], "post.liked");
 }

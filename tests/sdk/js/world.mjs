@@ -154,11 +154,15 @@ export function tap(headers = {}) {
   return { Tapped, sent, received, sockets };
 }
 
-/// A client of the SDK that is ended with the test. Not connected yet.
-export function newClient(t, person, { url = person?.url ?? node.url, upgradeHeaders, ...options } = {}) {
+/// Where a client finds its server without a WebSocket.
+const streaming = url => [{ transport: 'http_stream', endpoint: `${url}/connection/http_stream` }];
+
+/// A client of the SDK that is ended with the test. Not connected yet. With `stream` it gets no WebSocket.
+export function newClient(t, person, { url = person?.url ?? node.url, upgradeHeaders, stream, ...options } = {}) {
   const tapped = tap(upgradeHeaders);
-  const client = new Centrifuge(endpoint(url), {
+  const client = new Centrifuge(stream ? streaming(url) : endpoint(url), {
     websocket: tapped.Tapped,
+    emulationEndpoint: `${url}/emulation`,
     minReconnectDelay: 20,
     maxReconnectDelay: 200,
     // Of commands: a machine may be busy.

@@ -1,0 +1,259 @@
+//! The calls of REST, below `/api/v1`: what each takes and answers. Tests compare the table with the server's routers.
+
+use schemars::JsonSchema;
+
+use crate::accounts::{Credentials, Me, NewAccount, PasswordChange, SessionsEnded, SignIn, SignedIn, User};
+use crate::dashboard::Dashboard;
+use crate::describe::{SchemaOf, schema_of};
+use crate::event::LoggedEvent;
+use crate::posts::{CommentPerson, FeedPost, Liker};
+use crate::presence::{Presence, PresenceSet};
+use crate::rest::{Answer, Page};
+use crate::settings::Settings;
+use crate::social::{BlockPerson, FollowPerson, UserView};
+use crate::tasks::{Task, TaskList};
+use crate::workspaces::{MemberPerson, MyWorkspace, Room};
+
+/// What all routes begin with.
+pub const BASE: &str = "/api/v1";
+
+/// One call.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// `GET`, `POST`, …
+    pub method: &'static str,
+    /// Below [`BASE`], with names in braces.
+    pub path: &'static str,
+    /// For people.
+    pub doc: &'static str,
+    /// The command that it runs, if it does.
+    pub command: Option<&'static str>,
+    /// The fields of the command that are in the path, in their order; the body has the others.
+    pub ids: &'static [&'static str],
+    /// What may follow the question mark, and what it says.
+    pub query: &'static [(&'static str, &'static str)],
+    /// The list comes in pages.
+    pub paged: bool,
+    /// The body of what runs no command.
+    pub body: Option<SchemaOf>,
+    /// The answer of what runs no command; without one there is no body.
+    pub answer: Option<SchemaOf>,
+    /// Something is made: 201.
+    pub makes: bool,
+    /// Needs no sign-in.
+    pub open: bool,
+    /// Codes of its own, besides those that every call of its kind may have.
+    pub fails: &'static [&'static str],
+}
+
+impl Route {
+    const fn new(method: &'static str, path: &'static str, doc: &'static str) -> Self {
+        let (query, fails): (&[_], &[_]) = (&[], &[]);
+        Self {
+            method,
+            path,
+            doc,
+            command: None,
+            ids: &[],
+            query,
+            paged: false,
+            body: None,
+            answer: None,
+            makes: false,
+            open: false,
+            fails,
+        }
+    }
+
+    const fn takes<T: JsonSchema>(mut self) -> Self {
+        self.body = Some(schema_of::<T>);
+        self
+    }
+
+    const fn answers<T: JsonSchema>(mut self) -> Self {
+        self.answer = Some(schema_of::<T>);
+        self
+    }
+
+    const fn pages<T: JsonSchema>(mut self) -> Self {
+        self.paged = true;
+        self.answers::<Page<T>>()
+    }
+
+    const fn asks(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
+        self.query = query;
+        self
+    }
+
+    const fn fails(mut self, codes: &'static [&'static str]) -> Self {
+        self.fails = codes;
+        self
+    }
+
+    /// Signs somebody in, whoever they are.
+    const fn signs_in(mut self) -> Self {
+        self.open = true;
+        self.makes = true;
+        self.answers::<SignedIn>()
+    }
+
+    /// A document, for everybody.
+    const fn opens(mut self) -> Self {
+        self.open = true;
+        self.answers::<crate::describe::FreeObject>()
+    }
+
+    /// The HTTP status when all is well.
+    pub fn status(&self) -> u16 {
+        let makes = self.makes || self.command.is_some_and(makes);
+        match (makes, self.command.is_some() || self.answer.is_some()) {
+            (true, _) => 201,
+            (false, true) => 200,
+            (false, false) => 204,
+        }
+    }
+}
+
+/// Whether a command makes something: REST answers 201 then.
+pub fn makes(command: &str) -> bool {
+    command.ends_with(".create") || command == "member.add"
+}
+
+const fn get(path: &'static str, doc: &'static str) -> Route {
+    Route::new("GET", path, doc)
+}
+
+const fn post(path: &'static str, doc: &'static str) -> Route {
+    Route::new("POST", path, doc)
+}
+
+/// What it does is said where the command is.
+const fn command(
+    method: &'static str,
+    path: &'static str,
+    command: &'static str,
+    ids: &'static [&'static str],
+) -> Route {
+    let mut route = Route::new(method, path, "");
+    route.command = Some(command);
+    route.ids = ids;
+    route
+}
+
+const ID: &[&str] = &["id"];
+const USER: &[&str] = &["user_id"];
+const POST: &[&str] = &["post_id"];
+const MEMBER: &[&str] = &["workspace_id", "user_id"];
+const FOUND: &[&str] = &["not_found"];
+
+/// Every call.
+pub const ROUTES: &[Route] = &[
+    post("/accounts", "Makes an account and signs in to it.").takes::<NewAccount>().signs_in().fails(&[
+        "username_taken",
+        "email_taken",
+        "busy",
+    ]),
+    post("/sessions", "Signs in.").takes::<Credentials>().signs_in().fails(&[
+        "wrong_credentials",
+        "too_many_attempts",
+        "account_disabled",
+        "busy",
+    ]),
+    get("/sessions", "My sign-ins, newest first.").pages::<SignIn>(),
+    Route::new("DELETE", "/sessions/current", "Signs out."),
+    Route::new("DELETE", "/sessions/{id}", "Ends another sign-in of mine.").fails(FOUND),
+    get("/me", "My own account, with what only I see.").answers::<Answer<Me>>(),
+    command("PATCH", "/me", "profile.update", &[]).fails(&["email_taken"]),
+    post("/me/password", "Sets a new password and ends all other sign-ins.")
+        .takes::<PasswordChange>()
+        .answers::<Answer<SessionsEnded>>()
+        .fails(&["wrong_password", "too_many_attempts", "busy"]),
+    get("/me/settings", "My settings.").answers::<Answer<Settings>>(),
+    command("PATCH", "/me/settings", "settings.update", &[]),
+    Route::new("PUT", "/me/presence", "Tells what I am doing.").takes::<PresenceSet>().answers::<Answer<Presence>>(),
+    get("/presence", "How these people are, as far as they let me see it.")
+        .asks(&[("user_ids", "Ids with commas between them.")])
+        .answers::<Page<Presence>>()
+        .fails(&["invalid_field"]),
+    get("/me/blocks", "Whom I blocked, newest first.").pages::<BlockPerson>(),
+    get("/me/likes", "The posts that I like, the newest like first.").pages::<FeedPost>(),
+    get("/users", "People whose username or full name begins with `query`, by username.")
+        .asks(&[("query", "At most 120 characters; without it: everybody.")])
+        .pages::<User>()
+        .fails(&["invalid_field"]),
+    get("/users/{id}", "What anyone signed in may see of a person, and how that person and I stand.")
+        .answers::<Answer<UserView>>()
+        .fails(FOUND),
+    get("/users/{id}/followers", "Who follows somebody, newest first.").pages::<FollowPerson>().fails(FOUND),
+    get("/users/{id}/following", "Whom somebody follows, newest first.").pages::<FollowPerson>().fails(FOUND),
+    get("/users/{id}/posts", "The posts of one person, newest first.").pages::<FeedPost>().fails(FOUND),
+    command("PUT", "/users/{id}/follow", "user.follow", USER).fails(&["not_found", "limit_reached", "invalid_field"]),
+    command("DELETE", "/users/{id}/follow", "user.unfollow", USER).fails(&["not_found", "invalid_field"]),
+    command("PUT", "/users/{id}/block", "user.block", USER).fails(&["not_found", "limit_reached", "invalid_field"]),
+    command("DELETE", "/users/{id}/block", "user.unblock", USER).fails(&["not_found", "invalid_field"]),
+    get("/dashboard", "Everything that my home page shows, in one snapshot.").answers::<Dashboard>(),
+    get("/feed", "The posts of the people whom I follow, and mine, newest first.").pages::<FeedPost>(),
+    get("/posts", "Everybody's posts, newest first.")
+        .asks(&[
+            ("tag", "Only those with this tag, with or without `#`."),
+            ("subject", "Only those about this subject."),
+        ])
+        .pages::<FeedPost>(),
+    command("POST", "/posts", "post.create", &[]),
+    get("/posts/{id}", "A post.").answers::<Answer<FeedPost>>().fails(FOUND),
+    command("PATCH", "/posts/{id}", "post.update", ID).fails(&["not_found", "author_only"]),
+    command("DELETE", "/posts/{id}", "post.delete", ID).fails(&["not_found", "author_only"]),
+    command("PUT", "/posts/{id}/like", "post.like", POST).fails(FOUND),
+    command("DELETE", "/posts/{id}/like", "post.unlike", POST).fails(FOUND),
+    get("/posts/{id}/likes", "Who likes a post, newest first.").pages::<Liker>().fails(FOUND),
+    get("/posts/{id}/comments", "What people say about a post, oldest first.").pages::<CommentPerson>().fails(FOUND),
+    command("POST", "/posts/{id}/comments", "comment.create", POST).fails(FOUND),
+    command("PATCH", "/comments/{id}", "comment.update", ID).fails(&["not_found", "author_only"]),
+    command("DELETE", "/comments/{id}", "comment.delete", ID).fails(&["not_found", "author_only"]),
+    get("/task-lists", "My lists, oldest first.").pages::<TaskList>(),
+    command("POST", "/task-lists", "task_list.create", &[]).fails(&["limit_reached"]),
+    command("PATCH", "/task-lists/{id}", "task_list.update", ID).fails(FOUND),
+    command("DELETE", "/task-lists/{id}", "task_list.delete", ID).fails(FOUND),
+    get("/task-lists/{id}/tasks", "The tasks of a list in their order.").pages::<Task>().fails(FOUND),
+    command("POST", "/task-lists/{id}/tasks", "task.create", &["list_id"]).fails(&["not_found", "limit_reached"]),
+    command("PATCH", "/tasks/{id}", "task.update", ID).fails(FOUND),
+    command("DELETE", "/tasks/{id}", "task.delete", ID).fails(FOUND),
+    command("POST", "/tasks/{id}/move", "task.move", ID).fails(&["not_found", "after_not_in_list", "limit_reached"]),
+    get("/workspaces", "The rooms that I am in, oldest first.").pages::<MyWorkspace>(),
+    command("POST", "/workspaces", "workspace.create", &[]).fails(&["limit_reached"]),
+    get("/workspaces/{id}", "A whole room. Guests may ask too.").answers::<Room>().fails(FOUND),
+    command("PATCH", "/workspaces/{id}", "workspace.update", ID).fails(&["not_found", "owner_only", "guests_look_on"]),
+    command("DELETE", "/workspaces/{id}", "workspace.delete", ID).fails(&["not_found", "owner_only", "guests_look_on"]),
+    get("/workspaces/{id}/members", "Who is in a room, the longest there first.").pages::<MemberPerson>().fails(FOUND),
+    command("PUT", "/workspaces/{id}/members/{user_id}", "member.add", MEMBER).fails(&[
+        "not_found",
+        "owner_only",
+        "guests_look_on",
+        "already_member",
+        "limit_reached",
+        "invalid_field",
+    ]),
+    command("DELETE", "/workspaces/{id}/members/{user_id}", "member.remove", MEMBER).fails(&[
+        "not_found",
+        "owner_only",
+        "guests_look_on",
+        "owner_stays",
+    ]),
+    command("POST", "/workspaces/{id}/widgets", "widget.create", &["workspace_id"]).fails(&[
+        "not_found",
+        "guests_look_on",
+        "limit_reached",
+    ]),
+    command("PATCH", "/widgets/{id}", "widget.update", ID).fails(&["not_found", "guests_look_on"]),
+    command("DELETE", "/widgets/{id}", "widget.delete", ID).fails(&["not_found", "guests_look_on"]),
+    command("POST", "/widgets/{id}/move", "widget.move", ID).fails(&["not_found", "guests_look_on"]),
+    get(
+        "/channels/{channel}/events",
+        "The log of a channel, oldest first. `positions` has where the page ends: the next `since`.",
+    )
+    .asks(&[("since", "The last offset that you have; 0 by default."), ("epoch", "The epoch that it belongs to.")])
+    .pages::<LoggedEvent>()
+    .fails(&["permission_denied", "not_found", "unrecoverable_position"]),
+    get("/openapi.json", "This description of REST.").opens(),
+    get("/asyncapi.json", "The description of the live side.").opens(),
+];

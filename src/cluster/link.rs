@@ -1,0 +1,229 @@
+//! The one connection to Redis: made, watched, replaced.
+//!
+//! Not a `ConnectionManager`: a new connection has to subscribe and read again before it is of use, one that is open and
+//! silent has to be given up, and what was on its way has to be said again. Here all of that is the end of one function
+//! call, and the beginning of the next.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
+    RedisResult, Value,
+};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::book::Book;
+use super::message::{self, Letter};
+use super::mirror::Mirror;
+use super::speak::Voice;
+use super::{Desk, Timing, listen};
+use crate::live::roster::Ear;
+
+/// For an answer; a link that takes longer is given up.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// Between attempts to connect: from, to.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// A link that held for so long was a good one.
+const GOOD_AFTER: Duration = Duration::from_secs(10);
+
+/// What all tasks of this node share.
+pub(super) struct Shared {
+    pub node: Uuid,
+    pub timing: Timing,
+    pub book: Book,
+    pub mirror: Mirror,
+    pub ear: Mutex<Option<Weak<dyn Ear>>>,
+    pub desk: Mutex<Option<Desk>>,
+    /// This node speaks its last words.
+    pub ending: CancellationToken,
+    /// It has spoken them.
+    pub ended: CancellationToken,
+    /// Which lease counts.
+    pub generation: AtomicU64,
+    /// The newest pulse that came back.
+    pub echo: AtomicU64,
+    connection: Mutex<Option<MultiplexedConnection>>,
+    /// Whether the others can be reached; `None` until that is known.
+    reachable: Mutex<Option<bool>>,
+    /// Redis lost data: until then, who is not in it may only not have been said again.
+    doubt: Mutex<Option<Instant>>,
+}
+
+impl Shared {
+    pub fn new(timing: Timing) -> Self {
+        Self {
+            node: Uuid::new_v4(),
+            timing,
+            book: Book::default(),
+            mirror: Mirror::default(),
+            ear: Mutex::default(),
+            desk: Mutex::default(),
+            ending: CancellationToken::new(),
+            ended: CancellationToken::new(),
+            generation: AtomicU64::new(1),
+            echo: AtomicU64::new(0),
+            connection: Mutex::default(),
+            reachable: Mutex::default(),
+            doubt: Mutex::default(),
+        }
+    }
+
+    pub fn ear(&self) -> Option<Arc<dyn Ear>> {
+        self.ear.lock().as_ref().and_then(Weak::upgrade)
+    }
+
+    /// The connection, while there is one.
+    pub fn connection(&self) -> Option<MultiplexedConnection> {
+        self.connection.lock().clone()
+    }
+
+    pub fn incarnation(&self) -> String {
+        message::incarnation(self.node, self.generation.load(Ordering::Relaxed))
+    }
+
+    pub fn is_reachable(&self) -> bool {
+        *self.reachable.lock() == Some(true)
+    }
+
+    /// Says so once.
+    pub fn reached(&self) {
+        if self.reachable.lock().replace(true) != Some(true) {
+            tracing::info!(node = %self.node, "reached Redis; this node and the others hear each other");
+        }
+    }
+
+    /// Says so once.
+    pub fn lost(&self, error: &RedisError) {
+        if self.reachable.lock().replace(false) != Some(false) {
+            tracing::warn!(%error, "cannot reach Redis at REDIS_URL; going on without it, and trying again");
+        }
+    }
+
+    /// Redis lost data: others need time to say theirs again.
+    pub fn begin_doubt(&self) {
+        *self.doubt.lock() = Some(Instant::now() + self.timing.grace);
+        self.mirror.wishes.notify_one();
+    }
+
+    pub fn doubt(&self) -> Option<Instant> {
+        *self.doubt.lock()
+    }
+
+    /// Everything was read after `doubt` and is complete, unless there is a newer one.
+    pub fn end_doubt(&self, doubt: Instant) {
+        let mut current = self.doubt.lock();
+        if *current == Some(doubt) {
+            *current = None;
+        }
+    }
+
+    /// What Redis pushes. Runs in the task that reads from it, so nothing here waits.
+    fn pushed(&self, data: &[Value]) {
+        let [Value::BulkString(channel), Value::BulkString(text)] = data else { return };
+        if let Some(place) = message::place_of(channel) {
+            match message::word(text) {
+                Some(word) if word.node != self.node => self.mirror.hear(place, word),
+                Some(_) => {}
+                None => tracing::debug!(%place, "a message that no node writes"),
+            }
+            return;
+        }
+        match message::letter(text) {
+            Some(Letter::Pulse(number)) => {
+                self.echo.fetch_max(number, Ordering::Relaxed);
+            }
+            Some(Letter::Forwarded { session, data }) => {
+                let desk = self.desk.lock().clone();
+                if let Some(desk) = desk {
+                    desk(session, data);
+                }
+            }
+            None => tracing::debug!("a letter that no node writes"),
+        }
+    }
+}
+
+/// Checks the address.
+pub(super) fn client(url: &str) -> RedisResult<Client> {
+    let info = url.into_connection_info()?;
+    // Messages and answers share one connection, which only the newer protocol can.
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    let tcp = TcpSettings::default().set_nodelay(true);
+    Client::open(info.set_redis_settings(settings).set_tcp_settings(tcp))
+}
+
+/// Keeps a connection until this node hands over.
+pub(super) async fn keep(shared: Arc<Shared>, client: Client) {
+    let mut voice = Voice::new();
+    let mut wait = RETRY.0;
+    // Since when nothing is heard, until that has had its consequence.
+    let mut silent: Option<Instant> = None;
+    while !shared.ending.is_cancelled() {
+        let began = Instant::now();
+        let end = hold(&shared, &client, &mut voice).await;
+        if shared.connection.lock().take().is_some() {
+            silent = Some(Instant::now());
+        }
+        shared.mirror.end();
+        shared.book.take_back();
+        if let Err(error) = end {
+            shared.lost(&error);
+        }
+        if silent.is_some_and(|since| since.elapsed() >= shared.timing.forget) {
+            silent = None;
+            shared.mirror.forget();
+        }
+        wait = if began.elapsed() > GOOD_AFTER { RETRY.0 } else { RETRY.1.min(wait * 2) };
+        // Not all nodes at the same moment.
+        let pause = wait.mul_f64(rand::random_range(0.5..1.0));
+        let _ = shared.ending.run_until_cancelled(sleep(pause)).await;
+    }
+    shared.ended.cancel();
+}
+
+/// One connection, from its beginning to its end. `Ok` if this node has handed over.
+async fn hold(shared: &Arc<Shared>, client: &Client, voice: &mut Voice) -> RedisResult<()> {
+    let down = Arc::new(Notify::new());
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(ANSWER_WITHIN))
+        .set_response_timeout(Some(ANSWER_WITHIN))
+        .set_push_sender(push_sender(Arc::downgrade(shared), down.clone()));
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    connection.subscribe(message::node_key(shared.node)).await?;
+    // First the lease: whether it is still there decides what a read proves.
+    voice.begin(shared, &mut connection).await?;
+    *shared.connection.lock() = Some(connection.clone());
+    let mut listener = connection.clone();
+    tokio::select! {
+        end = voice.speak(shared, &mut connection) => end,
+        end = listen::listen(shared, &mut listener) => end,
+        () = down.notified() => Err(RedisError::from((ErrorKind::Io, "the connection was closed"))),
+    }
+}
+
+/// Weakly: what it gives to owns the connection, which owns it.
+fn push_sender(
+    shared: Weak<Shared>,
+    down: Arc<Notify>,
+) -> impl Fn(PushInfo) -> Result<(), redis::aio::SendError> + Send + Sync + 'static {
+    move |push| {
+        match push.kind {
+            PushKind::Disconnection => down.notify_one(),
+            PushKind::Message => {
+                if let Some(shared) = shared.upgrade() {
+                    shared.pushed(&push.data);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! What this node hears: subscribes to places, and reads what was said before.
+
+use std::time::Duration;
+
+use futures_util::future::{join, try_join_all};
+use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Value, from_redis_value};
+use studyhall_protocol::channel::Channel;
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+use super::link::Shared;
+use super::message::{self, Word};
+use crate::live::roster::Others;
+
+/// Places per `SUBSCRIBE`, and on their way at once.
+const BATCH: usize = 1_000;
+/// Places per read.
+const PAGE: usize = 250;
+/// Without doubt there is nothing to wake up for.
+const NEVER: Duration = Duration::from_secs(86_400);
+
+/// Keeps up with which places are attended, until the connection fails. Only there: a subscription that was cut off has
+/// to be made anew, and what was said meanwhile has to be read.
+pub(super) async fn listen(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    shared.mirror.begin();
+    loop {
+        let doubt = shared.doubt();
+        if let Some(doubt) = doubt.filter(|doubt| *doubt <= Instant::now()) {
+            // The others have had their time: who is not in Redis now is gone.
+            for places in shared.mirror.places().chunks(BATCH) {
+                read(shared, connection, places, Some(doubt)).await?;
+            }
+            shared.end_doubt(doubt);
+        }
+        let wishes = shared.mirror.next_wishes(BATCH);
+        if !wishes.desert.is_empty() {
+            connection.unsubscribe(keys(&wishes.desert)).await?;
+        }
+        if !wishes.attend.is_empty() {
+            // Redis subscribes before it reads, as it was asked in that order, so nothing falls in between; waiting for
+            // one answer after the other would make a far Redis slow.
+            let mut subscriber = connection.clone();
+            let subscribed = subscriber.subscribe(keys(&wishes.attend));
+            let (subscribed, read) = join(subscribed, read(shared, connection, &wishes.attend, None)).await;
+            subscribed.and(read)?;
+        }
+        if wishes.attend.is_empty() && wishes.desert.is_empty() {
+            tokio::select! {
+                () = shared.mirror.wishes.notified() => {}
+                () = sleep_until(shared.doubt().unwrap_or_else(|| Instant::now() + NEVER)) => {}
+            }
+        }
+    }
+}
+
+/// Reads places into the mirror, all pages at once.
+async fn read(
+    shared: &Shared,
+    connection: &MultiplexedConnection,
+    places: &[Channel],
+    doubt: Option<Instant>,
+) -> RedisResult<()> {
+    let pages = places.chunks(PAGE).map(|page| read_page(shared, connection.clone(), page, doubt));
+    try_join_all(pages).await?;
+    shared.mirror.read.notify_waiters();
+    Ok(())
+}
+
+/// A page is complete if Redis lost nothing since `doubt`, which was the last we know of.
+async fn read_page(
+    shared: &Shared,
+    mut connection: MultiplexedConnection,
+    page: &[Channel],
+    doubt: Option<Instant>,
+) -> RedisResult<()> {
+    let number = shared.mirror.expect(page);
+    let mut pipe = hashes(page);
+    // After the hashes: if the lease is still there then, they were whole.
+    pipe.cmd("ZSCORE").arg("studyhall:nodes").arg(shared.incarnation());
+    let mut values: Vec<Value> = pipe.query_async(&mut connection).await?;
+    let held = values.pop().is_some_and(|score| score != Value::Nil);
+    if !held {
+        shared.begin_doubt();
+    }
+    let complete = held && shared.doubt() == doubt;
+    for (place, value) in page.iter().zip(values) {
+        shared.mirror.take(*place, words(value, shared.node)?, number, complete);
+    }
+    Ok(())
+}
+
+/// What is said of places that nobody here attends to.
+pub(super) async fn look(
+    connection: &mut MultiplexedConnection,
+    places: &[Channel],
+    node: Uuid,
+) -> RedisResult<Vec<Vec<Others>>> {
+    let values: Vec<Value> = hashes(places).query_async(connection).await?;
+    let mut seen = Vec::with_capacity(places.len());
+    for value in values {
+        let mut people: Vec<Others> = Vec::new();
+        let mut words = words(value, node)?;
+        words.sort_unstable_by_key(|word| word.person);
+        for Word { person, entry, .. } in words {
+            match people.last_mut() {
+                Some((last, entries)) if *last == person => entries.extend(entry),
+                _ => people.push((person, entry.into_iter().collect())),
+            }
+        }
+        seen.push(people);
+    }
+    Ok(seen)
+}
+
+fn keys(places: &[Channel]) -> Vec<String> {
+    places.iter().map(|place| message::place_key(*place)).collect()
+}
+
+fn hashes(places: &[Channel]) -> redis::Pipeline {
+    let mut pipe = redis::pipe();
+    for key in keys(places) {
+        pipe.cmd("HGETALL").arg(key);
+    }
+    pipe
+}
+
+/// What the other nodes say in a place's hash.
+fn words(value: Value, node: Uuid) -> RedisResult<Vec<Word>> {
+    let fields: Vec<(Vec<u8>, Vec<u8>)> = from_redis_value(value)?;
+    let words = fields.iter().filter_map(|(field, value)| message::stored(field, value));
+    Ok(words.filter(|word| word.node != node).collect())
+}

@@ -1,0 +1,3 @@
+//! What describes the server: for programs that make clients and for people who read.
+
+pub mod routes;
