@@ -1,6 +1,5 @@
 //! The other nodes: what they say is merged into what is known here, what is known here is told to them.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use studyhall_protocol::channel::Channel;
@@ -102,7 +101,7 @@ impl Topic {
         if std::mem::replace(&mut state.attended, true) {
             return;
         }
-        let heard = state.heard.take().unwrap_or_default();
+        let heard = std::mem::take(&mut state.heard);
         for others in others.iter().filter(|(user_id, _)| !heard.contains(user_id)) {
             state.take_others(self.channel, others, flusher);
         }
@@ -111,7 +110,7 @@ impl Topic {
     fn heard(&self, others: &Others, flusher: &Flusher) {
         let mut state = self.state.lock();
         if !state.attended {
-            state.heard.get_or_insert_with(|| Box::new(HashSet::new())).insert(others.0);
+            state.heard.push(others.0);
         }
         state.take_others(self.channel, others, flusher);
     }

@@ -376,6 +376,5 @@ impl Hub {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        self.roster.hand_over().await;
     }
 }

@@ -91,10 +91,13 @@ impl Person {
 
     /// A program calls, or a page with a connection does: then it speaks for that.
     fn program(&mut self, session_id: Uuid, status: Option<Status>) {
+        let mut connected = false;
         let open = |device: &&mut Device| device.session_id == session_id && device.until.is_none();
-        if self.devices.iter_mut().any(|mut device| open(&&mut device)) {
-            let status = status.into_iter();
-            status.for_each(|status| self.devices.iter_mut().filter(open).for_each(|device| device.status = status));
+        for device in self.devices.iter_mut().filter(open) {
+            device.status = status.unwrap_or(device.status);
+            connected = true;
+        }
+        if connected {
             return;
         }
         let id = DeviceId::Session(session_id);

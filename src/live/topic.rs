@@ -4,7 +4,7 @@
 //! taken in the order connection → topic → flush list, never backwards; that is why a topic marks a
 //! connection by atomics and leaves notes (`expelled`) for what the connection has to find out itself.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,7 @@ pub(super) struct TopicState {
     pub nodes: Nodes,
     pub attended: bool,
     /// Of whom they have said something before they were asked.
-    pub heard: Option<Box<HashSet<Uuid>>>,
+    pub heard: Vec<Uuid>,
     pub seats: Seats,
     /// Connections whose subscription was ended here and who have not been told yet.
     pub expelled: Vec<Expelled>,
@@ -150,7 +150,7 @@ impl Topic {
             shown: None,
             nodes,
             attended: false,
-            heard: None,
+            heard: Vec::new(),
             seats: Seats::default(),
             expelled: Vec::new(),
             revoked: Vec::new(),
@@ -194,10 +194,8 @@ impl Topic {
         let timed = *place;
         let Asked { identity, standing, .. } = new.asked;
         let user_id = identity.user_id;
-        if *place {
-            if state.change_person(self.channel, user_id, |people| people.enter(identity, standing)) {
-                state.mark_all(flusher);
-            }
+        if *place && state.change_person(self.channel, user_id, |people| people.enter(identity, standing)) {
+            state.mark_all(flusher);
         }
         if matches!(self.channel, Channel::Profile(_)) {
             state.show_stored(self.channel, *last_seen_at, flusher);

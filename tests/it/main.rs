@@ -18,6 +18,7 @@ mod handover;
 mod harness;
 mod likes;
 mod one_command;
+mod presence;
 mod rights;
 mod rooms;
 mod schema;

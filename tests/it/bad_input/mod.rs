@@ -132,6 +132,7 @@ calls! {
     "" POST "/sessions" "{}" r#"{"username":"zoe","password":"12345678"}"# ["username", "password"] [];
     "" POST "/me/password" "{}" r#"{"current_password":"12345678","new_password":"123456789"}"#
         ["current_password", "new_password"] [];
+    "" PUT "/me/presence" "{}" r#"{"status":"idle","activity":"A"}"# [] ["activity": 120];
     "" DELETE "/sessions/current" "{}" "" [] [];
     "" DELETE "/sessions/{session}" "{}" "" [] [];
 }
@@ -144,6 +145,7 @@ pub const READS: &[(&str, bool)] = &[
     ("/users/{bob}/followers", true),
     ("/users/{bob}/following", true),
     ("/me/settings", false),
+    ("/presence", false),
     ("/me/blocks", true),
     ("/sessions", true),
     ("/dashboard", false),
