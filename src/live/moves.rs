@@ -4,17 +4,18 @@
 //! lags gets what was true then, so that every join it sees has its leave and no other.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode::{ClientInfo, Move};
 use studyhall_protocol::format::Format;
+use studyhall_protocol::settings::PresenceVisibility;
 use uuid::Uuid;
 
 use super::backend::{Grant, Standing};
 use super::gather::Batch;
 use super::limits::MOVES_BYTES_PER_CHANNEL;
 use super::people::encode_info;
-use studyhall_protocol::settings::PresenceVisibility;
 
 /// Who sees a person in a place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -112,20 +113,20 @@ impl Moved {
 #[derive(Debug, Default)]
 pub(super) struct Moves {
     last: VecDeque<Moved>,
-    /// The number of the oldest.
-    first: u64,
+    /// How many there were before these.
+    dropped: u64,
     bytes: usize,
 }
 
 impl Moves {
     /// The number of the oldest one.
-    pub(super) fn first(&self) -> u64 {
-        self.first
+    pub(super) fn first(&self) -> NonZeroU64 {
+        NonZeroU64::MIN.saturating_add(self.dropped)
     }
 
     /// The number that the next one gets.
-    pub(super) fn next(&self) -> u64 {
-        self.first + self.last.len() as u64
+    pub(super) fn next(&self) -> NonZeroU64 {
+        self.first().saturating_add(self.last.len() as u64)
     }
 
     /// Bytes taken from the heap.
@@ -135,7 +136,7 @@ impl Moves {
 
     /// Drops all and gives the memory back. Numbers go on where they were.
     pub(super) fn clear(&mut self) {
-        *self = Self { first: self.next(), ..Self::default() };
+        *self = Self { dropped: self.dropped + self.last.len() as u64, ..Self::default() };
     }
 
     pub(super) fn push(&mut self, channel: Channel, kind: Move, info: &ClientInfo, to: For, protobuf: bool) {
@@ -151,15 +152,15 @@ impl Moves {
         while self.bytes > MOVES_BYTES_PER_CHANNEL && self.last.len() > 1 {
             if let Some(oldest) = self.last.pop_front() {
                 self.bytes -= oldest.bytes();
-                self.first += 1;
+                self.dropped += 1;
             }
         }
     }
 
     /// Copies those from number `from` on that are for this reader, as many as there is room for, and returns the number
     /// after the last one that it has or need not have.
-    pub(super) fn copy(&self, from: u64, (viewer, grant): (Uuid, Grant), batch: &mut Batch<'_>) -> u64 {
-        let skipped = from.saturating_sub(self.first) as usize;
+    pub(super) fn copy(&self, from: NonZeroU64, (viewer, grant): (Uuid, Grant), batch: &mut Batch<'_>) -> NonZeroU64 {
+        let skipped = from.get().saturating_sub(self.first().get()) as usize;
         let mut next = from;
         for moved in self.last.iter().skip(skipped) {
             let message = match batch.format {
@@ -169,7 +170,7 @@ impl Moves {
             if moved.is_for(viewer, grant) && !batch.push(message) {
                 break;
             }
-            next += 1;
+            next = next.saturating_add(1);
         }
         next
     }

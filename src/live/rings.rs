@@ -4,6 +4,8 @@
 //! the first subscriber who speaks it, where JSON is at that moment; whoever is behind that reads the log, as behind
 //! any ring. So each message is encoded once per format, and a format that nobody reads costs nothing.
 
+use std::num::NonZeroU64;
+
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode::{self, ClientInfo, Move, data_of};
 use studyhall_protocol::format::Format;
@@ -88,8 +90,8 @@ impl Rings {
     }
 
     /// The number of the next join or leave.
-    pub fn next_move(&self) -> u64 {
-        self.moves.as_ref().map_or(0, |moves| moves.next())
+    pub fn next_move(&self) -> NonZeroU64 {
+        self.moves.as_ref().map_or(NonZeroU64::MIN, |moves| moves.next())
     }
 
     /// The last joins and leaves; `None` where there never were any.

@@ -31,6 +31,10 @@ impl Seats {
             self.seats[place as usize] = Some(seat);
             return place;
         }
+        // There are many channels, most with a few seats: no more room than will soon be taken.
+        if self.seats.len() == self.seats.capacity() {
+            self.seats.reserve_exact(self.seats.len() / 4 + 1);
+        }
         self.seats.push(Some(seat));
         self.seats.len() as u32 - 1
     }

@@ -93,7 +93,7 @@ impl Sighting {
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     here: Option<Sighting>,
-    elsewhere: Option<Sighting>,
+    elsewhere: Option<Box<Sighting>>,
     /// When the person was seen last, as far as it is not in the sightings.
     seen_at: Option<DateTime<Utc>>,
     /// Of what others see, and of what the person sees; never 0 once anything is known. Two, because others must not
@@ -112,7 +112,7 @@ struct Slot<'a> {
 
 impl Shown {
     fn together(&self) -> Option<Sighting> {
-        Sighting::together(self.here.iter().chain(&self.elsewhere).cloned())
+        Sighting::together(self.here.iter().chain(self.elsewhere.as_deref()).cloned())
     }
 
     /// Changes what is known; whether others see that, and whether the person does.
@@ -193,7 +193,7 @@ impl TopicState {
 
     /// What the other nodes say of the person.
     pub(super) fn show_elsewhere(&mut self, channel: Channel, entries: &[Bytes], flusher: &Flusher) {
-        let sighting = Sighting::read(entries);
+        let sighting = Sighting::read(entries).map(Box::new);
         self.change_shown(channel, Utc::now(), flusher, |shown| shown.elsewhere = sighting);
     }
 
@@ -270,7 +270,7 @@ mod tests {
         let hidden = Sighting { invisible: true, seen_at: Some(now), ..sighting(Status::Online, "b", 2) };
         let idle = Sighting { status: Status::Idle, ..hidden.clone() };
         assert_eq!(shown.change(now, |shown| shown.here = Some(hidden)), [false, true]);
-        assert_eq!(shown.change(now, |shown| shown.elsewhere = Some(idle)), [false, false]);
+        assert_eq!(shown.change(now, |shown| shown.elsewhere = Some(Box::new(idle))), [false, false]);
         let later = now + chrono::TimeDelta::seconds(9);
         assert_eq!(shown.change(later, |shown| (shown.here, shown.elsewhere) = (None, None)), [false, true]);
         assert_eq!(shown.seen_at, Some(now));

@@ -1,5 +1,6 @@
 //! One subscription of one connection: where it is in its channel.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use studyhall_protocol::channel::Channel;
@@ -21,7 +22,7 @@ pub struct Subscription {
     /// The number of the next broadcast to send.
     pub(super) next_cast: u64,
     /// The number of the next join or leave to send; `None` when they are not wanted.
-    pub(super) next_move: Option<u64>,
+    pub(super) next_move: Option<NonZeroU64>,
     /// Slots up to this version have been sent.
     pub(super) slots_seen: u64,
     /// The version of the person's presence that was sent; 0 when none is to be seen.

@@ -5,6 +5,7 @@
 //! connection by atomics and leaves notes (`expelled`) for what the connection has to find out itself.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -110,7 +111,7 @@ pub struct Seated {
     /// The next broadcast.
     pub next_cast: u64,
     /// The next join or leave.
-    pub next_move: u64,
+    pub next_move: NonZeroU64,
     /// The version of the slots in `data`.
     pub slots_seen: u64,
     /// The version of the person's presence in `data`.

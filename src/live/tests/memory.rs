@@ -25,7 +25,7 @@ async fn an_idle_connection() {
     let task = socket::serve(engine.hub.clone(), conn.clone(), session, Vec::new());
     assert!(size_of_val(&task) <= 1_100, "the task takes {} bytes", size_of_val(&task));
     assert!(size_of::<Conn>() <= 512, "{}", size_of::<Conn>());
-    assert!(size_of::<Option<Subscription>>() <= 72, "{}", size_of::<Option<Subscription>>());
+    assert!(size_of::<Option<Subscription>>() <= 56, "{}", size_of::<Option<Subscription>>());
     assert!(size_of::<Topic>() <= 512, "{}", size_of::<Topic>());
 }
 

@@ -118,7 +118,7 @@ async fn who_is_behind_gets_the_whole_picture() {
             state.change_person(room(1), user(1), |people| people.leave(user(1), Ticks::now()));
             state.people_left(room(1), Ticks::now(), &engine.hub.flusher);
         }
-        assert!(state.rings.moves().unwrap().first() > 2);
+        assert!(state.rings.moves().unwrap().first().get() > 2);
     }
     let seen = viewer.all().await;
     let snapshot = seen.iter().find(|line| line["push"]["pub"]["data"]["type"] == "slots").unwrap();
