@@ -312,7 +312,7 @@ async fn sessions_of_other_nodes_are_reached_through_the_hook() {
     hub.set_forward(neighbour.clone());
     assert_eq!(hub.node(), "a");
     assert_eq!(hub.emulate("b", "known", data.clone()).await, Ok(()));
-    assert_eq!(*neighbour.0.lock(), [data.clone()]);
+    assert_eq!(*neighbour.0.lock(), std::slice::from_ref(&data));
     assert_eq!(hub.emulate("b", "unknown", data.clone()).await, Err(Undelivered::Unknown));
     assert_eq!(hub.emulate("c", "known", data.clone()).await, Err(Undelivered::Unreachable));
     let own = Reader::open(&engine, 1).await;
