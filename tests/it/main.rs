@@ -25,3 +25,4 @@ mod schema;
 mod sdk;
 mod storm;
 mod tasks;
+mod whereabouts;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -16,29 +16,39 @@ use studyhall_protocol::channel::Channel;
 use studyhall_protocol::format::Format;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::json::suite::{Engine, eventually, listen, room};
 use crate::live::Hub;
 use crate::live::limits::MESSAGE_BYTES_MAX;
-use crate::live::stream::{self, Opening, Road, Undelivered, Watched};
+use crate::live::stream::{self, Forward, Opening, Road, Undelivered, Watched};
 use crate::live::time::Ticks;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 /// One batch, and the line that did not fit into it.
 const HELD_MAX: usize = 64 * 1024;
 
-/// Answers every request on a new port with a stream; the request's body is its first frame. Connections are noted.
-fn listen_for_streams(hub: &Arc<Hub>) -> (SocketAddr, Arc<Mutex<Weak<Road>>>) {
-    let last = Arc::new(Mutex::new(Weak::new()));
-    let noted = last.clone();
+/// What the server knows of its connections.
+#[derive(Clone)]
+struct Known {
+    /// The last one.
+    road: Arc<Mutex<Weak<Road>>>,
+    /// One at a time may be a plain HTTP connection.
+    places: Arc<Semaphore>,
+}
+
+/// Answers every request on a new port with a stream; the request's body is its first frame.
+fn listen_for_streams(hub: &Arc<Hub>) -> (SocketAddr, Known) {
+    let known = Known { road: Arc::default(), places: Arc::new(Semaphore::new(1)) };
+    let noted = known.clone();
     let listener = listen();
     let address = listener.local_addr().unwrap();
     let accepting = hub.clone();
     hub.spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            let (hub, road) = (accepting.clone(), Road::new(None));
-            *noted.lock() = Arc::downgrade(&road);
+            let (hub, road) = (accepting.clone(), Road::new(noted.places.clone().try_acquire_owned().ok()));
+            *noted.road.lock() = Arc::downgrade(&road);
             let socket = Watched::new(socket, road.clone()).unwrap();
             accepting.spawn(async move {
                 let cut = road.when_cut();
@@ -60,7 +70,7 @@ fn listen_for_streams(hub: &Arc<Hub>) -> (SocketAddr, Arc<Mutex<Weak<Road>>>) {
             });
         }
     });
-    (address, last)
+    (address, known)
 }
 
 /// A client that reads only when it is told to.
@@ -69,8 +79,7 @@ struct Reader {
     input: Vec<u8>,
     session: String,
     hub: Arc<Hub>,
-    /// The connection as the server has it.
-    road: Arc<Mutex<Weak<Road>>>,
+    known: Known,
     ended: bool,
 }
 
@@ -78,13 +87,13 @@ impl Reader {
     async fn open(engine: &Engine, person: u128) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4 * 1024).unwrap();
-        let (address, road) = listen_for_streams(&engine.hub);
+        let (address, known) = listen_for_streams(&engine.hub);
         let mut socket = socket.connect(address).await.unwrap();
         let connect = json!({"id": 1, "connect": {"token": format!("u{person}")}}).to_string();
         let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{connect}", connect.len());
         socket.write_all(head.as_bytes()).await.unwrap();
         let (input, session, hub) = (Vec::new(), String::new(), engine.hub.clone());
-        let mut reader = Self { socket, input, session, hub, road, ended: false };
+        let mut reader = Self { socket, input, session, hub, known, ended: false };
         while reader.take_until(b"\r\n\r\n").is_none() {
             assert!(reader.read().await);
         }
@@ -187,7 +196,7 @@ async fn slow_is_not_dead_and_dead_is_ended() {
     eventually("it is gone", || engine.hub.counts().0 == 0).await;
     drop(conn);
     // Nobody reads what is left: the connection is ended all the same.
-    eventually("nothing of it is left", || reader.road.lock().strong_count() == 0).await;
+    eventually("nothing of it is left", || reader.known.road.lock().strong_count() == 0).await;
     assert_eq!(engine.hub.streams.count(), 0);
     assert_eq!(reader.send(&[json!({})]).await, Err(Undelivered::Unknown));
 }
@@ -260,4 +269,53 @@ async fn whoever_goes_away_is_missed_at_once() {
     eventually("it stands still", || engine.conn(1).is_blocked()).await;
     drop(busy);
     eventually("it is gone", || engine.hub.counts().0 == 0).await;
+}
+
+/// It counts among the sockets; REST must not run out of places because of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_takes_no_place_from_plain_requests() {
+    let engine = Engine::start().await;
+    let reader = Reader::open(&engine, 1).await;
+    assert_eq!(reader.known.places.available_permits(), 1);
+    assert_eq!(engine.hub.counts().0, 1);
+}
+
+/// Another node, which knows one session.
+#[derive(Default)]
+struct Neighbour(Mutex<Vec<Bytes>>);
+
+impl Forward for Neighbour {
+    fn node(&self) -> &str {
+        "a"
+    }
+
+    fn forward<'a>(&'a self, node: &'a str, session: &'a str, data: Bytes) -> BoxFuture<'a, Result<bool, Undelivered>> {
+        async move {
+            match node {
+                "b" if session == "known" => self.0.lock().push(data),
+                "b" => return Ok(false),
+                _ => return Err(Undelivered::Unreachable),
+            }
+            Ok(true)
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_of_other_nodes_are_reached_through_the_hook() {
+    let engine = Engine::start().await;
+    let hub = &engine.hub;
+    let data = Bytes::from_static(b"{}");
+    assert_eq!(hub.emulate("b", "known", data.clone()).await, Err(Undelivered::Unknown), "there are no others");
+    let neighbour = Arc::new(Neighbour::default());
+    hub.set_forward(neighbour.clone());
+    assert_eq!(hub.node(), "a");
+    assert_eq!(hub.emulate("b", "known", data.clone()).await, Ok(()));
+    assert_eq!(*neighbour.0.lock(), [data.clone()]);
+    assert_eq!(hub.emulate("b", "unknown", data.clone()).await, Err(Undelivered::Unknown));
+    assert_eq!(hub.emulate("c", "known", data.clone()).await, Err(Undelivered::Unreachable));
+    let own = Reader::open(&engine, 1).await;
+    assert_eq!(hub.emulate(hub.node(), &own.session, data).await, Ok(()));
+    assert_eq!(neighbour.0.lock().len(), 1);
 }

@@ -8,7 +8,7 @@ mod hall;
 mod outage;
 mod proxy;
 mod scripts;
-mod server;
+pub mod server;
 mod suite;
 mod whole;
 

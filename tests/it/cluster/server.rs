@@ -86,5 +86,7 @@ impl Drop for Server {
             drop(watchdog.stdin.take());
             let _ = watchdog.wait();
         }
+        // What was killed last has nobody who watches over it.
+        let _ = std::fs::remove_dir_all(&self.data);
     }
 }

@@ -168,25 +168,39 @@ impl Answer {
 }
 
 impl TestApp {
+    /// Another node over the same database.
+    pub async fn beside(&self, change: impl FnOnce(&mut Config)) -> TestApp {
+        app_at(Database { pool: self.database.pool.clone(), url: self.database.url.clone() }, change).await
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
+    /// Tells it to end.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
     /// Signs somebody up.
     pub async fn person(&self, username: &str) -> Person {
-        let http = reqwest::Client::new();
-        let url = self.url();
-        let body = json!({"username": username, "password": "correct horse battery"});
-        let response = http.post(format!("{url}/api/v1/accounts")).json(&body).send().await.unwrap();
-        assert_eq!(response.status(), 201);
-        let body: Value = response.json().await.unwrap();
-        Person {
-            id: serde_json::from_value(body["user"]["id"].clone()).unwrap(),
-            username: username.into(),
-            token: body["token"].as_str().unwrap().into(),
-            url,
-            http,
-        }
+        sign_up(&self.url(), username).await
+    }
+}
+
+/// Signs somebody up, wherever.
+pub async fn sign_up(url: &str, username: &str) -> Person {
+    let http = reqwest::Client::new();
+    let body = json!({"username": username, "password": "correct horse battery"});
+    let response = http.post(format!("{url}/api/v1/accounts")).json(&body).send().await.unwrap();
+    assert_eq!(response.status(), 201);
+    let body: Value = response.json().await.unwrap();
+    Person {
+        id: serde_json::from_value(body["user"]["id"].clone()).unwrap(),
+        username: username.into(),
+        token: body["token"].as_str().unwrap().into(),
+        url: url.into(),
+        http,
     }
 }
 
@@ -239,6 +253,11 @@ impl Person {
         let mut live = self.socket().await;
         live.request(json!({"connect": {"token": self.token, "name": "it"}})).await.unwrap();
         live
+    }
+
+    /// The same person, by way of another node.
+    pub fn at(&self, url: &str) -> Person {
+        Person { url: url.into(), ..self.again(&self.token) }
     }
 
     /// The same person with another sign-in.

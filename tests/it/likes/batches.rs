@@ -222,3 +222,23 @@ async fn a_caller_who_goes_away_takes_nothing_along() {
     assert_eq!(stayed.expect(200)["data"]["like_count"], 3);
     assert_eq!(own.event().await.1["type"], "post.liked");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_cannot_be_done_is_done_one_by_one() {
+    let hot = hot().await;
+    let (erased, other) = (hot.app.person("erased").await, hot.app.person("other").await);
+    let (path, pool) = (hot.path(1), &hot.app.database.pool);
+    let lock = hot.hold().await;
+    let erase = async {
+        hot.in_flight(FANS + 2).await;
+        // From now on their operation id cannot be stored, nor any that is stored by the same statement.
+        sqlx::query("delete from users where id = $1").bind(erased.id).execute(pool).await.unwrap();
+        hot.release(lock).await;
+    };
+    let (gone, stayed, ()) = tokio::join!(erased.put(&path), other.put(&path), erase);
+    assert_eq!(gone.expect(401)["code"], "unauthorized");
+    let stayed = stayed.expect(200);
+    assert_eq!(stayed["data"]["like_count"], 2);
+    let (_, event) = hot.named(&stayed).await;
+    assert_eq!(event["actor"], json!(other.id));
+}

@@ -20,7 +20,14 @@ async function following(t) {
 /// What each subscription sees under the number that the answer names.
 async function seen(answer, channel, ...subs) {
   const offset = offsetIn(answer, channel);
-  const all = await Promise.all(subs.map(sub => reach(sub, offset)));
+  return same(await Promise.all(subs.map(sub => reach(sub, offset))));
+}
+
+/// What each subscription sees of this kind; the answer names the last number, and a command may have several.
+const told = async (type, ...subs) =>
+  same(await Promise.all(subs.map(sub => sub.log.next('publication', ({ data }) => data.type === type))));
+
+function same(all) {
   assert.ok(all.every(({ data }) => JSON.stringify(data) === JSON.stringify(all[0].data)));
   return all[0].data;
 }
@@ -32,8 +39,8 @@ test('a like is in every tab', async t => {
   const event = await seen(liked, profile(aiko), own, followed);
   assert.deepEqual([event.type, event.actor], ['post.likes_changed', ben.id]);
   assert.deepEqual(event.data, { posts: [{ post_id: post.id, like_count: 1 }] });
-  const told = await seen(liked, ben.channel, tab);
-  assert.deepEqual([told.type, told.data], ['post.liked', { post_id: post.id, author_id: aiko.id }]);
+  const heard = await seen(liked, ben.channel, tab);
+  assert.deepEqual([heard.type, heard.data], ['post.liked', { post_id: post.id, author_id: aiko.id }]);
   const unliked = await ben.delete(`/posts/${post.id}/like`);
   assert.deepEqual((await seen(unliked, profile(aiko), own, followed)).data.posts[0].like_count, 0);
   assert.equal((await seen(unliked, ben.channel, tab)).type, 'post.unliked');
@@ -56,12 +63,14 @@ test('a comment comes, changes and goes', async t => {
 test('posts come, change and go', async t => {
   const { aiko, first, own, followed } = await following(t);
   const { data: made } = await first.rpc('post.create', { content: 'Two hours of proofs', study_duration: '2h' });
-  const created = await seen(made, profile(aiko), own, followed);
-  assert.deepEqual([created.type, created.data.content, created.data.like_count], ['post.created', 'Two hours of proofs', 0]);
+  assert.equal((await seen(made, profile(aiko), own, followed)).data.posts_count, 2);
+  const created = await told('post.created', own, followed);
+  assert.deepEqual([created.data.content, created.data.like_count], ['Two hours of proofs', 0]);
   const edited = await aiko.patch(`/posts/${made.data.id}`, { content: 'Three hours' });
   assert.equal((await seen(edited, profile(aiko), own, followed)).data.content, 'Three hours');
   const gone = await aiko.delete(`/posts/${made.data.id}`);
-  assert.deepEqual((await seen(gone, profile(aiko), own, followed)).data, { id: made.data.id });
+  assert.equal((await seen(gone, profile(aiko), own, followed)).data.posts_count, 1);
+  assert.deepEqual((await told('post.deleted', own, followed)).data, { id: made.data.id });
 });
 
 test('a follow counts for everybody who looks', async t => {
@@ -71,9 +80,9 @@ test('a follow counts for everybody who looks', async t => {
   const back = await ben.put(`/users/${aiko.id}/follow`);
   const counted = await seen(back, profile(aiko), own, followed);
   assert.deepEqual([counted.type, counted.data.followers_count], ['profile.updated', 1]);
-  const told = () => events(tab).map(({ data }) => data.type).filter(type => type.startsWith('follow.'));
-  await until('both are told', () => told().length === 2);
-  assert.deepEqual(told(), ['follow.deleted', 'follow.created']);
+  const heard = () => events(tab).map(({ data }) => data.type).filter(type => type.startsWith('follow.'));
+  await until('both are told', () => heard().length === 2);
+  assert.deepEqual(heard(), ['follow.deleted', 'follow.created']);
 });
 
 test('a pill follows its person', async t => {

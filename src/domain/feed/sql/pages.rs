@@ -48,9 +48,7 @@ macro_rules! posts {
         sqlx::query_as!(
             Rows::<Placed>,
             "with parted as materialized (
-                 select b.blocked_id as id from blocks b where b.blocker_id = $1
-                 union all
-                 select b.blocker_id from blocks b where b.blocked_id = $1
+                 select b.id from parted_from($1) b (id)
              ), page as materialized ("
                 + $page
                 + r#"

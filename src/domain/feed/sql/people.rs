@@ -18,9 +18,7 @@ macro_rules! people {
         sqlx::query_as!(
             Rows::<$item>,
             "with parted as materialized (
-                 select b.blocked_id as id from blocks b where b.blocker_id = $1
-                 union all
-                 select b.blocker_id from blocks b where b.blocked_id = $1
+                 select b.id from parted_from($1) b (id)
              ), post as (
                  select p.id, p.user_id from posts p
                  where p.id = $5 and not exists (select from parted b where b.id = p.user_id)
