@@ -5,6 +5,7 @@ mod matrix;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use studyhall::domain::presence::tidy;
+use studyhall_protocol::Channel;
 use uuid::Uuid;
 
 use crate::harness::{self, Live, PATIENCE, Person, TestApp};
@@ -198,4 +199,17 @@ async fn ghosts_are_laid() {
     let (activity, at) = stored(&app, &bob, "offline").await;
     assert!(activity.is_none() && at.is_some(), "when they were here last is kept");
     stored(&app, &ada, "online").await;
+}
+
+/// The same person in several channels of one frame is asked for once and answered for each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn oneself_in_all_channels_of_a_frame() {
+    let app = harness::app().await;
+    let (ada, bob) = (app.person("ada").await, app.person("bob").await);
+    let channels = [Channel::User(ada.id), Channel::Profile(ada.id), Channel::Profile(bob.id), Channel::User(bob.id)];
+    let answers = studyhall::domain::admit(&app.app.state.db, ada.id, &channels).await.unwrap();
+    let answers: Vec<_> = answers.into_iter().map(|answer| answer.map(|admission| admission.sees)).collect();
+    assert_eq!(answers.len(), channels.len());
+    assert_eq!(answers[..3], [Ok(true), Ok(true), Ok(false)]);
+    assert_eq!(answers[3].as_ref().unwrap_err().code, 103);
 }
