@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 use studyhall_protocol::Channel;
 use studyhall_protocol::accounts::{Credentials, SignedIn, User};
 use studyhall_protocol::dashboard::Dashboard;
-use studyhall_protocol::rest::{Answer, Position, Problem};
+use studyhall_protocol::posts::FeedPost;
+use studyhall_protocol::rest::{Answer, Page, Position, Problem};
 use studyhall_protocol::workspaces::Room;
 use uuid::Uuid;
 
@@ -182,11 +183,11 @@ impl Api {
             room.positions.into_iter().for_each(|position| watched.add(position));
         }
         // The feed: the channels of those whom I follow, and their pills with them.
-        for id in home.following.into_iter().take(FOLLOWED_MAX) {
-            let Answer { positions, data }: Answer<User> = self.get(&format!("/users/{id}")).await?;
-            watched.people.insert(id, data.username);
-            positions.into_iter().for_each(|position| watched.add(position));
-        }
+        let feed: Page<FeedPost> = self.get("/feed?limit=1").await?;
+        let followed = |position: &Position| matches!(position.channel, Channel::Profile(id) if id != me);
+        feed.positions.into_iter().filter(followed).take(FOLLOWED_MAX).for_each(|position| watched.add(position));
+        let people: Page<User> = self.get(&format!("/users/{me}/following?limit=100")).await?;
+        watched.people.extend(people.items.into_iter().map(|person| (person.id, person.username)));
         Ok(watched)
     }
 

@@ -109,7 +109,14 @@ async fn the_home_page_has_what_the_plain_question_finds() {
             let found: Vec<Uuid> = found.iter().map(|item| item["id"].as_str().unwrap().parse().unwrap()).collect();
             assert_eq!(found, expected, "{} at {limit}", me.username);
         }
-        let page = me.get("/feed?limit=10").await.expect(200);
+        // The first page says where everybody stands whom I follow; later ones, where those stand whom they show.
+        let followed = "select followee_id from follows where follower_id = $1 union select $1";
+        let followed: Vec<Uuid> = sqlx::query_scalar(followed).bind(me.id).fetch_all(&app.database.pool).await.unwrap();
+        let page = me.get("/feed?limit=2").await.expect(200);
+        assert_eq!(page["positions"].as_array().unwrap().len(), followed.len() + 1);
+        followed.iter().for_each(|id| drop(position(&page, &format!("profile:{id}"))));
+        let Some(next) = page["next_cursor"].as_str() else { continue };
+        let page = me.get(&format!("/feed?limit=10&cursor={next}")).await.expect(200);
         let shown: BTreeSet<String> = page["items"]
             .as_array()
             .unwrap()

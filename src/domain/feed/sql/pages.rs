@@ -118,7 +118,15 @@ pub async fn home(db: impl PgExecutor<'_>, wanted: Wanted) -> Result<Rows<Placed
              limit $4 + 2 - a.place) q
          order by q.at desc, q.id desc
          limit $4 + 1",
-        "",
+        // Who is not on the page yet may be the next to post: whoever goes on from the first page misses nobody. More
+        // than that no connection subscribes to.
+        "union select 'profile:' || $1::uuid where $2::timestamptz is null
+         union select w.name from (
+             select 'profile:' || f.followee_id as name from follows f
+             where f.follower_id = $1 and $2::timestamptz is null
+                 and not exists (select from parted b where b.id = f.followee_id)
+             order by f.created_at desc, f.followee_id
+             limit 500) w ",
         "",
         wanted
     );
