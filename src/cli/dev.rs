@@ -37,6 +37,12 @@ async fn serve(config: &Config, stop: tokio_util::sync::CancellationToken) -> an
     }
     if let Some((username, password)) = seed::demo_sign_in(&app.state.db).await? {
         println!("demo sign-in: {username} / {password}");
+        let company = seed::keep_company(app.state.db.clone(), app.state.hub.clone(), stop.clone());
+        tokio::spawn(async move {
+            if let Err(error) = company.await {
+                tracing::warn!(%error, "the people of the demo world stay away");
+            }
+        });
     }
     run::serve_app(config, app, stop).await
 }

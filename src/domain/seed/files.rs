@@ -6,6 +6,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use studyhall_protocol::presence::PresenceSet;
 
 /// The payload of a command.
 pub type Fields = Map<String, Value>;
@@ -37,6 +38,9 @@ pub struct People {
 pub struct Person {
     /// As they sign in.
     pub username: String,
+    /// What they are at while the demo runs.
+    #[serde(default)]
+    pub presence: Option<PresenceSet>,
     /// For `profile.update`.
     #[serde(flatten)]
     pub profile: Fields,

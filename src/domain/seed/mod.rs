@@ -5,6 +5,7 @@
 //! name is taken for one of the demo; each command's operation id follows from the command, so that a repetition, also
 //! after a crash half way, is answered from memory. When operations may have been forgotten, people are left alone.
 
+mod company;
 mod files;
 mod sql;
 
@@ -20,6 +21,7 @@ use studyhall_protocol::accounts::NewAccount;
 use studyhall_protocol::check::Check;
 use uuid::{Builder, Uuid};
 
+pub use company::keep_company;
 use files::World;
 
 use super::accounts;

@@ -56,7 +56,7 @@ fn watchful() -> Timing {
 }
 
 /// Asks until the answer is yes.
-async fn until(what: &str, mut question: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, mut question: impl AsyncFnMut() -> bool) {
     let asked = async {
         while !question().await {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -3,6 +3,7 @@
 
 mod faults;
 mod process;
+mod streams;
 
 use std::time::{Duration, Instant};
 
