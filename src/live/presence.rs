@@ -20,7 +20,7 @@ use super::hub::Hub;
 use super::limits::PROGRAM_FOR;
 use super::shown::Sighting;
 use super::standing::Known;
-use super::time::Ticks;
+use super::time::{Ticks, wall};
 use super::topic::Topic;
 
 /// Names a device of a person.
@@ -198,7 +198,7 @@ impl Hub {
         if person.status() == Status::Offline {
             person.activity = None;
         }
-        let now = Utc::now();
+        let now = wall();
         let sighting = person.sighting(now);
         if sighting != person.told {
             let gone = person.told.take().filter(|_| sighting.is_none());

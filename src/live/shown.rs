@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::flush::Flusher;
 use super::gather::Batch;
 use super::subscription::Subscription;
+use super::time::wall;
 use super::topic::{Topic, TopicState};
 
 /// What one node says of a person who is there: the truth, and whether it may be shown.
@@ -194,12 +195,12 @@ impl TopicState {
     /// What the other nodes say of the person.
     pub(super) fn show_elsewhere(&mut self, channel: Channel, entries: &[Bytes], flusher: &Flusher) {
         let sighting = Sighting::read(entries).map(Box::new);
-        self.change_shown(channel, Utc::now(), flusher, |shown| shown.elsewhere = sighting);
+        self.change_shown(channel, wall(), flusher, |shown| shown.elsewhere = sighting);
     }
 
     /// When the person was seen last, according to the store.
     pub(super) fn show_stored(&mut self, channel: Channel, seen_at: Option<DateTime<Utc>>, flusher: &Flusher) {
-        self.change_shown(channel, Utc::now(), flusher, |shown| shown.seen_at = shown.seen_at.max(seen_at));
+        self.change_shown(channel, wall(), flusher, |shown| shown.seen_at = shown.seen_at.max(seen_at));
     }
 
     /// The version of what this viewer sees.
@@ -262,7 +263,7 @@ mod tests {
     #[test]
     fn leaving_is_seen_unless_one_is_invisible() {
         let mut shown = Shown::default();
-        let now = Utc::now();
+        let now = wall();
         assert_eq!(shown.change(now, |shown| shown.here = Some(sighting(Status::Online, "a", 1))), [true, true]);
         assert_eq!(shown.change(now, |shown| shown.seen_at = None), [false, false]);
         assert_eq!(shown.change(now, |shown| shown.here = None), [true, true]);

@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, SubsecRound, Utc};
+
 static START: OnceLock<Instant> = OnceLock::new();
 
 /// A moment, in milliseconds since the first use of the clock; never 0. Good for 49 days, then it
@@ -59,6 +61,11 @@ impl Deadline {
     pub fn is_due(&self, now: Ticks) -> bool {
         self.get().is_some_and(|at| at.is_due(now))
     }
+}
+
+/// The time of day, as finely as PostgreSQL keeps it: what is told live and what is read back later are the same.
+pub fn wall() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
 }
 
 #[cfg(test)]

@@ -24,5 +24,6 @@ mod rooms;
 mod schema;
 mod sdk;
 mod storm;
+mod tail;
 mod tasks;
 mod whereabouts;

@@ -188,7 +188,7 @@ fn describe(data: &Value) -> String {
         words.push("done".into());
     }
     let counts = inner.get("posts").and_then(Value::as_array).into_iter().flatten();
-    words.extend(counts.filter_map(|post| Some(format!("{} likes", post.get("like_count")?))));
+    words.extend(counts.filter_map(|post| Some(format!("likes: {}", post.get("like_count")?))));
     for (x, y) in [("grid_x", "grid_y"), ("x", "y")] {
         if let (Some(x), Some(y)) = (inner.get(x).and_then(Value::as_f64), inner.get(y).and_then(Value::as_f64)) {
             words.push(format!("({x:.2}, {y:.2})").replace(".00", ""));
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(describe(&moved), "“Focus” (3, 4)");
         assert_eq!(describe(&json!({"drag_id": "x", "grid_x": 3.25, "grid_y": 4.0})), "(3.25, 4)");
         assert_eq!(describe(&json!({"description": "Read", "is_completed": true})), "“Read” done");
-        assert_eq!(describe(&json!({"posts": [{"post_id": "p", "like_count": 7}]})), "7 likes");
+        assert_eq!(describe(&json!({"posts": [{"post_id": "p", "like_count": 7}]})), "likes: 7");
         assert_eq!(describe(&json!({"status": "idle", "activity": "Reading"})), "idle Reading");
         assert_eq!(describe(&Value::Null), "");
     }

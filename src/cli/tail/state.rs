@@ -10,6 +10,7 @@ use studyhall_protocol::accounts::{Credentials, SignedIn, User};
 use studyhall_protocol::dashboard::Dashboard;
 use studyhall_protocol::posts::FeedPost;
 use studyhall_protocol::rest::{Answer, Page, Position, Problem};
+use studyhall_protocol::social::FollowPerson;
 use studyhall_protocol::workspaces::Room;
 use uuid::Uuid;
 
@@ -186,8 +187,8 @@ impl Api {
         let feed: Page<FeedPost> = self.get("/feed?limit=1").await?;
         let followed = |position: &Position| matches!(position.channel, Channel::Profile(id) if id != me);
         feed.positions.into_iter().filter(followed).take(FOLLOWED_MAX).for_each(|position| watched.add(position));
-        let people: Page<User> = self.get(&format!("/users/{me}/following?limit=100")).await?;
-        watched.people.extend(people.items.into_iter().map(|person| (person.id, person.username)));
+        let people: Page<FollowPerson> = self.get(&format!("/users/{me}/following?limit=100")).await?;
+        watched.people.extend(people.items.into_iter().map(|person| (person.user.id, person.user.username)));
         Ok(watched)
     }
 
