@@ -222,7 +222,9 @@ async fn counters_equal_rows_when_everybody_acts_at_once() {
                     _ => "user.unblock",
                 };
                 let answer = one.call(method, json!({"user_id": other.id})).await;
-                assert!(answer.as_ref().err().is_none_or(|error| error.starts_with('4')), "{answer:?}");
+                // Twelve wait for the locks of four people: on a slow machine one may wait too long, and is told so.
+                let expected = |error: &String| error.starts_with('4') || error.starts_with("503 busy");
+                assert!(answer.as_ref().err().is_none_or(expected), "{answer:?}");
             }
         })
     });
