@@ -52,6 +52,10 @@ files! { javascript("protobuf"):
     js_protobuf_stream => "stream.test.mjs", 10;
 }
 
+files! { javascript("json over http_stream"):
+    js_stream_people => "people.test.mjs", 8;
+}
+
 files! { python("json"):
     python_connection => "test_connection.py", 16;
     python_recovery => "test_recovery.py", 16;
@@ -113,7 +117,9 @@ fn judge(file: &str, passed: usize, beginnings: &[&str], language: &str, at_leas
 
 async fn run(mut program: Command, format: &str) -> Output {
     let (url, control) = control::Control::start().await;
-    program.env("STUDYHALL_URL", url).env("STUDYHALL_CONTROL", control).env("STUDYHALL_FORMAT", format);
+    let (format, transport) = format.split_once(" over ").unwrap_or((format, "websocket"));
+    program.env("STUDYHALL_URL", url).env("STUDYHALL_CONTROL", control);
+    program.env("STUDYHALL_FORMAT", format).env("STUDYHALL_TRANSPORT", transport);
     program.env("STUDYHALL_PYTHON", harness::python("python"));
     program.stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(FILE_WITHIN, program.output()).await.expect("took too long");

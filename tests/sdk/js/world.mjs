@@ -155,10 +155,12 @@ export function tap(headers = {}) {
 }
 
 /// Where a client finds its server without a WebSocket.
+/// Whether a file runs over streams altogether.
+const STREAMS = process.env.STUDYHALL_TRANSPORT === 'http_stream';
 const streaming = url => [{ transport: 'http_stream', endpoint: `${url}/connection/http_stream` }];
 
 /// A client of the SDK that is ended with the test. Not connected yet. With `stream` it gets no WebSocket.
-export function newClient(t, person, { url = person?.url ?? node.url, upgradeHeaders, stream, ...options } = {}) {
+export function newClient(t, person, { url = person?.url ?? node.url, upgradeHeaders, stream = STREAMS, ...options } = {}) {
   const tapped = tap(upgradeHeaders);
   const client = new Centrifuge(stream ? streaming(url) : endpoint(url), {
     websocket: tapped.Tapped,
