@@ -160,6 +160,58 @@ impl<W> Tx<W> {
     }
 
     async fn store(&mut self, answers: &[(By, &str)], refused: &[By]) -> Result<()> {
+        let one = match (answers, refused) {
+            ([], []) => self.events.first().and_then(|event| event.by).map(|by| (by, None)),
+            ([(by, answer)], []) => Some((*by, Some(*answer))),
+            _ => None,
+        };
+        let one = one.filter(|(by, _)| self.events.iter().all(|event| event.by == Some(*by)));
+        let (appended, answered) = match one {
+            Some((by, answer)) => (self.store_one(by, answer).await?, answers.len() as i64),
+            None => self.store_several(answers, refused).await?,
+        };
+        // The values prove that the transaction is alive: COMMIT of a failed one would look like success.
+        if (appended, answered) != (self.events.len() as i64, answers.len() as i64) {
+            return Err(Error::internal(anyhow::anyhow!("stored {appended} events and {answered} answers")));
+        }
+        Ok(())
+    }
+
+    /// What one command did. Apart from that of several, because it is planned with each use and that takes a third of
+    /// its time: joined with lists, it let through a sixth less.
+    async fn store_one(&mut self, by: By, answer: Option<&str>) -> Result<i64> {
+        let events = &self.events;
+        let appended = sqlx::query_scalar!(
+            r#"
+            with e as (
+                select * from unnest($1::text[], $2::bigint[], $3::text[], $4::text[])
+                    as e (channel, "offset", type, data)
+            ), raised as (
+                update channel_heads h set head = n.head
+                from (select e.channel, max(e."offset") as head from e group by e.channel) n
+                where h.channel = n.channel
+            ), appended as (
+                insert into events (channel, "offset", type, actor, op, data)
+                select e.channel, e."offset", e.type, $5, $6, e.data::json from e
+                returning 1
+            ), answered as (
+                update operations o set answer = $7::text::json
+                where $7::text is not null and o.user_id = $5 and o.op = $6
+            )
+            select count(*) as "count!" from appended"#,
+            &column(events, |event| event.channel.to_string()),
+            &column(events, |event| event.offset as i64),
+            &column(events, |event| event.name.to_owned()),
+            &column(events, |event| event.data.get().to_owned()),
+            by.actor,
+            by.op,
+            answer,
+        );
+        Ok(appended.fetch_one(&mut *self.inner).await?)
+    }
+
+    /// How many events and answers of several commands it stored.
+    async fn store_several(&mut self, answers: &[(By, &str)], refused: &[By]) -> Result<(i64, i64)> {
         let events = &self.events;
         let stored = sqlx::query!(
             r#"
@@ -198,12 +250,7 @@ impl<W> Tx<W> {
         )
         .fetch_one(&mut *self.inner)
         .await?;
-        // The values prove that the transaction is alive: COMMIT of a failed one would look like success.
-        let wanted = (events.len() as i64, answers.len() as i64);
-        if (stored.appended, stored.answered) != wanted {
-            return Err(Error::internal(anyhow::anyhow!("stored {stored:?} instead of {wanted:?}")));
-        }
-        Ok(())
+        Ok((stored.appended, stored.answered))
     }
 
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
