@@ -154,7 +154,7 @@ fn slot(user_id: Uuid, data: Option<&Presence>) -> Vec<u8> {
 impl Topic {
     /// What this node says of the person. `seen_at` when they are gone.
     pub(super) fn show_here(&self, sighting: Option<Sighting>, seen_at: Option<DateTime<Utc>>, flusher: &Flusher) {
-        let now = seen_at.unwrap_or_else(Utc::now);
+        let now = seen_at.unwrap_or_else(wall);
         self.state.lock().change_shown(self.channel, now, flusher, |shown| {
             shown.here = sighting;
             shown.seen_at = shown.seen_at.max(seen_at);

@@ -2,7 +2,7 @@
 //! snapshot moved on by events is a fresh read.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -43,6 +43,10 @@ struct Writer {
     live: Live,
     random: StdRng,
     comments: Vec<Uuid>,
+    /// What was said about my posts, by whomever.
+    received: Arc<Mutex<Vec<Uuid>>>,
+    /// The same of each author.
+    to: Arc<Vec<Arc<Mutex<Vec<Uuid>>>>>,
     done: usize,
     refused: usize,
 }
@@ -50,7 +54,7 @@ struct Writer {
 impl Writer {
     async fn write(mut self, posts: Arc<Vec<(usize, Uuid)>>, own: Vec<Uuid>, until: Until) -> (usize, usize) {
         while until.goes_on(self.done) {
-            let (_, post) = *posts.choose(&mut self.random).unwrap();
+            let (author, post) = *posts.choose(&mut self.random).unwrap();
             match self.random.random_range(0..100) {
                 0..35 => self.act("post.like", "PUT", &format!("/posts/{post}/like"), json!({"post_id": post})).await,
                 35..60 => {
@@ -59,13 +63,20 @@ impl Writer {
                 60..80 => {
                     let fields = json!({"post_id": post, "body": format!("says {}", self.done)});
                     let made = self.act("comment.create", "POST", &format!("/posts/{post}/comments"), fields).await;
-                    self.comments.extend(made.and_then(|data| data["id"].as_str()?.parse::<Uuid>().ok()));
+                    let made = made.and_then(|data| data["id"].as_str()?.parse::<Uuid>().ok());
+                    self.comments.extend(made);
+                    self.to[author].lock().unwrap().extend(made);
                     None
                 }
                 80..88 if !self.comments.is_empty() => {
                     let id = *self.comments.choose(&mut self.random).unwrap();
                     let fields = json!({"id": id, "body": format!("edits {}", self.done)});
                     self.act("comment.update", "PATCH", &format!("/comments/{id}"), fields).await
+                }
+                // An author takes away what somebody said: that one will not find it any more.
+                88..90 if !self.received.lock().unwrap().is_empty() => {
+                    let id = self.received.lock().unwrap().pop().unwrap();
+                    self.act("comment.delete", "DELETE", &format!("/comments/{id}"), json!({"id": id})).await
                 }
                 88..99 if !self.comments.is_empty() => {
                     let at = self.random.random_range(0..self.comments.len());
@@ -164,6 +175,18 @@ async fn assert_counts(app: &TestApp) {
     assert!(wrong.is_empty(), "posts whose counts are not their rows: {wrong:?}");
 }
 
+/// The posts that there are, each with the number of its author.
+async fn post_all(people: &[Arc<Person>]) -> Vec<(usize, Uuid)> {
+    let mut posts = Vec::new();
+    for (author, person) in people.iter().enumerate().take(AUTHORS) {
+        for number in 0..POSTS {
+            let made = person.post("/posts", json!({"content": format!("post {number}")})).await.expect(201);
+            posts.push((author, made["data"]["id"].as_str().unwrap().parse::<Uuid>().unwrap()));
+        }
+    }
+    posts
+}
+
 async fn storm(until: Until) {
     let seed = harness::seed();
     println!("SEED={seed}");
@@ -172,14 +195,7 @@ async fn storm(until: Until) {
     for number in 0..WRITERS {
         people.push(Arc::new(app.person(&format!("writer{number}")).await));
     }
-    let mut posts = Vec::new();
-    for (author, person) in people.iter().enumerate().take(AUTHORS) {
-        for number in 0..POSTS {
-            let made = person.post("/posts", json!({"content": format!("post {number}")})).await.expect(201);
-            posts.push((author, made["data"]["id"].as_str().unwrap().parse::<Uuid>().unwrap()));
-        }
-    }
-    let posts = Arc::new(posts);
+    let posts = Arc::new(post_all(&people).await);
     let (end, ends) = watch::channel([0; AUTHORS]);
     let mut listeners = Vec::new();
     for author in 0..AUTHORS {
@@ -188,11 +204,14 @@ async fn storm(until: Until) {
             listeners.push((author, ear));
         }
     }
+    let to: Arc<Vec<_>> = Arc::new((0..WRITERS).map(|_| Arc::<Mutex<Vec<Uuid>>>::default()).collect());
     let mut writers = Vec::new();
     for (number, person) in people.iter().enumerate() {
         let random = StdRng::seed_from_u64(seed ^ number as u64);
         let live = person.live().await;
-        let writer = Writer { person: person.clone(), live, random, comments: Vec::new(), done: 0, refused: 0 };
+        let (received, to) = (to[number].clone(), to.clone());
+        let comments = Vec::new();
+        let writer = Writer { person: person.clone(), live, random, comments, received, to, done: 0, refused: 0 };
         let own = posts.iter().filter(|(author, _)| *author == number).map(|(_, id)| *id).collect();
         writers.push(tokio::spawn(writer.write(posts.clone(), own, until)));
     }

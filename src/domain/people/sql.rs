@@ -144,8 +144,47 @@ pub async fn delete_block(db: &mut PgConnection, me: Uuid, other: Uuid) -> Resul
     Ok(gone.execute(db).await?.rows_affected() == 1)
 }
 
+/// A page of follows, newest first. The first literal is the column of the people shown, the second that of the one whose
+/// page it is. The bound on the time alone is what the index can begin at.
+macro_rules! follows {
+    ($shown:tt, $whose:tt, $me:expr, $person:expr, $after:expr, $limit:expr) => {
+        sqlx::query_as!(
+            Rows::<FollowPerson>,
+            "select
+                 (select coalesce(json_agg(p order by p.created_at desc, p."
+                + $shown
+                + r#" desc), '[]') from (
+                     select f.*, json_build_object('id', u.id, 'username', u.username, 'full_name', u.full_name,
+                         'profile_image_url', u.profile_image_url) as "user"
+                     from follows f join users u on u.id = f."#
+                + $shown
+                + " where f."
+                + $whose
+                + " = o.id and u.id not in (select parted.id from parted_from($1) parted (id))
+                         and f.created_at <= coalesce($3::timestamptz, 'infinity')
+                         and ($3 is null or (f.created_at, f."
+                + $shown
+                + ") < ($3, $4))
+                     order by f.created_at desc, f."
+                + $shown
+                + r#" desc
+                     limit $5) p) as "items!: Json<Vec<FollowPerson>>",
+                 (select json_build_array(json_build_object('channel', 'profile:' || o.id, 'offset',
+                     coalesce((select h.head from channel_heads h where h.channel = 'profile:' || o.id), 0),
+                     'epoch', e.epoch)) from log_epoch e) as "positions!: Json<Vec<Position>>"
+             from users o
+             where o.id = $2 and not are_blocked($1, o.id)"#,
+            $me,
+            $person,
+            $after.map(|row| row.0) as _,
+            $after.map(|row| row.1) as _,
+            $limit,
+        )
+    };
+}
+
 /// Who follows `person`, newest first, without those whom a block parts from `me`; `None` when there is no such person
-/// for `me`. The bound on the time alone is what the index can begin at.
+/// for `me`.
 pub async fn followers_page(
     db: impl PgExecutor<'_>,
     me: Uuid,
@@ -153,29 +192,7 @@ pub async fn followers_page(
     after: After,
     limit: i64,
 ) -> Result<Option<Rows<FollowPerson>>> {
-    let rows = sqlx::query_as!(
-        Rows::<FollowPerson>,
-        r#"select
-             (select coalesce(json_agg(p order by p.created_at desc, p.follower_id desc), '[]') from (
-                 select f.*, json_build_object('id', u.id, 'username', u.username, 'full_name', u.full_name,
-                     'profile_image_url', u.profile_image_url) as "user"
-                 from follows f join users u on u.id = f.follower_id
-                 where f.followee_id = o.id and u.id not in (select parted.id from parted_from($1) parted (id))
-                     and f.created_at <= coalesce($3::timestamptz, 'infinity')
-                     and ($3 is null or (f.created_at, f.follower_id) < ($3, $4))
-                 order by f.created_at desc, f.follower_id desc
-                 limit $5) p) as "items!: Json<Vec<FollowPerson>>",
-             (select json_build_array(json_build_object('channel', 'profile:' || o.id, 'offset',
-                 coalesce((select h.head from channel_heads h where h.channel = 'profile:' || o.id), 0),
-                 'epoch', e.epoch)) from log_epoch e) as "positions!: Json<Vec<Position>>"
-         from users o
-         where o.id = $2 and not are_blocked($1, o.id)"#,
-        me,
-        person,
-        after.map(|row| row.0) as _,
-        after.map(|row| row.1) as _,
-        limit,
-    );
+    let rows = follows!("follower_id", "followee_id", me, person, after, limit);
     Ok(rows.fetch_optional(db).await?)
 }
 
@@ -187,29 +204,7 @@ pub async fn following_page(
     after: After,
     limit: i64,
 ) -> Result<Option<Rows<FollowPerson>>> {
-    let rows = sqlx::query_as!(
-        Rows::<FollowPerson>,
-        r#"select
-             (select coalesce(json_agg(p order by p.created_at desc, p.followee_id desc), '[]') from (
-                 select f.*, json_build_object('id', u.id, 'username', u.username, 'full_name', u.full_name,
-                     'profile_image_url', u.profile_image_url) as "user"
-                 from follows f join users u on u.id = f.followee_id
-                 where f.follower_id = o.id and u.id not in (select parted.id from parted_from($1) parted (id))
-                     and f.created_at <= coalesce($3::timestamptz, 'infinity')
-                     and ($3 is null or (f.created_at, f.followee_id) < ($3, $4))
-                 order by f.created_at desc, f.followee_id desc
-                 limit $5) p) as "items!: Json<Vec<FollowPerson>>",
-             (select json_build_array(json_build_object('channel', 'profile:' || o.id, 'offset',
-                 coalesce((select h.head from channel_heads h where h.channel = 'profile:' || o.id), 0),
-                 'epoch', e.epoch)) from log_epoch e) as "positions!: Json<Vec<Position>>"
-         from users o
-         where o.id = $2 and not are_blocked($1, o.id)"#,
-        me,
-        person,
-        after.map(|row| row.0) as _,
-        after.map(|row| row.1) as _,
-        limit,
-    );
+    let rows = follows!("followee_id", "follower_id", me, person, after, limit);
     Ok(rows.fetch_optional(db).await?)
 }
 

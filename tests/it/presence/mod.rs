@@ -107,7 +107,7 @@ async fn a_page_and_a_program() {
     let (_, at) = stored(&app, &bob, "offline").await;
     let late = slot(&ada.live().await.subscribe(&profile(&bob)).await);
     let seen: DateTime<Utc> = serde_json::from_value(late["last_seen_at"].clone()).unwrap();
-    assert_eq!(seen.timestamp_micros(), at.unwrap().timestamp_micros());
+    assert_eq!(Some(seen), at, "told and written alike");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,7 +135,7 @@ async fn rights_that_change_while_one_looks() {
     let hidden = until(&mut viewer, json!("offline")).await;
     let (_, frozen) = stored(&app, &bob, "offline").await;
     let shown: DateTime<Utc> = serde_json::from_value(hidden["last_seen_at"].clone()).unwrap();
-    assert_eq!(frozen.unwrap().timestamp_micros(), shown.timestamp_micros());
+    assert_eq!(frozen, Some(shown));
     assert_eq!(put(&bob, json!({"status": "idle"})).await["status"], "idle", "oneself sees the truth");
     assert_eq!(presences(&bob, &[bob.id]).await[0]["status"], "idle");
     assert_eq!(presences(&ada, &[bob.id]).await, [hidden]);

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::Stage;
 use super::process::Process;
-use super::{Stage, enter};
 use crate::harness::{self, Person};
 
 /// A killed node's people are gone within this.
@@ -32,10 +32,7 @@ async fn until_status(watcher: &Person, person: &Person, wanted: &str) -> Durati
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_people_of_a_killed_node_leave_once() {
     let mut stage = Stage::set(2).await;
-    let redis = stage.redis.as_ref().map(|server| server.url.clone());
-    let mut node = Process::start(&stage.there.database.url, redis.as_deref()).await;
-    let _tab = enter(&stage.aiko.at(&node.url), &stage.room).await;
-    stage.watch.expect(Instant::now(), &["online", "join"]).await;
+    let (mut node, _tab) = stage.come_to_process().await;
     let killed = Instant::now();
     node.kill();
     let gone = stage.watch.expect(killed, &["offline", "leave"]).await;
@@ -47,10 +44,7 @@ async fn the_people_of_a_killed_node_leave_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_comes_back_from_a_killed_node_was_never_away() {
     let mut stage = Stage::set(2).await;
-    let redis = stage.redis.as_ref().map(|server| server.url.clone());
-    let mut node = Process::start(&stage.there.database.url, redis.as_deref()).await;
-    let _tab = enter(&stage.aiko.at(&node.url), &stage.room).await;
-    stage.watch.expect(Instant::now(), &["online", "join"]).await;
+    let (mut node, _tab) = stage.come_to_process().await;
     let killed = Instant::now();
     node.kill();
     let back = stage.come(&stage.there).await;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::server::Server;
 use crate::harness::{self, Live, PATIENCE, Person, TestApp};
+use process::Process;
 
 /// A clean leave shows within this.
 const LEFT_WITHIN: Duration = Duration::from_millis(1_500);
@@ -55,6 +56,15 @@ impl Stage {
         let node = if nodes > 1 { &here } else { &there };
         let watch = Watch::start(&ben.at(&node.url()), &aiko, &room).await;
         Self { there, here, redis, aiko, room, watch }
+    }
+
+    /// The person comes on a third node, a process of its own.
+    async fn come_to_process(&mut self) -> (Process, Live) {
+        let redis = self.redis.as_ref().map(|server| server.url.clone());
+        let node = Process::start(&self.there.database.url, redis.as_deref()).await;
+        let tab = enter(&self.aiko.at(&node.url), &self.room).await;
+        self.watch.expect(Instant::now(), &["online", "join"]).await;
+        (node, tab)
     }
 
     /// The person comes: a device of theirs, in the room.
@@ -138,6 +148,7 @@ macro_rules! for_one_and_two_nodes {
 for_one_and_two_nodes! {
     a_clean_leave => super::clean_leave;
     a_lost_connection => super::lost_connection;
+    a_half_open_socket => super::half_open;
     a_reconnect_is_no_flap => super::reconnect;
     three_tabs => super::three_tabs;
     idle_in_all_tabs => super::idle_tabs;
@@ -164,6 +175,17 @@ async fn lost_connection(mut stage: Stage) {
     let gone = stage.watch.expect(lost, &["offline", "leave"]).await;
     println!("gone after {gone:?}");
     assert!(gone >= HOLD && gone <= DEAD_WITHIN, "{gone:?}");
+    stage.watch.expect_no_more().await;
+}
+
+/// The socket is there, and nobody behind it answers pings. It is not held besides: it has been silent for longer.
+async fn half_open(mut stage: Stage) {
+    let silent = Instant::now();
+    let _tab = stage.come(&stage.there).await;
+    stage.watch.expect(silent, &["online", "join"]).await;
+    let gone = stage.watch.expect(silent, &["offline", "leave"]).await;
+    println!("gone after {gone:?}");
+    assert!(gone <= DEAD_WITHIN, "{gone:?}");
     stage.watch.expect_no_more().await;
 }
 

@@ -43,6 +43,9 @@ pub struct PresenceArgs {
     /// Profiles that each of them watches.
     #[arg(long, default_value_t = 200)]
     profiles: usize,
+    /// How far apart the first profiles of two watchers lie: as many as `--profiles`, and nobody watches with another.
+    #[arg(long, default_value_t = 50)]
+    apart: usize,
     /// Changes of somebody's status a second.
     #[arg(long, default_value_t = 20.0)]
     rate: f64,
@@ -104,6 +107,7 @@ pub async fn run(common: &Common, args: &PresenceArgs) -> Result<bool> {
     api.show_presence(people).await?;
     let mut report = Report::new("presence");
     report.set("people", args.people).set("watchers", args.watchers).set("profiles", args.profiles);
+    report.set("apart", args.apart);
     let rss = || common.server_pid.and_then(rss_kib);
     let before = rss();
     let mut here = connect_all(&api, &people[..people.len() / 2]).await?;
@@ -213,7 +217,7 @@ async fn watch(
 
 /// Whom a watcher watches: runs that overlap, as friends of friends do.
 fn watched<'a>(args: &PresenceArgs, people: &'a [Account], watcher: usize) -> impl Iterator<Item = &'a Account> {
-    let first = watcher * args.profiles / 4;
+    let first = watcher * args.apart;
     people.iter().cycle().skip(first % people.len()).take(args.profiles)
 }
 
@@ -232,7 +236,7 @@ async fn change(args: &PresenceArgs, people: &[Account], here: &[Sender], seen: 
     }
     let place: HashMap<Uuid, usize> = people.iter().enumerate().map(|(place, person)| (person.id, place)).collect();
     let follows = |watcher: usize, person: Uuid| {
-        let first = (watcher * args.profiles / 4) % people.len();
+        let first = (watcher * args.apart) % people.len();
         (place[&person] + people.len() - first) % people.len() < args.profiles
     };
     let pairs: Vec<(usize, Uuid)> = (0..args.watchers)
