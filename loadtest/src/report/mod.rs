@@ -1,5 +1,7 @@
 //! What a run came to: one JSON line for programs, a table for people.
 
+pub mod run;
+
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
