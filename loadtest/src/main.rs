@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::report::command::{self, MachineArgs, ReportArgs};
 use crate::scenario::{presence, rooms, slow, tasks};
 
 /// Load for a running Studyhall.
@@ -53,6 +54,10 @@ enum Scenario {
     Presence(presence::PresenceArgs),
     /// Readers that stop and then crawl, beside ordinary ones.
     Slow(slow::SlowArgs),
+    /// Tables and plots of what runs printed.
+    Report(ReportArgs),
+    /// The line that tells results where they were measured.
+    Machine(MachineArgs),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +71,11 @@ fn main() -> ExitCode {
                 Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
                 Scenario::Presence(args) => presence::run(&cli.common, &args).await,
                 Scenario::Slow(args) => slow::run(&cli.common, &args).await,
+                Scenario::Report(args) => command::report(&args).map(|()| true),
+                Scenario::Machine(args) => {
+                    command::machine(&args);
+                    Ok(true)
+                }
             }
         })
     });
