@@ -105,7 +105,7 @@ pub const CHAPTERS: &[Chapter] = &[
 
 /// Figures that are worth a plot: the name, the title, the unit.
 pub const PLOTTED: &[(&str, &str, &str)] = &[
-    ("highest_per_s", "Highest rate", "deliveries/s"),
-    ("rss_kib_per_connection", "Memory per connection", "KiB"),
-    ("cpu_ms_per_connection", "Server CPU per connection", "ms"),
+    ("highest_per_s", "highest rate", "deliveries/s"),
+    ("rss_kib_per_connection", "memory per connection", "KiB"),
+    ("cpu_ms_per_connection", "server CPU per connection", "ms"),
 ];

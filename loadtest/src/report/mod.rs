@@ -11,7 +11,8 @@ mod results;
 pub mod run;
 #[cfg(test)]
 mod sample;
-mod stats;
+pub mod stats;
+mod subject;
 mod targets;
 mod text;
 

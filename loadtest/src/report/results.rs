@@ -183,15 +183,21 @@ impl Merged {
         Spread::of(windows?)
     }
 
-    /// What must be 0 and is not, and complaints; `None` when all is well.
+    /// Which promises were broken; `None` when none was.
     pub fn broken(&self) -> Option<String> {
-        let counts = self.counts.iter().filter(|(name, count)| !MAY_HAPPEN.contains(&name.as_str()) && **count > 0);
-        let mut said: Vec<String> = counts.map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
-        said.extend(self.error.clone());
-        if said.is_empty() && !self.ok {
-            said.push("a promise was broken".into());
+        if self.ok {
+            return None;
         }
-        (!said.is_empty()).then(|| said.join(", "))
+        let counts = FAULTS.iter().filter_map(|fault| Some((fault, *self.counts.get(*fault)?)));
+        let mut said: Vec<String> =
+            counts.filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+        said.extend(self.error.clone());
+        Some(if said.is_empty() { "a promise was broken".into() } else { said.join(", ") })
+    }
+
+    /// What one should know of a run in which no promise was broken.
+    pub fn remark(&self) -> Option<&str> {
+        self.error.as_deref().filter(|_| self.ok)
     }
 
     /// Values that newer ones replaced, or that a reader behind the ring did not get.
@@ -199,6 +205,10 @@ impl Merged {
         MAY_HAPPEN.iter().filter_map(|name| self.counts.get(*name)).sum()
     }
 }
+
+/// Counts that are 0 as long as every promise is kept.
+const FAULTS: [&str; 10] =
+    ["lost", "duplicates", "reordered", "foreign", "overdue", "refused", "closed", "gaps", "repeated", "missing"];
 
 /// Counts that break no promise.
 const MAY_HAPPEN: [&str; 2] = ["conflated", "skipped"];

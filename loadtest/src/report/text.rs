@@ -16,6 +16,11 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// As somebody chose it: `1.15`, `20`, `300,000`.
+pub fn plain(value: f64) -> String {
+    if value.fract() == 0.0 { grouped(value) } else { value.to_string() }
+}
+
 /// A whole number with its thousands grouped.
 pub fn grouped(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());

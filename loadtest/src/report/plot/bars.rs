@@ -18,12 +18,12 @@ pub struct Bar {
 }
 
 /// A plot of them all, in the given order.
-pub fn bars(caption: &Caption, unit: &str, bars: &[Bar]) -> String {
+pub fn bars(caption: &Caption, bars: &[Bar]) -> String {
     let mut canvas = Canvas::new(caption);
     let letters = |text: fn(&Bar) -> &str| bars.iter().map(|bar| text(bar).chars().count()).max().unwrap_or(0) as f64;
     let left = EDGE + letters(|bar| &bar.target) * LETTER + 10.0;
-    let right = WIDTH - EDGE - letters(|bar| &bar.note) * LETTER - 8.0;
-    let axis = Axis::linear(unit, bars.iter().map(|bar| bar.value.high).fold(0.0, f64::max));
+    let right = WIDTH - EDGE - letters(|bar| &bar.note) * LETTER - 14.0;
+    let axis = Axis::linear("", bars.iter().map(|bar| bar.value.high).fold(0.0, f64::max));
     let across = |value: f64| left + axis.place(value) * (right - left);
     let (top, bottom) = (canvas.top, canvas.top + STEP * bars.len() as f64);
     // Every second tick is enough where there is little room.
@@ -32,7 +32,6 @@ pub fn bars(caption: &Caption, unit: &str, bars: &[Bar]) -> String {
         canvas.line("sh-grid", (across(*value), top), (across(*value), bottom));
         canvas.text("sh-soft", across(*value), bottom + 16.0, "middle", text, "");
     }
-    canvas.text("sh-soft", right + 8.0, bottom + 16.0, "start", unit, "");
     for (index, bar) in bars.iter().enumerate() {
         let y = top + STEP * index as f64 + (STEP - BAR) / 2.0;
         let middle = y + BAR / 2.0;
@@ -67,7 +66,7 @@ mod tests {
                 note: format!("{median} < & >"),
             })
             .collect();
-        super::bars(&Caption { title: "CPU & \"more\"".into(), subtitle: "a < b".into() }, "µs", &bars)
+        super::bars(&Caption { title: "CPU & \"more\"".into(), subtitle: "a < b".into() }, &bars)
     }
 
     #[test]

@@ -38,8 +38,9 @@ pub fn lines(caption: &Caption, x: &Axis, y: &Axis, lines: &[Line]) -> String {
         canvas.text("sh-soft", across(*value), bottom + 18.0, "middle", text, "");
     }
     canvas.text("sh-soft", (LEFT + RIGHT) / 2.0, bottom + 18.0 + TEXT, "middle", &x.title, "");
-    for line in lines.iter().rev() {
+    for (index, line) in lines.iter().enumerate().rev() {
         let (colour, dash) = (colour(&line.target), dash(&line.target));
+        let width = if index == 0 { 2.5 } else { 1.5 };
         if let [(at, value)] = line.points[..] {
             let (cx, cy) = (across(at), up(value));
             canvas.put(format_args!("<circle class=\"sh-fill sh-{colour}\" cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"3\"/>"));
@@ -49,7 +50,10 @@ pub fn lines(caption: &Caption, x: &Axis, y: &Axis, lines: &[Line]) -> String {
             let _ = write!(points, " {:.1},{:.1}", across(*at), up(*value));
             points
         });
-        canvas.put(format_args!("<polyline class=\"sh-line sh-{colour}\"{dash} points=\"{}\"/>", points.trim_start()));
+        canvas.put(format_args!(
+            "<polyline class=\"sh-line sh-{colour}\"{dash} stroke-width=\"{width}\" points=\"{}\"/>",
+            points.trim_start()
+        ));
     }
     canvas.finish(caption, bottom + 20.0 + TEXT)
 }
@@ -73,7 +77,9 @@ fn legend(canvas: &mut Canvas, lines: &[Line]) {
         }
         let (y, end) = (canvas.top - 4.5, x + SAMPLE);
         let (colour, dash) = (colour(&line.target), dash(&line.target));
-        canvas.put(format_args!("<path class=\"sh-line sh-{colour}\"{dash} d=\"M{x:.1} {y:.1}H{end:.1}\"/>"));
+        canvas.put(format_args!(
+            "<path class=\"sh-line sh-{colour}\"{dash} stroke-width=\"2\" d=\"M{x:.1} {y:.1}H{end:.1}\"/>"
+        ));
         canvas.text("sh-text", end + 6.0, canvas.top, "start", &line.target, "");
         x += width;
     }

@@ -27,13 +27,13 @@ const STYLE: &str = "\
 .sh-page{fill:#ffffff;stroke:#d0d7de}.sh-text{fill:#1f2328}.sh-soft{fill:#59636e}.sh-grid{stroke:#e4e8ec}\
 .sh-mark{stroke:#1f2328}\
 .sh-0{--c:#1f5fd0}.sh-1{--c:#6b7280}.sh-2{--c:#a3a9b3}.sh-3{--c:#d97706}.sh-4{--c:#0f8a5f}.sh-5{--c:#b03a9c}\
-.sh-6{--c:#0e7490}.sh-7{--c:#b91c1c}\
-.sh-fill{fill:var(--c)}.sh-line{stroke:var(--c);fill:none;stroke-width:2;stroke-linejoin:round}\
+.sh-6{--c:#b91c1c}.sh-7{--c:#0e7490}\
+.sh-fill{fill:var(--c)}.sh-line{stroke:var(--c);fill:none;stroke-linejoin:round}\
 @media(prefers-color-scheme:dark){\
 .sh-page{fill:#151b23;stroke:#3d444d}.sh-text{fill:#f0f6fc}.sh-soft{fill:#9198a1}.sh-grid{stroke:#2a313a}\
 .sh-mark{stroke:#f0f6fc}\
 .sh-0{--c:#6ea8fe}.sh-1{--c:#9ca3af}.sh-2{--c:#6b7280}.sh-3{--c:#fbbf24}.sh-4{--c:#34d399}.sh-5{--c:#f0abfc}\
-.sh-6{--c:#22d3ee}.sh-7{--c:#f87171}}";
+.sh-6{--c:#f87171}.sh-7{--c:#22d3ee}}";
 
 /// What a plot says about itself.
 #[derive(Debug, Clone)]
