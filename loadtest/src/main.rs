@@ -19,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
+use crate::report::command::{self, MachineArgs, ReportArgs};
 use crate::scenario::{flood, idle, lecture, presence, rooms, slow, tasks};
 
 /// Load for a running Studyhall.
@@ -70,6 +71,10 @@ enum Scenario {
     Presence(presence::PresenceArgs),
     /// Readers that stop and then crawl, beside ordinary ones.
     Slow(slow::SlowArgs),
+    /// Tables and plots of what runs printed.
+    Report(ReportArgs),
+    /// The line that tells results where they were measured.
+    Machine(MachineArgs),
 }
 
 fn main() -> ExitCode {
@@ -91,6 +96,11 @@ fn main() -> ExitCode {
                 Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
                 Scenario::Presence(args) => presence::run(&cli.common, &args).await,
                 Scenario::Slow(args) => slow::run(&cli.common, &args).await,
+                Scenario::Report(args) => command::report(&args).map(|()| true),
+                Scenario::Machine(args) => {
+                    command::machine(&args);
+                    Ok(true)
+                }
             }
         })
     });
