@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::scenario::{presence, rooms, slow, tasks};
+use crate::scenario::{presence, rooms, slow, storm, tasks};
 
 /// Load for a running Studyhall.
 #[derive(Debug, Parser)]
@@ -51,6 +51,8 @@ enum Scenario {
     Tasks(tasks::TasksArgs),
     /// People who are there and do nothing, and others who watch their pills.
     Presence(presence::PresenceArgs),
+    /// Everybody connects at once; everybody comes back at once.
+    Storm(storm::StormArgs),
     /// Readers that stop and then crawl, beside ordinary ones.
     Slow(slow::SlowArgs),
 }
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
                 Scenario::Rooms(args) => rooms::run(&cli.common, &args).await,
                 Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
                 Scenario::Presence(args) => presence::run(&cli.common, &args).await,
+                Scenario::Storm(args) => storm::run(&cli.common, &args).await,
                 Scenario::Slow(args) => slow::run(&cli.common, &args).await,
             }
         })

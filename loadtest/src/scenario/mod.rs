@@ -3,6 +3,7 @@
 pub mod presence;
 pub mod rooms;
 pub mod slow;
+pub mod storm;
 pub mod tasks;
 
 use std::cell::Cell;
