@@ -20,7 +20,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::report::command::{self, MachineArgs, ReportArgs};
-use crate::scenario::{flood, idle, lecture, presence, rooms, slow, tasks};
+use crate::scenario::{flood, idle, lecture, presence, rooms, slow, storm, tasks};
 
 /// Load for a running Studyhall.
 #[derive(Debug, Parser)]
@@ -69,6 +69,8 @@ enum Scenario {
     Tasks(tasks::TasksArgs),
     /// People who are there and do nothing, and others who watch their pills.
     Presence(presence::PresenceArgs),
+    /// Everybody connects at once; everybody comes back at once.
+    Storm(storm::StormArgs),
     /// Readers that stop and then crawl, beside ordinary ones.
     Slow(slow::SlowArgs),
     /// Tables and plots of what runs printed.
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
                 Scenario::Floor(args) => floor::run(&args).map(|()| true),
                 Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
                 Scenario::Presence(args) => presence::run(&cli.common, &args).await,
+                Scenario::Storm(args) => storm::run(&cli.common, &args).await,
                 Scenario::Slow(args) => slow::run(&cli.common, &args).await,
                 Scenario::Report(args) => command::report(&args).map(|()| true),
                 Scenario::Machine(args) => {

@@ -25,7 +25,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use studyhall_protocol::command::answer;
 use studyhall_protocol::{Channel, Command};
 
-pub use channels::admit;
+pub use channels::{admit, admit_all};
 
 use crate::db::{Drain, Tx};
 use crate::error::{Error, Result};

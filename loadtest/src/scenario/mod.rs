@@ -6,6 +6,7 @@ pub mod lecture;
 pub mod presence;
 pub mod rooms;
 pub mod slow;
+pub mod storm;
 pub mod tasks;
 
 use std::cell::Cell;
