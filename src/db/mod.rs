@@ -14,7 +14,9 @@ pub mod follow;
 mod lanes;
 pub mod log;
 mod operations;
+mod queue;
 pub mod retention;
+mod rows;
 mod tx;
 mod write;
 
@@ -27,7 +29,7 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
-pub use drain::{Drain, Performed};
+pub use drain::{Company, Drain, Performed};
 pub use log::position;
 pub use operations::Wanted;
 pub use tx::{BatchTx, By, Tx};
