@@ -15,7 +15,9 @@ pub mod follow;
 mod lanes;
 pub mod log;
 mod operations;
+mod queue;
 pub mod retention;
+mod rows;
 mod together;
 mod tx;
 mod write;
@@ -29,7 +31,7 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
-pub use drain::{Drain, Performed};
+pub use drain::{Company, Drain, Performed};
 pub use log::position;
 pub use operations::Wanted;
 pub use together::{Together, Unanswered};
