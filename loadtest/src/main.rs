@@ -3,6 +3,7 @@
 //! One JSON line per run goes to stdout, the same as a table to stderr. Exit code 1 says that a promise
 //! of the server was broken, 2 that the run could not be made.
 
+mod capacity;
 mod client;
 mod process;
 mod report;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::scenario::{presence, rooms, slow, tasks};
+use crate::scenario::{day, presence, rooms, slow, tasks};
 
 /// Load for a running Studyhall.
 #[derive(Debug, Parser)]
@@ -51,6 +52,8 @@ enum Scenario {
     Tasks(tasks::TasksArgs),
     /// People who are there and do nothing, and others who watch their pills.
     Presence(presence::PresenceArgs),
+    /// A realistic mix of everything.
+    Day(day::DayArgs),
     /// Readers that stop and then crawl, beside ordinary ones.
     Slow(slow::SlowArgs),
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
                 Scenario::Rooms(args) => rooms::run(&cli.common, &args).await,
                 Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
                 Scenario::Presence(args) => presence::run(&cli.common, &args).await,
+                Scenario::Day(args) => day::run(&cli.common, &args).await,
                 Scenario::Slow(args) => slow::run(&cli.common, &args).await,
             }
         })

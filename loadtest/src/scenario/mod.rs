@@ -1,5 +1,6 @@
 //! The scenarios, and what they share.
 
+pub mod day;
 pub mod presence;
 pub mod rooms;
 pub mod slow;
