@@ -148,7 +148,11 @@ impl World {
         let first = seats.start;
         let mut missing = 0;
         for _ in 0..200 {
-            if self.measuring { turn(&self.runtime) } else { self.idle() }
+            if self.measuring {
+                turn(&self.runtime)
+            } else {
+                self.idle()
+            }
             missing = 0;
             for seat in seats.clone() {
                 let client = &mut self.clients[seat];
@@ -230,7 +234,11 @@ impl World {
             "data": {"id": id(3, step), "grid_x": 1, "grid_y": 2, "grid_w": 4, "grid_h": 3, "drag_id": id(4, step)}
         });
         let event = LogEvent { channel, offset, name: "widget.moved".into(), payload: payload.to_string().into() };
-        if self.measuring { apply_event(&self.hub, event) } else { self.hub.apply(vec![event]) }
+        if self.measuring {
+            apply_event(&self.hub, event)
+        } else {
+            self.hub.apply(vec![event])
+        }
         self.read(self.seats(room), 1, 0)?;
         self.done += 1;
         Ok(())

@@ -90,8 +90,12 @@ impl Backend for Store {
     }
 
     fn standings(&self, people: Vec<Uuid>) -> BoxFuture<'_, Result<Vec<Standing>, WireError>> {
-        let standing =
-            |user_id| Standing { user_id, audience: PresenceVisibility::Everyone, invisible: false, hidden: Vec::new() };
+        let standing = |user_id| Standing {
+            user_id,
+            audience: PresenceVisibility::Everyone,
+            invisible: false,
+            hidden: Vec::new(),
+        };
         async move { Ok(people.into_iter().map(standing).collect()) }.boxed()
     }
 

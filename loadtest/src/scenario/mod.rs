@@ -1,5 +1,6 @@
 //! The scenarios, and what they share.
 
+pub mod day;
 pub mod flood;
 pub mod idle;
 pub mod lecture;
