@@ -3,6 +3,7 @@
 //! One JSON line per run goes to stdout, the same as a table to stderr. Exit code 1 says that a promise
 //! of the server was broken, 2 that the run could not be made.
 
+mod capacity;
 mod client;
 mod engine;
 mod fanout;
@@ -19,7 +20,8 @@ use clap::{Args, Parser, Subcommand};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-use crate::scenario::{flood, idle, lecture, presence, rooms, slow, tasks};
+use crate::report::command::{self, MachineArgs, ReportArgs};
+use crate::scenario::{day, flood, idle, lecture, presence, rooms, slow, storm, tasks};
 
 /// Load for a running Studyhall.
 #[derive(Debug, Parser)]
@@ -68,8 +70,16 @@ enum Scenario {
     Tasks(tasks::TasksArgs),
     /// People who are there and do nothing, and others who watch their pills.
     Presence(presence::PresenceArgs),
+    /// Everybody connects at once; everybody comes back at once.
+    Storm(storm::StormArgs),
+    /// A realistic mix of everything.
+    Day(day::DayArgs),
     /// Readers that stop and then crawl, beside ordinary ones.
     Slow(slow::SlowArgs),
+    /// Tables and plots of what runs printed.
+    Report(ReportArgs),
+    /// The line that tells results where they were measured.
+    Machine(MachineArgs),
 }
 
 fn main() -> ExitCode {
@@ -90,7 +100,14 @@ fn main() -> ExitCode {
                 Scenario::Floor(args) => floor::run(&args).map(|()| true),
                 Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
                 Scenario::Presence(args) => presence::run(&cli.common, &args).await,
+                Scenario::Storm(args) => storm::run(&cli.common, &args).await,
+                Scenario::Day(args) => day::run(&cli.common, &args).await,
                 Scenario::Slow(args) => slow::run(&cli.common, &args).await,
+                Scenario::Report(args) => command::report(&args).map(|()| true),
+                Scenario::Machine(args) => {
+                    command::machine(&args);
+                    Ok(true)
+                }
             }
         })
     });

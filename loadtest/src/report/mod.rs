@@ -1,7 +1,20 @@
 //! What a run came to: one JSON line for programs, a table for people.
 
+mod chapters;
+pub mod command;
+mod document;
+mod machine;
+mod performance;
+mod plot;
+pub mod progress;
+mod results;
 pub mod run;
+#[cfg(test)]
+mod sample;
 pub mod stats;
+mod subject;
+mod targets;
+mod text;
 
 use std::time::Duration;
 
