@@ -38,13 +38,13 @@ type Workload = (&'static str, u32, u32, usize, Work);
 type Work = fn(&mut World, usize) -> anyhow::Result<()>;
 
 const WORKLOADS: &[Workload] = &[
-    ("rooms", 4, 50, 4_000, |world, step| world.drag(step, true)),
-    ("rooms-send", 4, 50, 4_000, |world, step| world.drag(step, false)),
-    ("events", 4, 50, 4_000, World::event),
+    ("rooms", 4, 5, 2_000, |world, step| world.drag(step, true)),
+    ("rooms-send", 4, 5, 2_000, |world, step| world.drag(step, false)),
+    ("events", 4, 5, 2_000, World::event),
     ("lecture", 1_000, 1, 40, World::broadcast),
     ("lecture-events", 1_000, 1, 40, World::event),
     ("flood", 1_000, 1, 32 * 40, World::flood),
-    ("subscribe", 1, 50, 2_000, World::subscribe),
+    ("subscribe", 1, 5, 1_000, World::subscribe),
 ];
 
 /// Publishes under way at once in a flood.
@@ -148,7 +148,11 @@ impl World {
         let first = seats.start;
         let mut missing = 0;
         for _ in 0..200 {
-            if self.measuring { turn(&self.runtime) } else { self.idle() }
+            if self.measuring {
+                turn(&self.runtime)
+            } else {
+                self.idle()
+            }
             missing = 0;
             for seat in seats.clone() {
                 let client = &mut self.clients[seat];
@@ -230,7 +234,11 @@ impl World {
             "data": {"id": id(3, step), "grid_x": 1, "grid_y": 2, "grid_w": 4, "grid_h": 3, "drag_id": id(4, step)}
         });
         let event = LogEvent { channel, offset, name: "widget.moved".into(), payload: payload.to_string().into() };
-        if self.measuring { apply_event(&self.hub, event) } else { self.hub.apply(vec![event]) }
+        if self.measuring {
+            apply_event(&self.hub, event)
+        } else {
+            self.hub.apply(vec![event])
+        }
         self.read(self.seats(room), 1, 0)?;
         self.done += 1;
         Ok(())

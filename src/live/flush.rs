@@ -93,7 +93,8 @@ impl Flusher {
                 waited = true;
                 return Poll::Pending;
             }
-            for conn in due.split_off(due.len().saturating_sub(FLUSH_SLICE)).into_iter().rev() {
+            let rest = due.len().saturating_sub(FLUSH_SLICE);
+            for conn in due.drain(rest..).rev() {
                 conn.flush(self, pages);
             }
             // This wake was a turn for the readers as well.
