@@ -1,10 +1,11 @@
 //! One connection to the server.
 //!
-//! WebSocket frames are read and written here and not by a library: one read takes as many frames as
-//! there are, nothing is copied, and a test can decide how fast its end of the socket reads.
+//! For scenarios that wait, retry and reconnect; those that count every microsecond use [`crate::engine`]. A test can
+//! decide how fast its end of the socket reads.
 
 use std::cell::Cell;
 use std::io;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +17,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::frames::{self, CLOSE, Found, Frame, PING, TEXT};
+
+pub use crate::frames::Closed;
+
 /// Read at once by a reader that takes all it gets.
 const READ_BYTES: usize = 64 * 1024;
 /// A server that takes nothing for this long is stuck.
@@ -23,11 +28,6 @@ const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a network would allow a segment to hold.
 const NETWORK_MSS: u32 = 1_400;
-
-const TEXT: u8 = 0x1;
-const CLOSE: u8 = 0x8;
-const PING: u8 = 0x9;
-const WS_PONG: u8 = 0xA;
 
 /// How fast a reader reads.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,34 +38,6 @@ pub enum Pace {
     Stopped,
     /// Bytes a second.
     Bytes(u32),
-}
-
-/// The server closed the connection.
-#[derive(Debug)]
-pub struct Closed {
-    /// The close code; 1006 when there was none.
-    pub code: u16,
-    /// What the server said.
-    pub reason: String,
-}
-
-impl std::fmt::Display for Closed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "closed with {} {:?}", self.code, self.reason)
-    }
-}
-
-impl std::error::Error for Closed {}
-
-impl Closed {
-    /// Whether the SDKs would reconnect.
-    pub fn resumable(&self) -> bool {
-        self.code != 1009 && !matches!(self.code, 3500..=3999 | 4500..=4999)
-    }
-
-    fn lost() -> Self {
-        Self { code: 1006, reason: "connection lost".into() }
-    }
 }
 
 /// The sending half; may be used from any thread.
@@ -85,21 +57,7 @@ impl Sender {
 
     fn frame(&self, opcode: u8, payload: &[u8]) -> Result<()> {
         let mut frame = Vec::with_capacity(payload.len() + 14);
-        frame.push(0x80 | opcode);
-        match payload.len() {
-            length @ 0..=125 => frame.push(0x80 | length as u8),
-            length @ 126..=0xFFFF => {
-                frame.push(0x80 | 126);
-                frame.extend_from_slice(&(length as u16).to_be_bytes());
-            }
-            length => {
-                frame.push(0x80 | 127);
-                frame.extend_from_slice(&(length as u64).to_be_bytes());
-            }
-        }
-        // The mask guards proxies against hostile pages. We are neither, and zeros mask for free.
-        frame.extend_from_slice(&[0; 4]);
-        frame.extend_from_slice(payload);
+        frames::write_client(&mut frame, opcode, payload);
         self.write(&frame)
     }
 
@@ -155,10 +113,7 @@ pub async fn open(host: &str, options: Options) -> Result<(Sender, Receiver)> {
     }
     let mut stream = socket.connect(address).await.with_context(|| format!("connecting to {host}"))?;
     stream.set_nodelay(true)?;
-    let request = format!(
-        "GET /connection/websocket HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    );
+    let request = frames::upgrade_request(host, "/connection/websocket");
     stream.write_all(request.as_bytes()).await?;
     let (mut buffer, start) = handshake(&mut stream).await?;
     let end = buffer.len();
@@ -175,22 +130,13 @@ pub async fn open(host: &str, options: Options) -> Result<(Sender, Receiver)> {
 async fn handshake(stream: &mut TcpStream) -> Result<(Vec<u8>, usize)> {
     let mut buffer = Vec::with_capacity(4 * 1024);
     loop {
-        if let Some(head) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-            if !buffer.starts_with(b"HTTP/1.1 101") {
-                bail!("refused to upgrade: {}", String::from_utf8_lossy(&buffer).lines().next().unwrap_or_default());
-            }
-            return Ok((buffer, head + 4));
+        if let Some(start) = frames::upgraded(&buffer)? {
+            return Ok((buffer, start));
         }
         if stream.read_buf(&mut buffer).await? == 0 {
             return Err(Closed::lost().into());
         }
     }
-}
-
-/// A whole frame in the buffer.
-struct Frame {
-    opcode: u8,
-    payload: std::ops::Range<usize>,
 }
 
 impl Receiver {
@@ -201,15 +147,15 @@ impl Receiver {
         mut handle: impl FnMut(ServerLine<'_>, Instant) -> std::ops::ControlFlow<B>,
     ) -> Result<B> {
         loop {
-            let Frame { opcode, payload } = self.frame().await?;
+            let (opcode, payload) = self.frame().await?;
             let payload = &self.buffer[payload];
             match opcode {
                 TEXT => {}
                 PING => {
-                    self.sender.frame(WS_PONG, payload)?;
+                    self.sender.frame(frames::PONG, payload)?;
                     continue;
                 }
-                CLOSE => return Err(closed(payload).into()),
+                CLOSE => return Err(Closed::read(payload).into()),
                 _ => bail!("a frame with opcode {opcode}"),
             }
             for line in client::lines(std::str::from_utf8(payload)?) {
@@ -223,45 +169,23 @@ impl Receiver {
         }
     }
 
-    /// The next whole frame.
-    async fn frame(&mut self) -> Result<Frame> {
+    /// The next whole frame: its opcode, and where its payload is.
+    async fn frame(&mut self) -> Result<(u8, Range<usize>)> {
         loop {
-            if let Some((frame, next)) = self.parse()? {
-                self.start = next;
-                return Ok(frame);
+            match frames::parse(&self.buffer[self.start..self.end])? {
+                Found::Whole(Frame { opcode, payload, .. }) => {
+                    let payload = self.start + payload.start..self.start + payload.end;
+                    self.start = payload.end;
+                    return Ok((opcode, payload));
+                }
+                Found::Part(whole) if self.buffer.len() - self.start < whole => {
+                    self.buffer.resize(self.start + whole, 0);
+                }
+                Found::Part(_) => {}
             }
             self.make_room();
             self.fill().await?;
         }
-    }
-
-    /// The frame at the start of what was read, if it is whole, and where the next one begins.
-    fn parse(&mut self) -> Result<Option<(Frame, usize)>> {
-        let bytes = &self.buffer[self.start..self.end];
-        let (Some(&first), Some(&second)) = (bytes.first(), bytes.get(1)) else {
-            return Ok(None);
-        };
-        if first & 0x80 == 0 || second & 0x80 != 0 {
-            bail!("a fragmented or masked frame");
-        }
-        let (head, length) = match second {
-            126 if bytes.len() >= 4 => (4, usize::from(u16::from_be_bytes([bytes[2], bytes[3]]))),
-            127 if bytes.len() >= 10 => {
-                let length = bytes[2..10].iter().fold(0, |length, byte| (length << 8) | u64::from(*byte));
-                (10, usize::try_from(length)?)
-            }
-            126 | 127 => return Ok(None),
-            length => (2, usize::from(length)),
-        };
-        let next = self.start + head + length;
-        if next > self.end {
-            if self.buffer.len() - self.start < head + length {
-                self.buffer.resize(self.start + head + length, 0);
-            }
-            return Ok(None);
-        }
-        let payload = self.start + head..next;
-        Ok(Some((Frame { opcode: first & 0x0F, payload }, next)))
     }
 
     fn make_room(&mut self) {
@@ -305,14 +229,5 @@ impl Receiver {
             self.may_read_at = self.read_at + Duration::from_secs_f64(read as f64 / f64::from(rate.max(1)));
         }
         Ok(())
-    }
-}
-
-fn closed(payload: &[u8]) -> Closed {
-    match payload {
-        [high, low, reason @ ..] => {
-            Closed { code: u16::from_be_bytes([*high, *low]), reason: String::from_utf8_lossy(reason).into_owned() }
-        }
-        _ => Closed { code: 1005, reason: String::new() },
     }
 }

@@ -4,6 +4,10 @@
 //! of the server was broken, 2 that the run could not be made.
 
 mod client;
+mod engine;
+mod fanout;
+mod floor;
+mod frames;
 mod process;
 mod report;
 mod scenario;
@@ -12,8 +16,10 @@ mod setup;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
-use crate::scenario::{presence, rooms, slow, tasks};
+use crate::scenario::{flood, idle, lecture, presence, rooms, slow, tasks};
 
 /// Load for a running Studyhall.
 #[derive(Debug, Parser)]
@@ -41,12 +47,23 @@ pub struct Common {
     /// The server's process, for its CPU time and memory.
     #[arg(long, global = true)]
     pub server_pid: Option<u32>,
+    /// Stay on this core, counted from 0.
+    #[arg(long, global = true)]
+    pub cpu: Option<usize>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Scenario {
     /// Drags in many rooms, on a schedule; latency counts from the scheduled time.
     Rooms(rooms::RoomsArgs),
+    /// Broadcasts in one large room, on a schedule.
+    Lecture(lecture::LectureArgs),
+    /// Broadcasts in one room, as many as go through.
+    Flood(flood::FloodArgs),
+    /// Connections that do nothing, and what they cost in memory.
+    Idle(idle::IdleArgs),
+    /// A bare server that writes each message to each socket of its room: what no server can be faster than.
+    Floor(floor::FloorArgs),
     /// Durable commands, each sent when the one before is acknowledged.
     Tasks(tasks::TasksArgs),
     /// People who are there and do nothing, and others who watch their pills.
@@ -58,11 +75,19 @@ enum Scenario {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // One thread: wake-ups between threads would be measured as the server's latency.
+    if let Err(error) = cli.common.cpu.map_or(Ok(()), stay_on) {
+        eprintln!("studyhall-loadtest: cannot stay on that core: {error}");
+        return ExitCode::from(2);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         tokio::task::LocalSet::new().block_on(&runtime, async {
             match cli.scenario {
                 Scenario::Rooms(args) => rooms::run(&cli.common, &args).await,
+                Scenario::Lecture(args) => lecture::run(&cli.common, &args).await,
+                Scenario::Flood(args) => flood::run(&cli.common, &args).await,
+                Scenario::Idle(args) => idle::run(&cli.common, &args).await,
+                Scenario::Floor(args) => floor::run(&args).map(|()| true),
                 Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
                 Scenario::Presence(args) => presence::run(&cli.common, &args).await,
                 Scenario::Slow(args) => slow::run(&cli.common, &args).await,
@@ -77,4 +102,11 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Pins this thread, and those that it starts, to one core.
+fn stay_on(core: usize) -> nix::Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core)?;
+    sched_setaffinity(Pid::from_raw(0), &cores)
 }

@@ -65,7 +65,9 @@ impl Api {
     pub fn new(url: &str) -> Result<Self> {
         let host = url.trim_end_matches('/').strip_prefix("http://").context("the address must begin with http://")?;
         let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
+        // Kept connections are given up soon: while load is measured nobody would notice that the server closed them.
+        let idle = Duration::from_secs(2);
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).pool_idle_timeout(idle).build()?;
         Ok(Self { http, base: format!("http://{host}/api/v1"), host: with_port })
     }
 

@@ -1,6 +1,7 @@
 //! What a run came to: one JSON line for programs, a table for people.
 
 pub mod run;
+pub mod stats;
 
 use std::time::Duration;
 
@@ -76,6 +77,12 @@ impl Latency {
     /// Adds one; what is longer than ten minutes counts as ten minutes.
     pub fn record(&mut self, time: Duration) {
         self.0.saturating_record(time.as_micros() as u64);
+    }
+
+    /// Adds all of another.
+    pub fn add(&mut self, other: &Latency) {
+        // Both have the bounds above.
+        let _ = self.0.add(&other.0);
     }
 
     /// In milliseconds; `None` when nothing was measured.
