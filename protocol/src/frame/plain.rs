@@ -72,8 +72,8 @@ impl<'a> Cursor<'a> {
         let end = memchr::memchr2(b'"', b'\\', inside.as_bytes())?;
         let (text, rest) = inside.split_at_checked(end)?;
         self.0 = rest.strip_prefix('"')?;
-        // These would have to be escaped.
-        text.bytes().all(|byte| byte >= 0x20).then_some(text)
+        // Those below would have to be escaped. To the end in any case, which the compiler does many bytes at a time.
+        text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20)).then_some(text)
     }
 
     /// A field's name and the colon.
