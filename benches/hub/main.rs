@@ -38,13 +38,13 @@ type Workload = (&'static str, u32, u32, usize, Work);
 type Work = fn(&mut World, usize) -> anyhow::Result<()>;
 
 const WORKLOADS: &[Workload] = &[
-    ("rooms", 4, 50, 4_000, |world, step| world.drag(step, true)),
-    ("rooms-send", 4, 50, 4_000, |world, step| world.drag(step, false)),
-    ("events", 4, 50, 4_000, World::event),
+    ("rooms", 4, 5, 2_000, |world, step| world.drag(step, true)),
+    ("rooms-send", 4, 5, 2_000, |world, step| world.drag(step, false)),
+    ("events", 4, 5, 2_000, World::event),
     ("lecture", 1_000, 1, 40, World::broadcast),
     ("lecture-events", 1_000, 1, 40, World::event),
     ("flood", 1_000, 1, 32 * 40, World::flood),
-    ("subscribe", 1, 50, 2_000, World::subscribe),
+    ("subscribe", 1, 5, 1_000, World::subscribe),
 ];
 
 /// Publishes under way at once in a flood.

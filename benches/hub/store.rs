@@ -41,16 +41,17 @@ impl Backend for Store {
         _: &'a Identity,
         channels: Vec<Channel>,
     ) -> BoxFuture<'a, Result<Vec<Result<Admission, WireError>>, WireError>> {
-        let admission = |channel: Channel| Admission {
+        let admission = || Admission {
             grant: Grant::Member,
             head: 0,
             floor: 1,
             epoch: EPOCH.into(),
-            place: matches!(channel, Channel::Workspace(_)),
+            // Who comes is told to nobody, or a thousand of them would be told of each other first.
+            place: false,
             sees: true,
             last_seen_at: None,
         };
-        async move { Ok(channels.into_iter().map(|channel| Ok(admission(channel))).collect()) }.boxed()
+        async move { Ok(channels.into_iter().map(|_| Ok(admission())).collect()) }.boxed()
     }
 
     fn read_log(&self, _: Channel, _: u64, _: u32) -> BoxFuture<'_, Result<LogPage, WireError>> {

@@ -29,13 +29,11 @@ pub struct Publication<'a> {
 }
 
 /// What everybody in the channel gets: the same, with the author's id.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Published<'a> {
-    /// As published.
-    #[serde(rename = "type")]
+    /// As published: the `type`.
     pub kind: &'a str,
     /// As published.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<&'a str>,
     /// Set by the server.
     pub actor: Uuid,

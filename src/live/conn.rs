@@ -252,7 +252,7 @@ impl Conn {
 
     fn send(&self, out: &mut Out, bytes: &[u8], ping: bool) {
         self.await_pong(ping);
-        match self.transport.try_write(bytes) {
+        match self.transport.write_at_once(bytes) {
             Ok(written) if written == bytes.len() && !self.transport.is_on_its_way() => {}
             Ok(written) => self.block(out, &bytes[written..], ping),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.block(out, bytes, ping),

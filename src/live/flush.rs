@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use futures_util::task::AtomicWaker;
@@ -18,6 +19,7 @@ use super::pages::LogPages;
 #[derive(Debug)]
 pub struct Flusher {
     shards: Vec<Shard>,
+    stopped: AtomicBool,
     /// How often somebody was marked.
     #[cfg(test)]
     pub(super) marks: std::sync::atomic::AtomicUsize,
@@ -34,6 +36,7 @@ impl Flusher {
     pub fn new(shards: usize) -> Self {
         Self {
             shards: (0..shards.max(1)).map(|_| Shard::default()).collect(),
+            stopped: AtomicBool::new(false),
             #[cfg(test)]
             marks: Default::default(),
         }
@@ -68,13 +71,22 @@ impl Flusher {
         }
     }
 
-    /// Writes out one list for ever, a slice at a time.
+    /// Ends all tasks.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.shards.iter().for_each(|shard| shard.waker.wake());
+    }
+
+    /// Writes out one list until it is stopped, a slice at a time.
     pub async fn run(&self, shard: usize, pages: &LogPages) {
         let shard = &self.shards[shard];
         let mut due: Vec<Arc<Conn>> = Vec::new();
         let mut waited = false;
         poll_fn(|cx| {
             shard.waker.register(cx.waker());
+            if self.stopped.load(Ordering::Acquire) {
+                return Poll::Ready(());
+            }
             if due.is_empty() {
                 let mut enlisted = shard.enlisted.lock();
                 if enlisted.is_empty() {
@@ -86,18 +98,21 @@ impl Flusher {
                     due.reverse();
                 }
             }
-            // Waking oneself while running means the back of the run queue, behind every reader that
-            // is ready: they add to what this write will carry.
-            cx.waker().wake_by_ref();
-            if !waited {
-                waited = true;
-                return Poll::Pending;
+            if waited {
+                let rest = due.len().saturating_sub(FLUSH_SLICE);
+                for conn in due.drain(rest..).rev() {
+                    conn.flush(self, pages);
+                }
+                // This wake was a turn for the readers as well: what they have enlisted meanwhile need not wait.
+                if due.is_empty() && shard.enlisted.lock().is_empty() {
+                    waited = false;
+                    return Poll::Pending;
+                }
             }
-            for conn in due.split_off(due.len().saturating_sub(FLUSH_SLICE)).into_iter().rev() {
-                conn.flush(self, pages);
-            }
-            // This wake was a turn for the readers as well.
             waited = true;
+            // Waking oneself while running means the back of the run queue, behind every reader that
+            // is ready: they add to what the next write will carry.
+            cx.waker().wake_by_ref();
             Poll::Pending
         })
         .await

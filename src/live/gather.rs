@@ -154,6 +154,7 @@ impl Topic {
     /// Copies what this subscription has not sent yet: events, then broadcasts, slots, joins and leaves.
     fn gather(&self, conn: &Conn, subscription: &mut Subscription, batch: &mut Batch<'_>) -> Outcome {
         let mut state = self.state.lock();
+        state.told = false;
         if !state.seats.holds(subscription.place, conn.id) {
             return state.gather_last(conn, subscription, batch);
         }

@@ -122,7 +122,8 @@ impl Hub {
         });
         for shard in 0..hub.flusher.shards() {
             let flushing = hub.clone();
-            hub.spawn(async move { flushing.flusher.run(shard, &flushing.pages).await });
+            // Stopped by itself: it runs for every message, and nothing is to be asked as often as that.
+            hub.tasks.spawn(async move { flushing.flusher.run(shard, &flushing.pages).await });
         }
         let clock = hub.clone();
         hub.spawn(async move { clock.run_clock().await });
@@ -378,6 +379,7 @@ impl Hub {
         };
         let _ = tokio::time::timeout(2 * super::limits::CLOSE_WITHIN, closing).await;
         self.stop.cancel();
+        self.flusher.stop();
         self.tasks.close();
         self.tasks.wait().await;
     }

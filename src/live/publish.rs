@@ -6,7 +6,6 @@ use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode::{self, data_of};
 use studyhall_protocol::error::WireError;
-use studyhall_protocol::format::Format;
 use studyhall_protocol::live::Published;
 use uuid::Uuid;
 
@@ -26,20 +25,14 @@ pub struct From {
     pub conn: ConnId,
     /// Its seat.
     pub place: u32,
-}
-
-/// Encodes a publication as everybody gets it, in JSON; protobuf is made of that where somebody reads it.
-pub(super) fn encode_line(line: &mut Vec<u8>, channel: Channel, published: &Published<'_>) {
-    let mut data = Vec::with_capacity(256);
-    // Our own type: it serializes without failing.
-    let _ = serde_json::to_writer(&mut data, published);
-    encode::push_unnumbered(line, Format::Json, channel, &data);
+    /// When.
+    pub now: Ticks,
 }
 
 /// JSON that did not come as a line may be spread over several: a newline, which can only stand between its parts, would
 /// end the line that it is put into.
 pub(super) fn one_line(data: &RawValue) -> Cow<'_, RawValue> {
-    if !data.get().contains(['\n', '\r']) {
+    if memchr::memchr2(b'\n', b'\r', data.get().as_bytes()).is_none() {
         return Cow::Borrowed(data);
     }
     let line = RawValue::from_string(data.get().replace(['\n', '\r'], " "));
@@ -48,7 +41,7 @@ pub(super) fn one_line(data: &RawValue) -> Cow<'_, RawValue> {
 
 impl Topic {
     /// Publishes. The seat is checked under the same lock: who was removed publishes nothing more.
-    /// Returns whether the channel has something to be watched.
+    /// Returns whether the channel has something to be watched, and is not yet.
     pub fn publish(&self, action: &Action, from: From, line: &[u8], flusher: &Flusher) -> Result<bool, WireError> {
         let mut state = self.state.lock();
         if !state.seats.holds(from.place, from.conn) || !matches!(state.phase, Phase::Live { .. }) {
@@ -56,12 +49,12 @@ impl Topic {
         }
         let write = match action {
             Action::Broadcast => {
-                state.push_cast(self.channel, line, flusher);
+                state.push_cast(self.channel, line, from.now, flusher);
                 return Ok(false);
             }
             Action::Slot(write) => write,
         };
-        let by = Writer { author: from.author, conn: from.conn, now: Ticks::now() };
+        let by = Writer { author: from.author, conn: from.conn, now: from.now };
         let slots = state.slots.get_or_insert_default();
         match slots.write(write, by, line) {
             Ok(false) => return Ok(false),
@@ -73,7 +66,8 @@ impl Topic {
             }
             Err(SlotRefusal::Full) => return Err(WireError::limit_exceeded()),
         }
-        let watch = slots.has_gestures();
+        let watch = slots.has_gestures() && !state.watched;
+        state.watched |= watch;
         state.last_used = by.now;
         state.mark_all(flusher);
         Ok(watch)
@@ -94,6 +88,7 @@ impl Topic {
         let orphans = orphans.collect();
         let timed = state.people.as_ref().is_some_and(|people| people.any_leaving())
             || state.slots.as_ref().is_some_and(|slots| slots.has_gestures());
+        state.watched = timed;
         (orphans, timed)
     }
 
@@ -118,7 +113,7 @@ impl TopicState {
         let id = key.id.as_hyphenated().to_string();
         let mut line = Vec::with_capacity(192);
         let published = Published { kind: key.kind, key: gesture.map(|_| id.as_str()), actor: author, data: None };
-        encode_line(&mut line, channel, &published);
+        encode::push_published(&mut line, channel, &published);
         let write = SlotWrite { key, clear: true, gesture: None };
         let by = Writer { author, conn: ConnId::NONE, now: Ticks::now() };
         // What is cleared already stays so.

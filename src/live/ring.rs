@@ -77,7 +77,10 @@ impl Ring {
             return from;
         }
         let begin = if index == 0 { self.start } else { self.ends[index - 1] };
-        let mut until = self.ends.partition_point(|end| *end <= begin + room as u64).min(count);
+        let limit = begin + room as u64;
+        // Most readers are close behind: all that is left fits.
+        let all_fit = self.ends[count - 1] <= limit;
+        let mut until = if all_fit { count } else { self.ends.partition_point(|end| *end <= limit).min(count) };
         if until <= index {
             if !force {
                 return from;

@@ -5,22 +5,22 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode::{self, Kind, Outcome, PresenceResult, PresenceStatsResult};
 use studyhall_protocol::error::{Disconnect, WireError};
 use studyhall_protocol::format::Format;
-use studyhall_protocol::frame::{ChannelOnly, ClientCommand, Commands, Publish, Send, Unreadable};
+use studyhall_protocol::frame::{ChannelOnly, ClientCommand, Commands, Publish, Said, Send, Unreadable};
 use studyhall_protocol::live::{Publication, Published};
 
 use super::conn::Conn;
 use super::hub::Hub;
 use super::limits::LEFT_HOLD;
 use super::people::Viewer;
-use super::publish::{From, encode_line, one_line};
+use super::publish::{From, one_line};
 use super::socket::Next;
+use super::time::Ticks;
 use super::topic::Topic;
 use super::ws::Message;
 
@@ -38,7 +38,7 @@ pub(super) struct Session {
 /// What is left of the allowance of commands.
 struct Bucket {
     tokens: f32,
-    filled_at: Instant,
+    filled_at: Ticks,
 }
 
 /// What one command came to.
@@ -55,7 +55,7 @@ pub(super) enum Step {
 impl Session {
     pub(super) fn new(hub: Arc<Hub>, conn: Arc<Conn>, cookie: Option<String>) -> Self {
         let tokens = hub.limits.commands_burst as f32;
-        let bucket = Bucket { tokens, filled_at: Instant::now() };
+        let bucket = Bucket { tokens, filled_at: Ticks::now() };
         Self { hub, conn, cookie, client: uuid::Uuid::new_v4(), connected: false, bucket }
     }
 
@@ -79,6 +79,14 @@ impl Session {
         let mut commands = Commands::new(self.conn.format, frame);
         loop {
             let here = commands.rest();
+            if !self.conn.is_backed_up()
+                && let Some(said) = commands.next_said()
+            {
+                match self.said(&said) {
+                    Step::Close(why) => return Next::Close(why),
+                    Step::Done | Step::Later => continue,
+                }
+            }
             let Some(command) = commands.next() else {
                 return Next::Read;
             };
@@ -133,6 +141,30 @@ impl Session {
         self.at_once(command)
     }
 
+    /// A publication that needed no closer look.
+    fn said(&mut self, said: &Said<'_>) -> Step {
+        if !self.connected {
+            return Step::Close(Disconnect::BAD_REQUEST);
+        }
+        if !self.spend(1.0) {
+            return self.too_fast(said.id);
+        }
+        let published = self.publish_to(said.channel, &said.publication);
+        if said.id == 0 {
+            self.drop_unsaid(published);
+        } else {
+            self.answer_publish(said.id, published);
+        }
+        Step::Done
+    }
+
+    fn answer_publish(&self, id: u32, published: Result<(), WireError>) {
+        match published {
+            Ok(()) => self.done(id, Kind::Publish),
+            Err(error) => self.refuse(id, &error),
+        }
+    }
+
     fn at_once(&mut self, command: &ClientCommand<'_>) -> Step {
         let id = command.id;
         if command.ping.is_some() {
@@ -141,10 +173,8 @@ impl Session {
             self.unsubscribe(unsubscribe);
             self.done(id, Kind::Unsubscribe);
         } else if let Some(publish) = &command.publish {
-            match self.publish(publish) {
-                Ok(()) => self.done(id, Kind::Publish),
-                Err(error) => self.refuse(id, &error),
-            }
+            let published = self.publish(publish);
+            self.answer_publish(id, published);
         } else if let Some(presence) = &command.presence {
             self.presence(id, presence);
         } else if let Some(presence) = &command.presence_stats {
@@ -171,8 +201,8 @@ impl Session {
     /// Takes from the allowance; `false` when it is used up.
     pub(super) fn spend(&mut self, commands: f32) -> bool {
         let limits = &self.hub.limits;
-        let now = Instant::now();
-        let gained = now.duration_since(self.bucket.filled_at).as_secs_f32() * limits.commands_per_second as f32;
+        let now = Ticks::now();
+        let gained = now.since(self.bucket.filled_at).as_secs_f32() * limits.commands_per_second as f32;
         self.bucket.tokens = (self.bucket.tokens + gained).min(limits.commands_burst as f32) - commands;
         self.bucket.filled_at = now;
         self.bucket.tokens >= 0.0
@@ -242,8 +272,13 @@ impl Session {
         let publication = request.data.and_then(|data| read(data).ok());
         if let Some(publication) = publication
             && let Some(channel) = &publication.channel
-            && let Err(error) = self.publish_to(channel, &publication)
         {
+            self.drop_unsaid(self.publish_to(channel, &publication));
+        }
+    }
+
+    fn drop_unsaid(&self, sent: Result<(), WireError>) {
+        if let Err(error) = sent {
             tracing::debug!(conn = self.conn.id.0, %error, "dropped a send");
         }
     }
@@ -265,8 +300,9 @@ impl Session {
             data: data.as_deref(),
         };
         let mut line = Vec::with_capacity(384);
-        encode_line(&mut line, channel, &published);
-        if topic.publish(&action, From { author, conn: self.conn.id, place }, &line, &self.hub.flusher)? {
+        encode::push_published(&mut line, channel, &published);
+        let from = From { author, conn: self.conn.id, place, now: self.bucket.filled_at };
+        if topic.publish(&action, from, &line, &self.hub.flusher)? {
             self.hub.watch(channel);
         }
         Ok(())

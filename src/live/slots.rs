@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use foldhash::fast::RandomState;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode::{self, data_of};
 use studyhall_protocol::format::Format;
@@ -21,7 +22,7 @@ use super::time::Ticks;
 #[derive(Debug, Default)]
 pub struct Slots {
     by_version: BTreeMap<u64, Slot>,
-    versions: HashMap<SlotKey, u64>,
+    versions: HashMap<SlotKey, u64, RandomState>,
     /// The version of the newest change.
     version: u64,
     /// Cleared slots at or below this version are forgotten; a reader that is older gets everything.

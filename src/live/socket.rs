@@ -3,10 +3,14 @@
 //! What it reads goes through one buffer per thread, so an idle connection holds none.
 
 use std::cell::Cell;
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, Read as _};
 use std::ops::ControlFlow;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
+use socket2::SockRef;
 use studyhall_protocol::error::Disconnect;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -71,7 +75,7 @@ pub(super) enum End {
 pub(super) fn prepare(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     // No TCP_USER_TIMEOUT: it also ends readers that are slow but alive, whose window is closed for most of the time.
-    socket2::SockRef::from(socket).set_tcp_notsent_lowat(NOTSENT_LOWAT)
+    SockRef::from(socket).set_tcp_notsent_lowat(NOTSENT_LOWAT)
 }
 
 /// Serves a connection to its end. `leftover` was read together with the upgrade request.
@@ -120,22 +124,28 @@ async fn read_until_end<H: Handler>(
     handler: &mut H,
     decoder: &mut Decoder,
 ) -> End {
+    let mut woken = pin!(conn.wake.notified());
     loop {
         if let Some(why) = conn.closing() {
             return End::Close(why);
         }
-        let interest = if conn.is_blocked() { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        let ready = tokio::select! {
-            biased;
-            () = conn.wake.notified() => continue,
-            ready = socket.ready(interest) => ready,
-        };
-        let Ok(ready) = ready else { return End::Lost };
-        if ready.is_writable() && conn.is_blocked() {
-            conn.unblock(&hub.flusher, &hub.pages);
-        }
-        if !ready.is_readable() && !ready.is_read_closed() {
-            continue;
+        let readable = poll_fn(|cx| {
+            if woken.as_mut().poll(cx).is_ready() {
+                woken.set(conn.wake.notified());
+                return Poll::Ready(Ok(false));
+            }
+            if conn.is_blocked()
+                && let Poll::Ready(writable) = socket.poll_write_ready(cx)
+            {
+                conn.unblock(&hub.flusher, &hub.pages);
+                return Poll::Ready(writable.map(|()| false));
+            }
+            socket.poll_read_ready(cx).map_ok(|()| true)
+        });
+        match readable.await {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(_) => return End::Lost,
         }
         for turn in 1..=READS_PER_TURN {
             if turn == READS_PER_TURN {
@@ -146,6 +156,8 @@ async fn read_until_end<H: Handler>(
                 Ok(Read::Nothing) => break,
                 Ok(Read::Handled) => {}
                 Ok(Read::PutOff(next, mut rest)) => {
+                    // Whoever waits next is to be woken, and not this one, which is not looked at meanwhile.
+                    woken.set(conn.wake.notified());
                     let ended = after(hub, conn, handler, next).await;
                     let ended = match ended {
                         ControlFlow::Continue(()) => handle(hub, conn, handler, decoder, &mut rest).await,
@@ -177,13 +189,28 @@ enum Read {
 fn read_once<H: Handler>(socket: &TcpStream, handler: &mut H, decoder: &mut Decoder) -> io::Result<Read> {
     let mut buffer = READ_BUFFER.take();
     buffer.resize(READ_BYTES, 0);
-    let read = match socket.try_read(&mut buffer) {
+    let read = match read_at_once(socket, &mut buffer) {
         Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
         Ok(read) => Ok(decode(handler, decoder, &mut buffer[..read])),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
         Err(error) => Err(error),
     };
     READ_BUFFER.set(buffer);
+    read
+}
+
+/// Reads once. A read that leaves room in the buffer has taken all there was: the next one waits for the kernel to say so
+/// instead of asking it, which would be a second system call for every message.
+fn read_at_once(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut read = Err(io::ErrorKind::WouldBlock.into());
+    let _ = socket.try_io(Interest::READABLE, || {
+        read = (&*SockRef::from(socket)).read(buffer);
+        match &read {
+            Ok(some) if (1..buffer.len()).contains(some) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Ok(()),
+        }
+    });
     read
 }
 
@@ -284,7 +311,7 @@ async fn say_goodbye(conn: &Conn, why: Option<Disconnect>, wait: bool) {
 
 async fn see_off(socket: &TcpStream) {
     // The end of the stream right behind the close frame: browsers wait for it before they tell the page.
-    let _ = socket2::SockRef::from(socket).shutdown(std::net::Shutdown::Write);
+    let _ = SockRef::from(socket).shutdown(std::net::Shutdown::Write);
     // Closing with unread bytes would reset the connection and take the close frame with it.
     while socket.readable().await.is_ok() {
         if discard(socket).is_break() {

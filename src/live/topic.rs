@@ -63,6 +63,10 @@ pub(super) struct TopicState {
     /// Events that came before the ones they follow.
     pub early: BTreeMap<u64, (LogEvent, Vec<Effect>)>,
     pub repairing: bool,
+    /// Every subscriber was told that there is news, and none has looked since: what is new now they will find as well.
+    pub told: bool,
+    /// The hub looks at it at every tick.
+    pub watched: bool,
     pub last_used: Ticks,
 }
 
@@ -159,6 +163,8 @@ impl Topic {
             bars: None,
             early: BTreeMap::new(),
             repairing: false,
+            told: false,
+            watched: false,
             last_used: Ticks::now(),
         };
         Self { channel, state: Mutex::new(state) }
@@ -204,6 +210,8 @@ impl Topic {
         let data = state.snapshot(self.channel, Viewer { user_id, grant }, sees);
         let shown = if sees { state.shown_version(self.channel, user_id) } else { 0 };
         let repair = state.wants_repair();
+        // The newcomer has not been told.
+        state.told = false;
         let place = state.seats.take(Seat { conn: new.conn.clone(), index: new.index, grant, user_id, sees });
         Ok(Seated {
             place,
@@ -347,14 +355,18 @@ impl TopicState {
 
     /// Tells every subscriber that there is news.
     pub fn mark_all(&mut self, flusher: &Flusher) {
+        if self.told {
+            return;
+        }
+        self.told = true;
         for seat in self.seats.iter() {
             flusher.mark(&seat.conn, seat.index);
         }
     }
 
-    pub fn push_cast(&mut self, channel: Channel, line: &[u8], flusher: &Flusher) {
+    pub fn push_cast(&mut self, channel: Channel, line: &[u8], now: Ticks, flusher: &Flusher) {
         self.rings.push_cast(channel, line);
-        self.last_used = Ticks::now();
+        self.last_used = now;
         self.mark_all(flusher);
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use socket2::SockRef;
 use studyhall_protocol::format::Format;
 use tokio::net::TcpStream;
 
@@ -30,6 +31,15 @@ impl From<Stream> for Transport {
 }
 
 impl Transport {
+    /// Hands on as much as is taken at once, without asking whether anything is. Whoever cannot send all of it goes on
+    /// with [`Transport::try_write`], which notes that the socket is full and when it no longer is.
+    pub fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket(socket) => SockRef::from(socket).send(bytes),
+            Self::Stream(stream) => stream.try_write(bytes),
+        }
+    }
+
     /// Hands on as much as is taken at once.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {

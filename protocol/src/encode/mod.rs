@@ -9,11 +9,13 @@ mod results;
 use std::io::Write;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::channel::Channel;
 use crate::error::{Disconnect, Unsubscribed, WireError};
 use crate::format::Format;
+use crate::live::Published;
 use crate::protobuf;
 
 pub use results::{
@@ -106,7 +108,14 @@ pub fn reply<O: Outcome>(buffer: &mut Vec<u8>, format: Format, id: u32, outcome:
 /// `{"id":…,"<kind>":{}}`
 pub fn reply_empty(buffer: &mut Vec<u8>, format: Format, id: u32, kind: Kind) {
     match format {
-        Format::Json => reply_json(buffer, id, kind.name(), &serde_json::Map::new()),
+        Format::Json => {
+            buffer.reserve(48);
+            buffer.extend_from_slice(br#"{"id":"#);
+            json(buffer, &id);
+            buffer.extend_from_slice(br#",""#);
+            buffer.extend_from_slice(kind.name().as_bytes());
+            buffer.extend_from_slice(b"\":{}}\n");
+        }
         Format::Protobuf => reply_protobuf(buffer, id, kind as u32, |_| {}),
     }
 }
@@ -140,9 +149,11 @@ fn reply_protobuf(buffer: &mut Vec<u8>, id: u32, field: u32, write: impl FnOnce(
 pub fn push_event(buffer: &mut Vec<u8>, format: Format, channel: Channel, offset: u64, data: &[u8]) {
     match format {
         Format::Json => {
-            let _ = write!(buffer, r#"{{"push":{{"channel":"{channel}","pub":{{"offset":{offset},"data":"#);
+            push_json(buffer, channel, br#"","pub":{"offset":"#);
+            json(buffer, &offset);
+            buffer.extend_from_slice(br#","data":"#);
             buffer.extend_from_slice(data);
-            buffer.extend_from_slice(b"}}}\n");
+            buffer.extend_from_slice(TAIL);
         }
         Format::Protobuf => push_publication(buffer, channel, offset, data),
     }
@@ -152,19 +163,62 @@ pub fn push_event(buffer: &mut Vec<u8>, format: Format, channel: Channel, offset
 pub fn push_unnumbered(buffer: &mut Vec<u8>, format: Format, channel: Channel, data: &[u8]) {
     match format {
         Format::Json => {
-            let _ = write!(buffer, r#"{{"push":{{"channel":"{channel}","pub":{{"data":"#);
+            push_json(buffer, channel, MIDDLE);
             buffer.extend_from_slice(data);
-            buffer.extend_from_slice(b"}}}\n");
+            buffer.extend_from_slice(TAIL);
         }
         Format::Protobuf => push_publication(buffer, channel, 0, data),
     }
 }
 
+/// What everybody gets of a publication without a number, in JSON; protobuf is made of that where somebody reads it. Of
+/// all messages nearly all are of this kind, so it is put together of parts that are there.
+pub fn push_published(buffer: &mut Vec<u8>, channel: Channel, published: &Published<'_>) {
+    push_json(buffer, channel, MIDDLE);
+    buffer.extend_from_slice(br#"{"type":"#);
+    quoted(buffer, published.kind);
+    if let Some(key) = published.key {
+        buffer.extend_from_slice(br#","key":"#);
+        quoted(buffer, key);
+    }
+    buffer.extend_from_slice(br#","actor":""#);
+    hyphenated(buffer, published.actor);
+    buffer.extend_from_slice(br#"","data":"#);
+    buffer.extend_from_slice(published.data.map_or("null", RawValue::get).as_bytes());
+    buffer.push(b'}');
+    buffer.extend_from_slice(TAIL);
+}
+
+const HEAD: &[u8] = br#"{"push":{"channel":""#;
+const MIDDLE: &[u8] = br#"","pub":{"data":"#;
+const TAIL: &[u8] = b"}}}\n";
+
+/// The beginning of a push, up to what follows the channel's name.
+fn push_json(buffer: &mut Vec<u8>, channel: Channel, next: &[u8]) {
+    buffer.extend_from_slice(HEAD);
+    buffer.extend_from_slice(channel.kind().as_bytes());
+    buffer.push(b':');
+    hyphenated(buffer, channel.id());
+    buffer.extend_from_slice(next);
+}
+
+fn hyphenated(buffer: &mut Vec<u8>, id: Uuid) {
+    buffer.extend_from_slice(id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+}
+
+fn quoted(buffer: &mut Vec<u8>, text: &str) {
+    // To the end in any case, which the compiler does many bytes at a time.
+    if text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\')) {
+        buffer.push(b'"');
+        buffer.extend_from_slice(text.as_bytes());
+        buffer.push(b'"');
+    } else {
+        json(buffer, text);
+    }
+}
+
 /// The `data` inside an unnumbered push of this channel, encoded in JSON.
 pub fn data_of(channel: Channel, line: &[u8]) -> &[u8] {
-    const HEAD: &[u8] = br#"{"push":{"channel":""#;
-    const MIDDLE: &[u8] = br#"","pub":{"data":"#;
-    const TAIL: &[u8] = b"}}}\n";
     // The kind, a colon and a hyphenated UUID.
     let name = channel.kind().len() + 1 + 36;
     let head = HEAD.len() + name + MIDDLE.len();
@@ -190,7 +244,7 @@ pub fn push_info(buffer: &mut Vec<u8>, format: Format, channel: Channel, kind: M
         Format::Json => {
             let _ = write!(buffer, r#"{{"push":{{"channel":"{channel}","{name}":{{"info":"#);
             json(buffer, info);
-            buffer.extend_from_slice(b"}}}\n");
+            buffer.extend_from_slice(TAIL);
         }
         Format::Protobuf => push_protobuf(buffer, Some(channel), field, |buffer| {
             protobuf::message(buffer, 1, |buffer| info.write_protobuf(buffer));
@@ -251,7 +305,7 @@ fn publication(buffer: &mut Vec<u8>, offset: u64, data: &[u8]) {
     protobuf::number(buffer, 6, offset);
 }
 
-fn json(buffer: &mut Vec<u8>, value: &impl Serialize) {
+fn json(buffer: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     // Our own types serialize without failing; a buffer cannot fail either.
     if serde_json::to_writer(&mut *buffer, value).is_err() {
         buffer.extend_from_slice(b"null");

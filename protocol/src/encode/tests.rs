@@ -186,3 +186,27 @@ fn the_data_of_a_push() {
         assert_eq!(data_of(ROOM, json.as_bytes()), data.as_bytes());
     }
 }
+
+#[test]
+fn publications_are_put_together_as_json() {
+    let (actor, data) = (Uuid::from_u128(9), raw(r#"{"x": [1]}"#));
+    let said = |kind, key, data| {
+        let mut line = Vec::new();
+        push_published(&mut line, ROOM, &Published { kind, key, actor, data });
+        let value: serde_json::Value = serde_json::from_slice(data_of(ROOM, &line)).unwrap();
+        (String::from_utf8(line).unwrap(), value)
+    };
+    let (line, _) = said("drag", Some("k"), Some(&*data));
+    let expected = concat!(
+        r#"{"push":{"channel":"workspace:00000000-0000-0000-0000-000000000007","pub":{"data":"#,
+        r#"{"type":"drag","key":"k","actor":"00000000-0000-0000-0000-000000000009","data":{"x": [1]}}}}}"#,
+    );
+    assert_eq!(line, format!("{expected}\n"));
+    let (line, value) = said("typing", None, None);
+    assert!(line.contains(r#"{"type":"typing","actor":"00000000-0000-0000-0000-000000000009","data":null}"#), "{line}");
+    assert_eq!(value["data"], serde_json::Value::Null);
+    for key in ["\"", "\\", "\n", "\u{1f}", "ü", "\u{7f}", "\u{2028}"] {
+        let (line, value) = said("reaction", Some(key), None);
+        assert_eq!((value["key"].as_str(), line.matches('\n').count()), (Some(key), 1));
+    }
+}

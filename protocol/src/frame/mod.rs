@@ -3,6 +3,8 @@
 //! Source: `client.proto` of the Centrifuge protocol. Both formats are read into the same commands. Fields that we
 //! do not use are ignored. Everything borrows from the frame; nothing is copied to read a command.
 
+mod plain;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,6 +16,8 @@ use serde_json::value::RawValue;
 
 use crate::format::Format;
 use crate::protobuf;
+
+pub use self::plain::Said;
 
 /// One command. The first request that is present, in the order of the fields, is the command.
 #[derive(Debug, Default, Deserialize)]
@@ -276,17 +280,34 @@ impl<'a> Commands<'a> {
         self.rest.unwrap_or_default()
     }
 
+    /// The next command, if it is a publication in JSON and spelled as nearly all are: that takes a third of the time.
+    /// `None` says nothing about it; [`Iterator::next`] reads the same command.
+    pub fn next_said(&mut self) -> Option<Said<'a>> {
+        let text = self.rest.filter(|_| self.format == Format::Json)?;
+        let (line, rest) = split_line(text);
+        let said = str::from_utf8(line).ok().and_then(plain::read)?;
+        self.rest = rest;
+        Some(said)
+    }
+
     fn line(&mut self, text: &'a [u8]) -> Result<ClientCommand<'a>, Unreadable> {
-        let end = text.iter().position(|byte| *byte == b'\n');
-        self.rest = end.and_then(|end| text.get(end + 1..));
-        let line = str::from_utf8(text.get(..end.unwrap_or(text.len())).unwrap_or_default());
-        line.map_err(|_| Unreadable::Malformed).and_then(ClientCommand::parse)
+        let (line, rest) = split_line(text);
+        self.rest = rest;
+        str::from_utf8(line).map_err(|_| Unreadable::Malformed).and_then(ClientCommand::parse)
     }
 
     fn message(&mut self, frame: &'a [u8]) -> Result<ClientCommand<'a>, Unreadable> {
         let (message, rest) = protobuf::split(frame).ok_or(Unreadable::Malformed)?;
         self.rest = Some(rest).filter(|rest| !rest.is_empty());
         ClientCommand::parse_protobuf(message)
+    }
+}
+
+/// A line without its end, and what follows it.
+fn split_line(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b'\n', text).and_then(|end| text.split_at_checked(end)) {
+        Some((line, rest)) => (line, rest.get(1..)),
+        None => (text, None),
     }
 }
 
