@@ -128,16 +128,20 @@ mod tests {
     /// Doubles numbers, a permit for each statement; 13 is one too many. Tells what each statement was asked.
     fn doubling(weight_max: usize, permits: &Arc<Semaphore>, asked: &Arc<Mutex<Vec<Vec<u32>>>>) -> Together<u32, u32> {
         let (permits, asked) = (permits.clone(), asked.clone());
-        Together::new(weight_max, |question| *question as usize, move |questions| {
-            asked.lock().push(questions.clone());
-            let permits = permits.clone();
-            async move {
-                permits.acquire().await.unwrap().forget();
-                assert!(!questions.contains(&13), "too much");
-                Some(questions.into_iter().map(|question| 2 * question).collect())
-            }
-            .boxed()
-        })
+        Together::new(
+            weight_max,
+            |question| *question as usize,
+            move |questions| {
+                asked.lock().push(questions.clone());
+                let permits = permits.clone();
+                async move {
+                    permits.acquire().await.unwrap().forget();
+                    assert!(!questions.contains(&13), "too much");
+                    Some(questions.into_iter().map(|question| 2 * question).collect())
+                }
+                .boxed()
+            },
+        )
     }
 
     fn ask(together: &Together<u32, u32>, question: u32) -> tokio::task::JoinHandle<Result<u32, Unanswered>> {

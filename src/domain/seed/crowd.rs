@@ -47,9 +47,8 @@ pub async fn make_crowd(db: &Db, wanted: Wanted) -> Result<Vec<Member>> {
         if wanted.room > 0 && number % wanted.room == 0 {
             room = Some(Uuid::now_v7());
         }
-        let neighbours = (1..=wanted.follows.min(ids.len().saturating_sub(1) / 2)).flat_map(|step| {
-            [ids[(number + step) % ids.len()], ids[(number + ids.len() - step) % ids.len()]]
-        });
+        let neighbours = (1..=wanted.follows.min(ids.len().saturating_sub(1) / 2))
+            .flat_map(|step| [ids[(number + step) % ids.len()], ids[(number + ids.len() - step) % ids.len()]]);
         let (token, follows) = (Token::generate()?.secret().to_owned(), neighbours.collect());
         crowd.push(Member { id: *id, token, room, follows });
     }

@@ -135,7 +135,8 @@ pub async fn run(common: &Common, args: &StormArgs) -> Result<bool> {
     if crowd.len() < args.connections + OTHERS {
         bail!("a crowd of {} is too small: {OTHERS} more than connections are needed", crowd.len());
     }
-    let host = common.url.trim_end_matches('/').strip_prefix("http://").context("the address must begin with http://")?;
+    let host =
+        common.url.trim_end_matches('/').strip_prefix("http://").context("the address must begin with http://")?;
     let tabs = crowd.iter().take(args.connections).map(|member| Rc::new(RefCell::new(tab_of(member, args)))).collect();
     let world = World { common, args, host: host.to_owned(), crowd, tabs, found: Rc::default() };
     let rss = || common.server_pid.and_then(rss_kib);
@@ -316,7 +317,10 @@ impl World<'_> {
         figure("all_complete_s", Some(storm.seconds));
         figure("cpu_per_connection_ms", each(storm.before.server, storm.after.server));
         figure("postgres_per_connection_ms", each(storm.before.postgres, storm.after.postgres));
-        figure("own_busy", Some((storm.after.own - storm.before.own) / (storm.after.at - storm.before.at).as_secs_f64()));
+        figure(
+            "own_busy",
+            Some((storm.after.own - storm.before.own) / (storm.after.at - storm.before.at).as_secs_f64()),
+        );
         figure("answer_p50_ms", storm.answers.quantile(0.5));
         figure("longest_answer_ms", storm.answers.quantile(1.0));
         for (name, value) in &storm.counted {
