@@ -13,6 +13,10 @@ pub struct Config {
     #[arg(long, env = "STUDYHALL_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
+    /// Address of the page of metrics, such as 127.0.0.1:9464; without it there is none.
+    #[arg(long, env = "STUDYHALL_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
+
     /// Directory of the private servers, when there are any.
     #[arg(long, env = "STUDYHALL_DATA", default_value = ".studyhall")]
     pub data: PathBuf,

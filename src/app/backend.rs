@@ -1,5 +1,7 @@
 //! What the engine asks, answered by the domains and the log.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
@@ -51,7 +53,7 @@ impl Server {
 }
 
 impl Backend for Server {
-    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Identity, Refusal>> {
+    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Arc<Identity>, Refusal>> {
         async move {
             match credential {
                 Credential::Token(token) | Credential::Cookie(token) => self.sessions.authenticate(&token).await,

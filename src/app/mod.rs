@@ -3,6 +3,7 @@
 mod backend;
 mod health;
 mod live;
+mod metrics;
 mod nodes;
 pub mod server;
 
@@ -107,6 +108,9 @@ impl App {
             self.stop.clone(),
         );
         self.tasks.spawn(follow);
+        if let Some(address) = config.metrics_listen {
+            self.tasks.spawn(metrics::serve(self.clone(), address, self.stop.clone()));
+        }
         self.tasks.spawn(domain::presence::keep_tidy(db.clone(), self.state.hub.clone(), self.stop.clone()));
         self.tasks.spawn(self.state.rates.clone().forget(self.stop.clone()));
         self.tasks.spawn(db::retention::run(db, retention(config), RETENTION_EVERY, self.stop.clone()));

@@ -26,20 +26,21 @@ const KEPT_MIN: usize = 256;
 const ASKED_AT_ONCE: usize = 500;
 
 type Hash = [u8; 32];
-type Asking = Together<Hash, Result<Identity, Refusal>>;
+/// Shared: the same one is kept here, by the connection, and by whoever asked.
+type Answer = Result<Arc<Identity>, Refusal>;
 
 /// Recognises people. Clones share the answers, and ask together.
 #[derive(Clone)]
 pub struct Sessions {
-    asking: Asking,
+    asking: Together<Hash, Answer>,
     known: Arc<Mutex<Known>>,
 }
 
 #[derive(Default)]
 struct Known {
-    by_hash: HashMap<Hash, (Instant, Identity)>,
-    /// As many as there were after the old ones were last thrown out.
-    kept: usize,
+    by_hash: HashMap<Hash, (Instant, Arc<Identity>)>,
+    /// When the old ones were last thrown out.
+    swept: Option<Instant>,
     /// Raised by `forget`: an answer that was asked for before it must not be kept after it.
     generation: u64,
 }
@@ -59,7 +60,7 @@ impl Sessions {
     }
 
     /// Whose token is it? Asks the database, together with others who ask now, unless the same was asked within 5 s.
-    pub async fn authenticate(&self, token: &str) -> Result<Identity, Refusal> {
+    pub async fn authenticate(&self, token: &str) -> Answer {
         let hash = Token::parse(token).ok_or(Refusal::Unauthorized)?.hash();
         let generation = {
             let known = self.lock();
@@ -83,16 +84,17 @@ impl Sessions {
         self.lock().by_hash.get(&hash).map(|(_, identity)| identity.user_id)
     }
 
-    fn keep(&self, hash: Hash, asked: Instant, identity: &Identity, generation: u64) {
+    fn keep(&self, hash: Hash, asked: Instant, identity: &Arc<Identity>, generation: u64) {
         let mut known = self.lock();
         if known.generation != generation {
             return;
         }
-        // Now and then, so that a storm's answers are not kept for ever.
-        if known.by_hash.len() >= (2 * known.kept).clamp(KEPT_MIN, KEPT_MAX) {
+        // Before they are many, and no more often than there can be old ones.
+        let sweep = known.swept.is_none_or(|swept| swept.elapsed() >= FRESH);
+        if known.by_hash.len() >= KEPT_MIN && sweep {
             known.by_hash.retain(|_, (asked, _)| asked.elapsed() < FRESH);
             known.by_hash.shrink_to(KEPT_MIN);
-            known.kept = known.by_hash.len();
+            known.swept = Some(Instant::now());
         }
         if known.by_hash.len() < KEPT_MAX {
             known.by_hash.insert(hash, (asked, identity.clone()));
@@ -112,7 +114,9 @@ impl Sessions {
 }
 
 /// One answer per token, in order.
-async fn ask(db: &Db, hashes: &[Hash]) -> Option<Vec<Result<Identity, Refusal>>> {
+async fn ask(db: &Db, hashes: &[Hash]) -> Option<Vec<Answer>> {
+    db.counters().authentication_statements.add(1);
+    db.counters().authentications.add(hashes.len());
     let found = sql::select_by_tokens(db.pool(), hashes).await;
     let found = found.inspect_err(|error| tracing::warn!(%error, "cannot tell whose tokens these are")).ok()?;
     let mut answers: Vec<_> = hashes.iter().map(|_| Err(Refusal::Unauthorized)).collect();
@@ -122,7 +126,7 @@ async fn ask(db: &Db, hashes: &[Hash]) -> Option<Vec<Result<Identity, Refusal>>>
         *answer = match (found.expired, found.ended) {
             (true, _) => Err(Refusal::Expired),
             (false, true) => Err(Refusal::Unauthorized),
-            (false, false) => identity(found).map_err(|_| Refusal::Unavailable),
+            (false, false) => identity(found).map(Arc::new).map_err(|_| Refusal::Unavailable),
         };
     }
     Some(answers)

@@ -81,6 +81,7 @@ impl Db {
     ///
     /// A page that does not begin at `after + 1` says that the floor has passed `after`.
     pub async fn read_log(&self, channel: Channel, after: u64, limit: u32) -> Result<LogPage> {
+        self.count_read(1);
         let rows = sqlx::query!(
             r#"
             select coalesce(h.head, 0) as "head!", coalesce(h.floor, 1) as "floor!", p.epoch as "epoch!",
@@ -119,6 +120,7 @@ impl Db {
         limit: u32,
         bytes_max: u32,
     ) -> Result<Vec<Option<LogPage>>> {
+        self.count_read(wanted.len());
         let names: Vec<String> = wanted.iter().map(|(channel, _)| channel.to_string()).collect();
         let after: Vec<i64> = wanted.iter().map(|(_, after)| i64::try_from(*after).unwrap_or(i64::MAX)).collect();
         let rows = sqlx::query!(
@@ -165,6 +167,7 @@ impl Db {
 
     /// At most `limit` events with numbers below `before`, newest first, with the position of the same moment.
     pub async fn read_log_back(&self, channel: Channel, before: u64, limit: u32) -> Result<LogPage> {
+        self.count_read(1);
         let rows = sqlx::query!(
             r#"
             select coalesce(h.head, 0) as "head!", coalesce(h.floor, 1) as "floor!", p.epoch as "epoch!",
@@ -193,6 +196,11 @@ impl Db {
             page.events.extend(row.into_event(channel)?);
         }
         Ok(page)
+    }
+
+    fn count_read(&self, pages: usize) {
+        self.counters().log_reads.add(1);
+        self.counters().log_pages.add(pages);
     }
 
     fn empty_page(&self) -> LogPage {

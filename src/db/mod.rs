@@ -10,6 +10,7 @@
 //! Nothing here knows a domain: what a command does is handed in as a function.
 
 mod attempt;
+mod counters;
 mod drain;
 pub mod follow;
 mod lanes;
@@ -31,6 +32,7 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
+pub use counters::{Counter, Counters};
 pub use drain::{Company, Drain, Performed};
 pub use log::position;
 pub use operations::Wanted;
@@ -67,6 +69,7 @@ const DURABLE: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
 pub struct Db {
     pool: PgPool,
     epoch: Arc<RwLock<Arc<str>>>,
+    counters: Arc<Counters>,
 }
 
 impl Db {
@@ -94,7 +97,7 @@ impl Db {
             .connect_with(options)
             .await
             .context("cannot connect to PostgreSQL")?;
-        let db = Db { pool, epoch: Arc::new(RwLock::new(Arc::from(""))) };
+        let db = Db { pool, epoch: Arc::new(RwLock::new(Arc::from(""))), counters: Arc::default() };
         db.check_durable().await?;
         Ok(db)
     }
@@ -139,6 +142,11 @@ impl Db {
     /// The pool, for reads of one statement. Writes go through [`Writer`].
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// What was asked of it so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Whether PostgreSQL answers.

@@ -1,5 +1,7 @@
 //! Who asks.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -18,7 +20,7 @@ use crate::live::backend::Identity;
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// Who it is.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
 }
 
 impl Caller {

@@ -210,7 +210,7 @@ pub enum Refusal {
 /// The server around the engine.
 pub trait Backend: Send + Sync + 'static {
     /// Who is it?
-    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Identity, Refusal>>;
+    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Arc<Identity>, Refusal>>;
 
     /// May they subscribe? One answer per channel, in order; all from one snapshot.
     fn admit<'a>(

@@ -83,6 +83,6 @@ impl Topic {
     fn bar(&self, user_id: Uuid, why: Unsubscribed, flusher: &Flusher) {
         let mut state = self.state.lock();
         state.bars.get_or_insert_default().add(user_id);
-        state.expel(self.channel, (0, why), |seat| seat.user_id == user_id, flusher);
+        state.expel(self.channel, (0, why), |seat| seat.user_id() == user_id, flusher);
     }
 }

@@ -223,7 +223,7 @@ impl TopicState {
             subscription.next_move = pushed.then(|| moves.next()).or(subscription.next_move);
             return pushed;
         }
-        let next = moves.copy(next_move, (seat.user_id, seat.grant), batch);
+        let next = moves.copy(next_move, (seat.user_id(), seat.grant), batch);
         subscription.next_move = Some(next);
         next == moves.next()
     }
@@ -252,7 +252,7 @@ impl TopicState {
     /// `{"type":"slots","data":{"people":[…],"slots":[…]}}`: replaces all that was known of both.
     fn push_snapshot(&self, topic: &Topic, seat: &Seat, batch: &mut Batch<'_>) -> bool {
         let mut data = Vec::from(br#"{"type":"slots","data":"#.as_slice());
-        let viewer = Viewer { user_id: seat.user_id, grant: seat.grant };
+        let viewer = Viewer { user_id: seat.user_id(), grant: seat.grant };
         data.extend_from_slice(&self.snapshot(topic.channel, viewer, seat.sees));
         data.push(b'}');
         let mut message = Vec::with_capacity(data.len() + 128);

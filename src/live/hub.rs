@@ -196,12 +196,14 @@ impl Hub {
     }
 
     /// The connection is known to be this person's now, by this sign-in.
-    pub(super) fn identify(&self, conn: &Arc<Conn>, identity: Identity) {
+    pub(super) fn identify(&self, conn: &Arc<Conn>, identity: Arc<Identity>) {
         let (user_id, session_id) = (identity.user_id, identity.session_id);
-        let identity = Arc::new(identity);
         conn.out.lock().identity = Some(identity.clone());
         if conn.user_id.set(user_id).is_ok() {
-            self.users.entry(user_id).or_default().push(conn.clone());
+            let mut theirs = self.users.entry(user_id).or_default();
+            theirs.reserve_exact(1);
+            theirs.push(conn.clone());
+            drop(theirs);
             self.device_came(conn.id, &identity);
         }
         // It may have ended since its credential was checked: before that was to be seen above.

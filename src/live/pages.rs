@@ -180,6 +180,12 @@ impl LogPages {
         waiting.wake(flusher);
     }
 
+    /// How many pages somebody waits for.
+    #[cfg(test)]
+    pub fn awaited(&self) -> usize {
+        self.state.lock().waiting.len()
+    }
+
     fn is_awaited(&self, key: PageKey, format: Format) -> bool {
         self.state.lock().waiting.get(&key).is_some_and(|waiting| waiting.speak(format))
     }

@@ -169,7 +169,7 @@ impl People {
         let here = self.by_id.get(&user_id)?.here.as_ref()?;
         let sight = Sight::of(&here.standing.standing).bits();
         let entry = Elsewhere { devices: here.devices, sight, info: (*here.info).to_owned() };
-        serde_json::to_vec(&entry).ok().map(Bytes::from)
+        serde_json::to_vec(&entry).ok().map(|entry| Bytes::from(entry.into_boxed_slice()))
     }
 }
 

@@ -59,7 +59,8 @@ pub(super) struct Presences(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    people: HashMap<Uuid, Person>,
+    /// Boxed: a large map is half empty after it has grown.
+    people: HashMap<Uuid, Box<Person>>,
     /// Who has a device that ends by time alone.
     timed: HashSet<Uuid>,
 }
@@ -145,6 +146,8 @@ impl Hub {
             // What is held for this sign-in has come back.
             person.devices.retain(|device| device.session_id != session_id || device.until.is_none());
             let id = DeviceId::Conn(conn);
+            // Most people have one.
+            person.devices.reserve_exact(1);
             person.devices.push(Device { id, session_id, status: Status::Online, until: None });
         });
     }

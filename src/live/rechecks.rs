@@ -107,7 +107,7 @@ impl Hub {
 
     fn viewers_of(&self, author: Uuid) -> Vec<Uuid> {
         let topic = self.topics.get(&Channel::Profile(author)).map(|topic| topic.clone());
-        topic.map_or_else(Vec::new, |topic| topic.state.lock().seats.iter().map(|seat| seat.user_id).collect())
+        topic.map_or_else(Vec::new, |topic| topic.state.lock().seats.iter().map(|seat| seat.user_id()).collect())
     }
 
     fn watched_by(&self, viewer: Uuid) -> Vec<Uuid> {

@@ -58,7 +58,7 @@ impl TopicState {
             }
             Effect::Remove(user_id, why) => {
                 self.revoked.push(Revoked { who: Who::Person(user_id), offset });
-                self.expel(channel, (offset, why), |seat| seat.user_id == user_id, flusher);
+                self.expel(channel, (offset, why), |seat| seat.user_id() == user_id, flusher);
                 // Also who has no seat any more, but is held after a lost connection.
                 self.forget_people(channel, &HashSet::from([user_id]));
             }
@@ -92,7 +92,7 @@ impl TopicState {
         for seat in self.seats.take_matching(test) {
             self.expelled.push(Expelled { conn: seat.conn.id, why, offset });
             flusher.mark(&seat.conn, seat.index);
-            gone.insert(seat.user_id);
+            gone.insert(seat.user_id());
         }
         self.forget_people(channel, &gone);
     }

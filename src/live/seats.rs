@@ -14,15 +14,22 @@ pub(super) struct Seats {
     free: Vec<u32>,
 }
 
+/// There are many more of these than of anything else: whose it is, the connection knows.
 #[derive(Debug)]
 pub(super) struct Seat {
     pub conn: Arc<Conn>,
     /// The subscription's index in the connection.
     pub index: u16,
     pub grant: Grant,
-    pub user_id: Uuid,
     /// Whether they may see the presence of the one whose profile it is.
     pub sees: bool,
+}
+
+impl Seat {
+    /// Whose seat it is. Nobody takes one before it is known who they are.
+    pub(super) fn user_id(&self) -> Uuid {
+        self.conn.user_id.get().copied().unwrap_or_default()
+    }
 }
 
 impl Seats {

@@ -60,7 +60,7 @@ impl Sighting {
 
     /// For the roster.
     pub(super) fn entry(&self) -> Bytes {
-        serde_json::to_vec(self).unwrap_or_default().into()
+        serde_json::to_vec(self).unwrap_or_default().into_boxed_slice().into()
     }
 
     /// As the person sees it, or as others who may.
@@ -171,7 +171,7 @@ impl Topic {
     /// This viewer may see the person's presence now, or may not any more.
     pub(super) fn set_sees(&self, viewer: Uuid, sees: bool, flusher: &Flusher) {
         let mut state = self.state.lock();
-        for seat in state.seats.iter_mut().filter(|seat| seat.user_id == viewer && seat.sees != sees) {
+        for seat in state.seats.iter_mut().filter(|seat| seat.user_id() == viewer && seat.sees != sees) {
             seat.sees = sees;
             flusher.mark(&seat.conn, seat.index);
         }
@@ -187,7 +187,7 @@ impl TopicState {
         change: impl FnOnce(&mut Shown),
     ) {
         let changed = self.shown.get_or_insert_default().change(now, change);
-        for seat in self.seats.iter().filter(|seat| seat.sees && changed[usize::from(seat.user_id == channel.id())]) {
+        for seat in self.seats.iter().filter(|seat| seat.sees && changed[usize::from(seat.user_id() == channel.id())]) {
             flusher.mark(&seat.conn, seat.index);
         }
     }
@@ -224,11 +224,11 @@ impl TopicState {
     ) -> bool {
         let Some(shown) = &self.shown else { return true };
         let Some(seat) = self.seats.get(subscription.place) else { return true };
-        let version = if seat.sees { shown.version(channel.id(), seat.user_id) } else { 0 };
+        let version = if seat.sees { shown.version(channel.id(), seat.user_id()) } else { 0 };
         if subscription.shown == version {
             return true;
         }
-        let view = seat.sees.then(|| shown.view(channel.id(), seat.user_id));
+        let view = seat.sees.then(|| shown.view(channel.id(), seat.user_id()));
         let mut message = Vec::with_capacity(384);
         encode::push_unnumbered(&mut message, batch.format, channel, &slot(channel.id(), view.as_ref()));
         let pushed = batch.push(&message);

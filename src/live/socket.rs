@@ -82,14 +82,17 @@ pub(super) fn prepare(socket: &TcpStream) -> io::Result<()> {
 pub async fn serve<H: Handler>(hub: Arc<Hub>, conn: Arc<Conn>, mut handler: H, mut leftover: Vec<u8>) {
     let Transport::Socket(socket) = &conn.transport else { return };
     let mut decoder = Decoder::new(MESSAGE_BYTES_MAX);
-    let end = match handle(&hub, &conn, &mut handler, &mut decoder, &mut leftover).await {
+    // Boxed wherever more than reading is going on: those are the large states, and an idle connection must not make
+    // room for them.
+    let first = Box::pin(handle(&hub, &conn, &mut handler, &mut decoder, &mut leftover)).await;
+    let end = match first {
         ControlFlow::Break(end) => end,
         ControlFlow::Continue(()) => {
             drop(leftover);
             read_until_end(&hub, &conn, socket, &mut handler, &mut decoder).await
         }
     };
-    finish(&hub, &conn, end).await;
+    Box::pin(finish(&hub, &conn, end)).await;
 }
 
 /// Takes a connection out of the hub and says goodbye.
@@ -158,12 +161,11 @@ async fn read_until_end<H: Handler>(
                 Ok(Read::PutOff(next, mut rest)) => {
                     // Whoever waits next is to be woken, and not this one, which is not looked at meanwhile.
                     woken.set(conn.wake.notified());
-                    let ended = after(hub, conn, handler, next).await;
-                    let ended = match ended {
-                        ControlFlow::Continue(()) => handle(hub, conn, handler, decoder, &mut rest).await,
-                        ended => ended,
+                    let put_off = async {
+                        after(hub, conn, handler, next).await?;
+                        handle(hub, conn, handler, decoder, &mut rest).await
                     };
-                    if let ControlFlow::Break(end) = ended {
+                    if let ControlFlow::Break(end) = Box::pin(put_off).await {
                         return end;
                     }
                 }

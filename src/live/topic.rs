@@ -212,7 +212,7 @@ impl Topic {
         let repair = state.wants_repair();
         // The newcomer has not been told.
         state.told = false;
-        let place = state.seats.take(Seat { conn: new.conn.clone(), index: new.index, grant, user_id, sees });
+        let place = state.seats.take(Seat { conn: new.conn.clone(), index: new.index, grant, sees });
         Ok(Seated {
             place,
             next_cast: state.rings.next_cast(),
@@ -236,7 +236,7 @@ impl Topic {
         state.last_used = now;
         if state.people.is_some() {
             // Held: nobody sees anything yet.
-            state.change_person(self.channel, seat.user_id, |people| people.leave(seat.user_id, now.after(hold)));
+            state.change_person(self.channel, seat.user_id(), |people| people.leave(seat.user_id(), now.after(hold)));
         }
         let plain = state.slots.as_mut().map(|slots| slots.author_left(conn, now)).unwrap_or_default();
         let any = !plain.is_empty();

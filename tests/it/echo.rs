@@ -29,7 +29,7 @@ use uuid::Uuid;
 struct Nothing;
 
 impl Backend for Nothing {
-    fn authenticate(&self, _: Credential) -> BoxFuture<'_, Result<Identity, Refusal>> {
+    fn authenticate(&self, _: Credential) -> BoxFuture<'_, Result<Arc<Identity>, Refusal>> {
         async { Err(Refusal::Unauthorized) }.boxed()
     }
     fn admit<'a>(

@@ -27,6 +27,8 @@ pub async fn admit(db: &Db, who: Uuid, channels: &[Channel]) -> Result<Answers> 
 pub async fn admit_all(db: &Db, asked: &[(Uuid, Vec<Channel>)]) -> Result<Vec<Answers>> {
     let pairs = asked.iter().flat_map(|(who, channels)| channels.iter().map(|channel| (*who, *channel)));
     let pairs: Vec<(Uuid, Channel)> = pairs.collect();
+    db.counters().admission_statements.add(1);
+    db.counters().admissions.add(pairs.len());
     let mut rows = sql::select_admissions(db, &pairs).await?.into_iter();
     let of_one = |(who, channels): &(Uuid, Vec<Channel>)| {
         channels.iter().zip(rows.by_ref()).map(|(channel, row)| decide(*who, *channel, row)).collect()

@@ -32,31 +32,39 @@ pub(super) async fn select_admissions(db: &Db, asked: &[(Uuid, Channel)]) -> Res
     let ids: Vec<Uuid> = asked.iter().map(|(_, channel)| channel.id()).collect();
     let rows = sqlx::query!(
         r#"
-        with asked as materialized (
-            select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[])
-                with ordinality a (viewer, channel, kind, id, i)
-        ), people as materialized (
-            select a.viewer, array_agg(a.id) as ids from asked a where a.kind = 'profile' group by a.viewer
-        ), parted as materialized (
-            select p.viewer, other.id from people p cross join lateral parted_from(p.viewer) other (id)
-        ), seen as materialized (
-            select distinct p.viewer, s.id from people p cross join lateral presence_seen_by(p.viewer, p.ids) s (id)
+        -- A person at a time, and each row of a table by its key, which `limit` insists on: the planner knows nothing of
+        -- how many are asked for, and would rather read whole tables.
+        with people as (
+            select a.viewer, array_agg(a.channel) as channels, array_agg(a.kind) as kinds, array_agg(a.id) as ids,
+                   array_agg(a.i) as numbers
+            from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) with ordinality a (viewer, channel, kind, id, i)
+            group by a.viewer
         )
         select coalesce(h.head, 0) as "head!", coalesce(h.floor, 1) as "floor!", l.epoch as "epoch!",
-               u.id is not null and parted.id is null as "person!",
+               u.id is not null as "person!",
                m.user_id is not null as "member!",
                coalesce(w.settings -> 'guests' = 'true'::jsonb, false) as "guests!",
-               a.kind <> 'profile' or seen.id is not null as "sees!",
+               a.kind <> 'profile' or coalesce(u.id = any (rights.seen), false) as "sees!",
                up.last_seen_at as "last_seen_at?"
-        from asked a
+        from people p
         cross join log_epoch l
-        left join channel_heads h on h.channel = a.channel
-        left join users u on a.kind = 'profile' and u.id = a.id
-        left join (select distinct viewer, id from parted) parted on parted.viewer = a.viewer and parted.id = u.id
-        left join seen on seen.viewer = a.viewer and seen.id = u.id
-        left join user_presence up on up.user_id = u.id and parted.id is null
-        left join immersive_workspaces w on a.kind = 'workspace' and w.id = a.id
-        left join workspace_members m on m.workspace_id = w.id and m.user_id = a.viewer
+        cross join lateral (
+            select array(select s.id from presence_seen_by(p.viewer, p.ids) s (id)) as seen,
+                   array(select o.id from parted_from(p.viewer) o (id)) as parted
+            offset 0
+        ) rights
+        cross join lateral unnest(p.channels, p.kinds, p.ids, p.numbers) a (channel, kind, id, i)
+        left join lateral (select * from channel_heads h where h.channel = a.channel limit 1) h on true
+        left join lateral (
+            select u.id from users u where a.kind = 'profile' and u.id = a.id and u.id <> all (rights.parted) limit 1
+        ) u on true
+        left join lateral (select up.last_seen_at from user_presence up where up.user_id = u.id limit 1) up on true
+        left join lateral (
+            select w.id, w.settings from immersive_workspaces w where a.kind = 'workspace' and w.id = a.id limit 1
+        ) w on true
+        left join lateral (
+            select m.user_id from workspace_members m where m.workspace_id = w.id and m.user_id = p.viewer limit 1
+        ) m on true
         order by a.i"#,
         &viewers,
         &names,

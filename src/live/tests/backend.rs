@@ -228,10 +228,10 @@ struct Drag {
 }
 
 impl Backend for Toy {
-    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Identity, Refusal>> {
+    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Arc<Identity>, Refusal>> {
         let (Credential::Token(token) | Credential::Cookie(token)) = credential;
         async move {
-            let identity = identity(&token);
+            let identity = identity(&token).map(Arc::new);
             self.authenticating.pass().await;
             identity
         }

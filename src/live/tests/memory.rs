@@ -10,6 +10,7 @@ use crate::live::conn::ConnId;
 use crate::live::elsewhere::Nodes;
 use crate::live::flush::Flusher;
 use crate::live::pages::LogPages;
+use crate::live::seats::Seat;
 use crate::live::subscription::Subscription;
 use crate::live::time::Ticks;
 use crate::live::topic::Newcomer;
@@ -27,6 +28,7 @@ async fn an_idle_connection() {
     assert!(size_of::<Conn>() <= 512, "{}", size_of::<Conn>());
     assert!(size_of::<Option<Subscription>>() <= 56, "{}", size_of::<Option<Subscription>>());
     assert!(size_of::<Topic>() <= 512, "{}", size_of::<Topic>());
+    assert!(size_of::<Option<Seat>>() <= 16, "{}", size_of::<Option<Seat>>());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -104,6 +106,7 @@ impl ByHand {
         let (socket, _) = listener.accept().await.unwrap();
         let conn = Arc::new(Conn::new(ConnId(77), socket, FORMAT));
         let identity = engine.toy.identity_of("u1");
+        conn.user_id.set(identity.user_id).unwrap();
         let (mut topics, answers) = (Vec::new(), Answers::new(0, false));
         for n in 0..channels {
             let topic = Arc::new(Topic::new(room(n), Nodes(engine.hub.roster.clone())));

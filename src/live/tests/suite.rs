@@ -17,6 +17,7 @@ mod presence_nodes;
 mod presence_rights;
 mod recovery;
 mod removal;
+mod resumes;
 mod sessions;
 mod slots;
 mod wire;
