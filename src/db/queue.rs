@@ -10,9 +10,11 @@ use uuid::Uuid;
 use super::lanes::Answer;
 use super::operations::Wanted;
 
-/// Transactions at once. More make smaller batches: two keep PostgreSQL busy while one of them waits for the disk, and
-/// a third one is there when one waits for another node.
+/// Transactions at once: while one waits for the disk, PostgreSQL works on another.
 const CREWS: usize = 3;
+/// So many have to wait for one more transaction beside one that is under way: ten commands in two transactions cost
+/// nearly twice as much as in one.
+const WAITING_PER_CREW: usize = 8;
 /// Commands of one transaction.
 const BATCH_MAX: usize = 128;
 
@@ -89,9 +91,9 @@ impl Queue {
 
 impl Inner {
     fn another_crew(&mut self) -> bool {
-        let free = self.crews < CREWS;
-        self.crews += usize::from(free);
-        free
+        let wanted = self.crews < CREWS && self.waiting.len() > WAITING_PER_CREW * self.crews;
+        self.crews += usize::from(wanted);
+        wanted
     }
 }
 
