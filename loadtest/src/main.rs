@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::scenario::{presence, rooms, slow, tasks};
+use crate::scenario::{feed, presence, rooms, slow, tasks};
 
 /// Load for a running Studyhall.
 #[derive(Debug, Parser)]
@@ -47,8 +47,10 @@ pub struct Common {
 enum Scenario {
     /// Drags in many rooms, on a schedule; latency counts from the scheduled time.
     Rooms(rooms::RoomsArgs),
-    /// Durable commands, each sent when the one before is acknowledged.
+    /// Durable commands: how many, beside PostgreSQL alone, and how fast they arrive.
     Tasks(tasks::TasksArgs),
+    /// Likes and comments on hot posts before people who follow two hundred others.
+    Feed(feed::FeedArgs),
     /// People who are there and do nothing, and others who watch their pills.
     Presence(presence::PresenceArgs),
     /// Readers that stop and then crawl, beside ordinary ones.
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
             match cli.scenario {
                 Scenario::Rooms(args) => rooms::run(&cli.common, &args).await,
                 Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
+                Scenario::Feed(args) => feed::run(&cli.common, &args).await,
                 Scenario::Presence(args) => presence::run(&cli.common, &args).await,
                 Scenario::Slow(args) => slow::run(&cli.common, &args).await,
             }

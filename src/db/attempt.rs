@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::operations::{self, Claim, Wanted};
 use super::tx::{By, Several};
-use super::{Drain, Tx, Writer, rows};
+use super::rows::{self, Wait};
+use super::{Drain, Tx, Writer};
 use crate::error::{Error, Result, Retry};
 use crate::live::backend::LogEvent;
 
@@ -31,7 +32,7 @@ pub(super) enum Work<'w> {
     /// Commands of one lane; each operation id once.
     Several(&'w dyn Drain, Uuid, &'w [Wanted]),
     /// Commands that change one row each on their channel; each row and each operation id once.
-    Rows(&'w dyn Drain, &'w [Wanted], &'w [Channel]),
+    Rows(&'w dyn Drain, &'w [Wanted], &'w [Channel], Wait),
 }
 
 /// What became of one command.
@@ -126,9 +127,9 @@ impl Writer {
                 }
                 Err(error) => Attempt::Failed(error),
             },
-            Work::Rows(drain, batch, channels) => match self.begin(rows::begin(channels), Several).await {
+            Work::Rows(drain, batch, channels, wait) => match self.begin(wait.begin(), Several).await {
                 Ok(mut tx) => {
-                    let worked = rows::work(&mut tx, drain, batch, channels).await;
+                    let worked = rows::work(&mut tx, drain, batch, channels, wait).await;
                     seal(tx, worked).await
                 }
                 Err(error) => Attempt::Failed(error),

@@ -40,7 +40,7 @@ impl Writer {
     }
 
     async fn batch(self, batch: Vec<Item>, mut held: Held) {
-        let left = self.rows(batch).await;
+        let left = self.rows(batch, Wait::Never).await;
         // What somebody else has locked is waited for, each channel by itself: no one keeps the others from their
         // COMMIT. Whoever comes meanwhile waits behind.
         let channels: HashSet<Channel> = left.iter().map(|item| item.channel).collect();
@@ -54,12 +54,12 @@ impl Writer {
     }
 
     async fn one_channel(self, batch: Vec<Item>, held: Held) {
-        self.alone_each(self.rows(batch).await);
+        self.alone_each(self.rows(batch, Wait::ForLocks).await);
         drop(held);
     }
 
-    /// Does all of a batch but those whose channels somebody else has locked, which it returns.
-    async fn rows(&self, batch: Vec<Item>) -> Vec<Item> {
+    /// Does all of a batch but those for whom somebody else is in the way, which it returns.
+    async fn rows(&self, batch: Vec<Item>, wait: Wait) -> Vec<Item> {
         let Some(drain) = &self.drain else { return batch };
         let (mut wanted, mut channels, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for item in batch {
@@ -67,8 +67,7 @@ impl Writer {
             channels.push(item.channel);
             rest.push((item.row, item.answer));
         }
-        let several = the_one(&channels).is_none();
-        let outcome = self.settle(Work::Rows(&**drain, &wanted, &channels)).await;
+        let outcome = self.settle(Work::Rows(&**drain, &wanted, &channels, wait)).await;
         let items = wanted.into_iter().zip(channels).zip(rest);
         let items: Vec<Item> =
             items.map(|((wanted, channel), (row, answer))| Item { wanted, channel, row, answer }).collect();
@@ -86,7 +85,7 @@ impl Writer {
                 blocked
             }
             // Somebody is in the way of one of them; the others shall not wait for that.
-            Err(error) if error.code() == "busy" && several => items,
+            Err(error) if error.code() == "busy" && wait == Wait::Never => items,
             // The database is the trouble, or what they all wait for.
             Err(error) if error.is_unavailable() => {
                 error.log();
@@ -134,21 +133,30 @@ impl Drop for Held {
     }
 }
 
-/// Nobody else's command waits long because one of the batch has to.
-const BEGIN_MANY: &str =
+/// Whether a transaction waits for locks that somebody else has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Commands of many people are in it: none of them waits for what another one needs.
+    Never,
+    /// All of them want the same channel.
+    ForLocks,
+}
+
+/// A twin of one of the operation ids may be under way on another node; nothing else is waited for.
+const BEGIN_WITHOUT_WAITING: &str =
     "begin; set local plan_cache_mode = force_generic_plan; set local lock_timeout = '50ms'";
 
-/// How a transaction for commands of these channels begins.
-pub(super) fn begin(channels: &[Channel]) -> &'static str {
-    if the_one(channels).is_some() { BEGIN } else { BEGIN_MANY }
+impl Wait {
+    /// How such a transaction begins.
+    pub(super) fn begin(self) -> &'static str {
+        match self {
+            Wait::Never => BEGIN_WITHOUT_WAITING,
+            Wait::ForLocks => BEGIN,
+        }
+    }
 }
 
-/// The channel of all of them.
-fn the_one(channels: &[Channel]) -> Option<Channel> {
-    channels.first().copied().filter(|first| channels.iter().all(|channel| channel == first))
-}
-
-/// One transaction. Channels of several commands are locked where that needs no waiting; a single one is waited for.
+/// One transaction.
 ///
 /// Unlike a command that runs alone this one stores its operation ids last, with the answers, so that each is written
 /// once. If one of them turns out to be taken by then, all is rolled back and begun again.
@@ -157,9 +165,9 @@ pub(super) async fn work(
     drain: &dyn Drain,
     batch: &[Wanted],
     channels: &[Channel],
+    wait: Wait,
 ) -> Result<Worked<Vec<Settled>>> {
-    let alone = the_one(channels).is_some();
-    let known = if tx.lock_for(batch, channels).await? {
+    let known = if tx.lock_for(batch, channels, wait).await? {
         operations::known(tx.conn(), batch).await?
     } else {
         HashMap::new()
@@ -178,7 +186,7 @@ pub(super) async fn work(
                 Ok(Claim::New) => Settled::Unclear,
                 Err(error) => Settled::Refused(error),
             },
-            None if !locked && !alone => Settled::Blocked,
+            None if !locked && wait == Wait::Never => Settled::Blocked,
             None if !locked => Settled::Unclear,
             None => match events.next().flatten() {
                 Some(event) => Settled::Done(tx.emit_row(wanted.by, *channel, &event)?),
@@ -199,14 +207,13 @@ pub(super) async fn work(
 }
 
 impl Tx<Several> {
-    /// Takes the locks of these channels: of a single one as soon as it is free, of several those that are free now.
-    /// Whether any of these operation ids is taken already.
-    async fn lock_for(&mut self, batch: &[Wanted], channels: &[Channel]) -> Result<bool> {
+    /// Takes the locks of these channels, all or those that are free. Whether any of these operation ids is taken already.
+    async fn lock_for(&mut self, batch: &[Wanted], channels: &[Channel], wait: Wait) -> Result<bool> {
         let names: Vec<String> = channels.iter().map(Channel::to_string).collect();
         let actors = column(batch, |wanted| wanted.by.actor);
         let ops = column(batch, |wanted| wanted.by.op);
-        let rows = match the_one(channels) {
-            Some(_) => sqlx::query_as!(
+        let rows = match wait {
+            Wait::ForLocks => sqlx::query_as!(
                 Locked,
                 r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!",
                        exists (select from unnest($2::uuid[], $3::uuid[]) as w (user_id, op)
@@ -218,7 +225,7 @@ impl Tx<Several> {
             )
             .fetch_all(self.conn())
             .await?,
-            None => sqlx::query_as!(
+            Wait::Never => sqlx::query_as!(
                 Locked,
                 r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!",
                        exists (select from unnest($2::uuid[], $3::uuid[]) as w (user_id, op)

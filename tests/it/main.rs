@@ -26,4 +26,5 @@ mod sdk;
 mod storm;
 mod tail;
 mod tasks;
+mod together;
 mod whereabouts;

@@ -78,6 +78,12 @@ impl Latency {
         self.0.saturating_record(time.as_micros() as u64);
     }
 
+    /// Adds all of another.
+    pub fn add(&mut self, other: &Latency) {
+        // Both have the bounds above.
+        let _ = self.0.add(&other.0);
+    }
+
     /// In milliseconds; `None` when nothing was measured.
     pub fn quantile(&self, quantile: f64) -> Option<f64> {
         (!self.0.is_empty()).then(|| self.0.value_at_quantile(quantile) as f64 / 1_000.0)

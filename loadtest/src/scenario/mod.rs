@@ -1,6 +1,9 @@
 //! The scenarios, and what they share.
 
+pub mod closed;
+pub mod feed;
 pub mod presence;
+pub mod record;
 pub mod rooms;
 pub mod slow;
 pub mod tasks;
