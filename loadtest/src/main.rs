@@ -21,7 +21,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::report::command::{self, MachineArgs, ReportArgs};
-use crate::scenario::{day, flood, idle, lecture, presence, rooms, slow, storm, tasks};
+use crate::scenario::{day, feed, flood, idle, lecture, presence, rooms, slow, storm, tasks};
 
 /// Load for a running Studyhall.
 #[derive(Debug, Parser)]
@@ -66,8 +66,10 @@ enum Scenario {
     Idle(idle::IdleArgs),
     /// A bare server that writes each message to each socket of its room: what no server can be faster than.
     Floor(floor::FloorArgs),
-    /// Durable commands, each sent when the one before is acknowledged.
+    /// Durable commands: how many, beside PostgreSQL alone, and how fast they arrive.
     Tasks(tasks::TasksArgs),
+    /// Likes and comments on hot posts before people who follow two hundred others.
+    Feed(feed::FeedArgs),
     /// People who are there and do nothing, and others who watch their pills.
     Presence(presence::PresenceArgs),
     /// Everybody connects at once; everybody comes back at once.
@@ -99,6 +101,7 @@ fn main() -> ExitCode {
                 Scenario::Idle(args) => idle::run(&cli.common, &args).await,
                 Scenario::Floor(args) => floor::run(&args).map(|()| true),
                 Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
+                Scenario::Feed(args) => feed::run(&cli.common, &args).await,
                 Scenario::Presence(args) => presence::run(&cli.common, &args).await,
                 Scenario::Storm(args) => storm::run(&cli.common, &args).await,
                 Scenario::Day(args) => day::run(&cli.common, &args).await,

@@ -189,6 +189,24 @@ impl Api {
             .await
     }
 
+    /// A post of this person.
+    pub async fn post(&self, author: &Account) -> Result<Uuid> {
+        let answer = self.call(Method::POST, "/posts", Some(&author.token), json!({"content": NAME})).await?;
+        id_of(&answer)
+    }
+
+    /// How many like a post.
+    pub async fn like_count(&self, reader: &Account, post: Uuid) -> Result<u64> {
+        let answer = self.call(Method::GET, &format!("/posts/{post}"), Some(&reader.token), Value::Null).await?;
+        let count = answer.pointer("/data/like_count").and_then(Value::as_u64);
+        count.with_context(|| format!("no count in {answer}"))
+    }
+
+    /// Removes a post again.
+    pub async fn remove_post(&self, author: &Account, post: Uuid) -> Result<()> {
+        self.call(Method::DELETE, &format!("/posts/{post}"), Some(&author.token), Value::Null).await.map(drop)
+    }
+
     /// Removes what runs have made, this one or one that was interrupted: people may be in so many rooms only.
     pub async fn sweep(&self, accounts: &[Account]) -> Result<()> {
         loop {

@@ -8,8 +8,9 @@ use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
 use super::operations::{self, Claim, Wanted};
+use super::rows::{self, Wait};
 use super::tx::{By, Several};
-use super::{Drain, Tx, Writer, rows};
+use super::{Drain, Tx, Writer};
 use crate::error::{Error, Result, Retry};
 use crate::live::backend::LogEvent;
 
@@ -21,7 +22,7 @@ const LOST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Statements of a command find rows by key, so a plan for any value is as good as one for these; and PostgreSQL would
 /// make a new one for each execution, which takes longer than to execute it, as long as it knows how long a list is.
-const BEGIN: &str = "begin; set local plan_cache_mode = force_generic_plan";
+pub(super) const BEGIN: &str = "begin; set local plan_cache_mode = force_generic_plan";
 
 /// What is done in one transaction.
 #[derive(Clone, Copy)]
@@ -31,7 +32,7 @@ pub(super) enum Work<'w> {
     /// Commands of one lane; each operation id once.
     Several(&'w dyn Drain, Uuid, &'w [Wanted]),
     /// Commands that change one row each on their channel; each row and each operation id once.
-    Rows(&'w dyn Drain, &'w [Wanted], &'w [Channel]),
+    Rows(&'w dyn Drain, &'w [Wanted], &'w [Channel], Wait),
 }
 
 /// What became of one command.
@@ -112,23 +113,23 @@ impl Writer {
 
     async fn attempt(&self, work: Work<'_>) -> Attempt<Vec<Settled>> {
         match work {
-            Work::One(wanted) => match self.begin(wanted.by).await {
+            Work::One(wanted) => match self.begin(BEGIN, wanted.by).await {
                 Ok(mut tx) => {
                     let worked = self.work_alone(&mut tx, wanted).await;
                     seal(tx, worked).await
                 }
                 Err(error) => Attempt::Failed(error),
             },
-            Work::Several(drain, lane, batch) => match self.begin(Several).await {
+            Work::Several(drain, lane, batch) => match self.begin(BEGIN, Several).await {
                 Ok(mut tx) => {
                     let worked = work_together(&mut tx, drain, lane, batch).await;
                     seal(tx, worked).await
                 }
                 Err(error) => Attempt::Failed(error),
             },
-            Work::Rows(drain, batch, channels) => match self.begin(Several).await {
+            Work::Rows(drain, batch, channels, wait) => match self.begin(wait.begin(), Several).await {
                 Ok(mut tx) => {
-                    let worked = rows::work(&mut tx, drain, batch, channels).await;
+                    let worked = rows::work(&mut tx, drain, batch, channels, wait).await;
                     seal(tx, worked).await
                 }
                 Err(error) => Attempt::Failed(error),
@@ -148,8 +149,8 @@ impl Writer {
         Ok(Worked::Written(vec![Settled::Done(answer)], events))
     }
 
-    pub(super) async fn begin<W>(&self, by: W) -> Result<Tx<W>> {
-        Ok(Tx::new(self.db.pool().begin_with(BEGIN).await?, by))
+    pub(super) async fn begin<W>(&self, statement: &'static str, by: W) -> Result<Tx<W>> {
+        Ok(Tx::new(self.db.pool().begin_with(statement).await?, by))
     }
 }
 

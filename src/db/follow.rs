@@ -17,7 +17,7 @@ use crate::live::backend::LogEvent;
 const PAGE: usize = 500;
 
 /// Looks every `interval`, with one statement, for events that were committed since the last look, and hands them to
-/// `on_events` ordered by channel and number. Ends when `cancel` is.
+/// `on_events`, each page ordered by channel and number. Ends when `cancel` is.
 ///
 /// What "since" means is decided by PostgreSQL's own snapshots and not by a clock or a sequence: an event is new if it
 /// is visible now and was not in the last snapshot. Nothing is missed, and nothing comes twice, except after an error
@@ -63,13 +63,14 @@ impl Follower {
             return Ok(());
         };
         let mut first: Option<String> = None;
-        let mut after = (String::new(), 0);
+        let mut after = After::default();
         loop {
-            let page = committed_since(db, &last, &after).await?;
+            let mut page = committed_since(db, &last, &after).await?;
             let full = page.events.len() >= PAGE;
-            if let Some(newest) = page.events.last() {
-                after = (newest.channel.to_string(), i64::try_from(newest.offset).map_err(Error::internal)?);
+            if !page.events.is_empty() {
+                page.events.sort_unstable_by_key(|event| (event.channel, event.offset));
                 on_events(page.events);
+                after = page.newest;
             }
             // Later pages see more; what they see beyond the first snapshot is seen again next time.
             let first = first.get_or_insert(page.snapshot);
@@ -84,50 +85,63 @@ impl Follower {
     }
 }
 
+/// The last event of a page. Pages are in the order of transactions, which is that of an index: to begin behind this one
+/// costs nothing, however many came before.
+#[derive(Default)]
+struct After {
+    xid: String,
+    channel: String,
+    offset: i64,
+}
+
 struct Page {
     snapshot: String,
     events: Vec<LogEvent>,
+    newest: After,
 }
 
 async fn snapshot(db: &Db) -> Result<String> {
     Ok(sqlx::query_scalar!(r#"select pg_current_snapshot()::text as "snapshot!""#).fetch_one(db.pool()).await?)
 }
 
-async fn committed_since(db: &Db, last: &str, after: &(String, i64)) -> Result<Page> {
+async fn committed_since(db: &Db, last: &str, after: &After) -> Result<Page> {
     let rows = sqlx::query_as!(
         Found,
         r#"
-        select pg_current_snapshot()::text as "snapshot!", e.channel as "channel?", e."offset" as "offset?",
-               e.type as "name?", e.actor, e.op, e.at as "at?", e.data::text as data
+        select pg_current_snapshot()::text as "snapshot!", e.xid::text as "xid?", e.channel as "channel?",
+               e."offset" as "offset?", e.type as "name?", e.actor, e.op, e.at as "at?", e.data::text as data
         from (values (1)) one
         left join lateral (
             select * from events e
-            where e.xid >= pg_snapshot_xmin($1::text::pg_snapshot)
+            where e.xid >= greatest(pg_snapshot_xmin($1::text::pg_snapshot), nullif($2::text, '')::xid8)
                 and not pg_visible_in_snapshot(e.xid, $1::text::pg_snapshot)
-                and (e.channel, e."offset") > ($2, $3)
-            order by e.channel, e."offset" limit $4
+                and ($2 = '' or (e.xid, e.channel, e."offset") > (nullif($2, '')::xid8, $3, $4))
+            order by e.xid, e.channel, e."offset" limit $5
         ) e on true
-        order by e.channel, e."offset""#,
+        order by e.xid, e.channel, e."offset""#,
         last,
-        after.0,
-        after.1,
+        after.xid,
+        after.channel,
+        after.offset,
         PAGE as i64,
     )
     .fetch_all(db.pool())
     .await?;
-    let mut page = Page { snapshot: String::new(), events: Vec::with_capacity(rows.len()) };
+    let mut page = Page { snapshot: String::new(), events: Vec::with_capacity(rows.len()), newest: After::default() };
     for row in rows {
         page.snapshot = row.snapshot;
-        let Some(channel) = row.channel else { continue };
-        let channel: Channel = channel.parse().map_err(Error::internal)?;
+        let (Some(xid), Some(name), Some(offset)) = (row.xid, row.channel, row.offset) else { continue };
+        let channel: Channel = name.parse().map_err(Error::internal)?;
         let row = Row { offset: row.offset, name: row.name, actor: row.actor, op: row.op, at: row.at, data: row.data };
         page.events.extend(row.into_event(channel)?);
+        page.newest = After { xid, channel: name, offset };
     }
     Ok(page)
 }
 
 struct Found {
     snapshot: String,
+    xid: Option<String>,
     channel: Option<String>,
     offset: Option<i64>,
     name: Option<String>,

@@ -19,7 +19,7 @@ pub struct Wanted {
     /// What.
     pub command: Command,
     /// What tells a retry from another command under the same id.
-    fingerprint: Vec<u8>,
+    pub(super) fingerprint: Vec<u8>,
 }
 
 impl Wanted {
@@ -73,6 +73,13 @@ pub(super) async fn claim(conn: &mut PgConnection, batch: &[Wanted]) -> Result<V
     Ok(batch.iter().map(result).collect())
 }
 
+/// Which of these were done before, without claiming anything.
+pub(super) async fn known(conn: &mut PgConnection, batch: &[Wanted]) -> Result<HashMap<By, Stored>> {
+    let actors: Vec<Uuid> = batch.iter().map(|wanted| wanted.by.actor).collect();
+    let ops: Vec<Uuid> = batch.iter().map(|wanted| wanted.by.op).collect();
+    stored(conn, &actors, &ops, &HashSet::new()).await
+}
+
 /// The same for one command, which is the most frequent statement of all and has nothing to sort. Whether the id was free.
 async fn claim_one(conn: &mut PgConnection, wanted: &Wanted) -> Result<bool> {
     let inserted = sqlx::query!(
@@ -84,7 +91,8 @@ async fn claim_one(conn: &mut PgConnection, wanted: &Wanted) -> Result<bool> {
     Ok(inserted.execute(conn).await?.rows_affected() == 1)
 }
 
-struct Stored {
+/// What is left of a command that was done before.
+pub(super) struct Stored {
     fingerprint: Vec<u8>,
     answer: Option<String>,
 }
@@ -113,7 +121,7 @@ async fn stored(
     Ok(found.filter(|(by, _)| !claimed.contains(by)).collect())
 }
 
-fn replay(wanted: &Wanted, stored: Option<&Stored>) -> Result<Claim> {
+pub(super) fn replay(wanted: &Wanted, stored: Option<&Stored>) -> Result<Claim> {
     // Gone between the two statements: the sweep of old ids took it.
     let stored = stored.ok_or_else(|| Error::unavailable("busy", "try again"))?;
     if stored.fingerprint != wanted.fingerprint {

@@ -10,9 +10,10 @@ use uuid::Uuid;
 use super::lanes::Answer;
 use super::operations::Wanted;
 
-/// Transactions at once. More make smaller batches: two keep PostgreSQL busy while one of them waits for the disk, and
-/// a third one is there when one waits for another node.
+/// Transactions at once.
 const CREWS: usize = 3;
+/// So many have to wait for one more transaction beside those that are under way: two batches cost more than one of both.
+const WAITING_PER_CREW: usize = 32;
 /// Commands of one transaction.
 const BATCH_MAX: usize = 128;
 
@@ -89,9 +90,9 @@ impl Queue {
 
 impl Inner {
     fn another_crew(&mut self) -> bool {
-        let free = self.crews < CREWS;
-        self.crews += usize::from(free);
-        free
+        let wanted = self.crews < CREWS && self.waiting.len() > WAITING_PER_CREW * self.crews;
+        self.crews += usize::from(wanted);
+        wanted
     }
 }
 
@@ -127,14 +128,21 @@ mod tests {
         assert!(queue.push(item(1, room(1), 1)), "the first one is not kept waiting");
         assert_eq!(ops(queue.take()), [1]);
         assert!(!queue.push(item(2, room(1), 2)), "a crew could not do it now");
-        assert!(queue.push(item(3, room(2), 3)));
-        assert!(queue.push(item(4, room(3), 4)));
-        assert!(!queue.push(item(5, room(4), 5)), "all crews are out");
-        assert_eq!(ops(queue.take()), [3, 4, 5]);
+        assert!(!queue.push(item(3, room(2), 3)), "a few are no reason for a second crew");
+        assert_eq!(ops(queue.take()), [3]);
         assert_eq!(ops(queue.take()), [0; 0]);
         assert!(released(&queue, &[1]), "somebody waits for that room");
         assert_eq!(ops(queue.take()), [2]);
-        assert!(!released(&queue, &[1, 2, 3, 4]));
+        assert!(!released(&queue, &[1, 2]));
+    }
+
+    #[test]
+    fn many_are_a_reason_for_more_crews() {
+        let queue = Queue::default();
+        let sent = (0..200).filter(|op| queue.push(item(*op, room(*op), *op))).collect::<Vec<u128>>();
+        let many = WAITING_PER_CREW as u128;
+        assert_eq!(sent, [0, many, 2 * many]);
+        assert_eq!(sent.len(), CREWS);
     }
 
     #[test]
@@ -145,8 +153,8 @@ mod tests {
         queue.push(item(3, room(1), 2));
         queue.push(item(4, room(2), 3));
         assert_eq!(ops(queue.take()), [1, 4], "a row once, and nobody overtakes");
-        assert!(!released(&queue, &[2]), "all that waits is behind a batch that is under way");
         assert_eq!(ops(queue.take()), [0; 0]);
+        assert!(!released(&queue, &[2]), "all that waits is behind a batch that is under way");
         assert!(released(&queue, &[1]));
         assert_eq!(ops(queue.take()), [2, 3]);
     }

@@ -2,19 +2,19 @@
 //!
 //! What is unusual about a command is not dealt with here: it is left out, and runs alone afterwards.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use studyhall_protocol::{Channel, Event};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::attempt::{Settled, Work, Worked, answer};
+use super::attempt::{BEGIN, Settled, Work, Worked, answer};
 use super::drain::tell;
-use super::lanes::Answer;
 use super::operations::{self, Claim, Wanted};
 use super::queue::Item;
-use super::tx::Several;
+use super::tx::{Several, column};
 use super::{By, Drain, Tx, Writer};
 use crate::error::{Error, Result};
 
@@ -40,7 +40,7 @@ impl Writer {
     }
 
     async fn batch(self, batch: Vec<Item>, mut held: Held) {
-        let left = self.rows(batch).await;
+        let left = self.rows(batch, Wait::Never).await;
         // What somebody else has locked is waited for, each channel by itself: no one keeps the others from their
         // COMMIT. Whoever comes meanwhile waits behind.
         let channels: HashSet<Channel> = left.iter().map(|item| item.channel).collect();
@@ -54,12 +54,12 @@ impl Writer {
     }
 
     async fn one_channel(self, batch: Vec<Item>, held: Held) {
-        self.alone_each(self.rows(batch).await);
+        self.alone_each(self.rows(batch, Wait::ForLocks).await);
         drop(held);
     }
 
-    /// Does all of a batch but those whose channels somebody else has locked, which it returns.
-    async fn rows(&self, batch: Vec<Item>) -> Vec<Item> {
+    /// Does all of a batch but those for whom somebody else is in the way, which it returns.
+    async fn rows(&self, batch: Vec<Item>, wait: Wait) -> Vec<Item> {
         let Some(drain) = &self.drain else { return batch };
         let (mut wanted, mut channels, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for item in batch {
@@ -67,8 +67,7 @@ impl Writer {
             channels.push(item.channel);
             rest.push((item.row, item.answer));
         }
-        let several = the_one(&channels).is_none();
-        let outcome = self.settle(Work::Rows(&**drain, &wanted, &channels)).await;
+        let outcome = self.settle(Work::Rows(&**drain, &wanted, &channels, wait)).await;
         let items = wanted.into_iter().zip(channels).zip(rest);
         let items: Vec<Item> =
             items.map(|((wanted, channel), (row, answer))| Item { wanted, channel, row, answer }).collect();
@@ -86,7 +85,7 @@ impl Writer {
                 blocked
             }
             // Somebody is in the way of one of them; the others shall not wait for that.
-            Err(error) if error.code() == "busy" && several => items,
+            Err(error) if error.code() == "busy" && wait == Wait::Never => items,
             // The database is the trouble, or what they all wait for.
             Err(error) if error.is_unavailable() => {
                 error.log();
@@ -134,61 +133,181 @@ impl Drop for Held {
     }
 }
 
-/// The channel of all of them.
-fn the_one(channels: &[Channel]) -> Option<Channel> {
-    channels.first().copied().filter(|first| channels.iter().all(|channel| channel == first))
+/// Whether a transaction waits for locks that somebody else has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Commands of many people are in it: none of them waits for what another one needs.
+    Never,
+    /// All of them want the same channel.
+    ForLocks,
 }
 
-/// One transaction. Channels of several commands are locked where that needs no waiting; a single one is waited for.
+/// A twin of one of the operation ids may be under way on another node; nothing else is waited for.
+const BEGIN_WITHOUT_WAITING: &str =
+    "begin; set local plan_cache_mode = force_generic_plan; set local lock_timeout = '50ms'";
+
+impl Wait {
+    /// How such a transaction begins.
+    pub(super) fn begin(self) -> &'static str {
+        match self {
+            Wait::Never => BEGIN_WITHOUT_WAITING,
+            Wait::ForLocks => BEGIN,
+        }
+    }
+}
+
+/// One transaction.
+///
+/// Unlike a command that runs alone this one stores its operation ids last, with the answers, so that each is written
+/// once. If one of them turns out to be taken by then, all is rolled back and begun again.
 pub(super) async fn work(
     tx: &mut Tx<Several>,
     drain: &dyn Drain,
     batch: &[Wanted],
     channels: &[Channel],
+    wait: Wait,
 ) -> Result<Worked<Vec<Settled>>> {
-    let claims = operations::claim(tx.conn(), batch).await?;
-    let alone = the_one(channels);
-    match alone {
-        Some(channel) => tx.lock_one(channel).await?,
-        None => tx.lock_free(channels).await?,
-    }
+    let known = if tx.lock_for(batch, channels, wait).await? {
+        operations::known(tx.conn(), batch).await?
+    } else {
+        HashMap::new()
+    };
     let locked: Vec<bool> = channels.iter().map(|channel| tx.head(channel).is_some()).collect();
-    let is_new = |(claim, locked): (&Result<Claim>, &bool)| *locked && matches!(claim, Ok(Claim::New));
-    let new: Vec<bool> = claims.iter().zip(&locked).map(is_new).collect();
-    let doing: Vec<&Wanted> = batch.iter().zip(&new).filter_map(|(wanted, new)| new.then_some(wanted)).collect();
-    let mut events: std::vec::IntoIter<Option<Event>> =
-        if doing.is_empty() { Vec::new() } else { drain.rows(tx, &doing).await? }.into_iter();
+    let is_new = |wanted: &Wanted| !known.contains_key(&wanted.by);
+    let doing = batch.iter().zip(&locked).filter(|(wanted, locked)| **locked && is_new(wanted));
+    let doing: Vec<&Wanted> = doing.map(|(wanted, _)| wanted).collect();
+    let events = if doing.is_empty() { Vec::new() } else { drain.rows(tx, &doing).await? };
+    let mut events = events.into_iter();
     let mut settled = Vec::with_capacity(batch.len());
-    // Ids that this transaction claimed and that are claimed again in another one.
-    let mut released: Vec<By> = Vec::new();
-    for ((wanted, channel), (claim, locked)) in batch.iter().zip(channels).zip(claims.into_iter().zip(locked)) {
-        settled.push(match claim {
-            Err(error) => Settled::Refused(error),
-            Ok(Claim::Replay(answer)) => Settled::Replayed(answer),
-            Ok(Claim::New) if !locked => {
-                released.push(wanted.by);
-                if alone.is_some() { Settled::Unclear } else { Settled::Blocked }
-            }
-            Ok(Claim::New) => match events.next().flatten() {
-                Some(event) => {
-                    let data = tx.emit_row(wanted.by, *channel, &event)?.to_owned();
-                    Settled::Done(answer(&[tx.position(*channel)?], &data)?)
-                }
-                None => {
-                    released.push(wanted.by);
-                    Settled::Unclear
-                }
+    for ((wanted, channel), locked) in batch.iter().zip(channels).zip(locked) {
+        settled.push(match known.get(&wanted.by) {
+            Some(stored) => match operations::replay(wanted, Some(stored)) {
+                Ok(Claim::Replay(answer)) => Settled::Replayed(answer),
+                Ok(Claim::New) => Settled::Unclear,
+                Err(error) => Settled::Refused(error),
+            },
+            None if !locked && wait == Wait::Never => Settled::Blocked,
+            None if !locked => Settled::Unclear,
+            None => match events.next().flatten() {
+                Some(event) => Settled::Done(tx.emit_row(wanted.by, *channel, &event)?),
+                None => Settled::Unclear,
             },
         });
     }
     let done = batch.iter().zip(&settled).filter_map(|(wanted, settled)| match settled {
-        Settled::Done(answer) => Some((wanted.by, answer.get())),
+        Settled::Done(answer) => Some((wanted, answer.get())),
         _ => None,
     });
-    let answers: Vec<(By, &str)> = done.collect();
-    if answers.is_empty() {
+    let done: Vec<(&Wanted, &str)> = done.collect();
+    if done.is_empty() {
         return Ok(Worked::Nothing(settled));
     }
-    let events = tx.finish(&answers, &released).await?;
-    Ok(Worked::Written(settled, events))
+    tx.store_rows(&done).await?;
+    Ok(Worked::Written(settled, tx.take_events()))
+}
+
+impl Tx<Several> {
+    /// Takes the locks of these channels, all or those that are free. Whether any of these operation ids is taken already.
+    async fn lock_for(&mut self, batch: &[Wanted], channels: &[Channel], wait: Wait) -> Result<bool> {
+        let names: Vec<String> = channels.iter().map(Channel::to_string).collect();
+        let actors = column(batch, |wanted| wanted.by.actor);
+        let ops = column(batch, |wanted| wanted.by.op);
+        let rows = match wait {
+            Wait::ForLocks => {
+                sqlx::query_as!(
+                    Locked,
+                    r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!",
+                       exists (select from unnest($2::uuid[], $3::uuid[]) as w (user_id, op)
+                               join operations o on o.user_id = w.user_id and o.op = w.op) as "known!"
+                   from channel_heads h where h.channel = any($1) order by h.channel for update of h"#,
+                    &names,
+                    &actors,
+                    &ops
+                )
+                .fetch_all(self.conn())
+                .await?
+            }
+            Wait::Never => {
+                sqlx::query_as!(
+                    Locked,
+                    r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!",
+                       exists (select from unnest($2::uuid[], $3::uuid[]) as w (user_id, op)
+                               join operations o on o.user_id = w.user_id and o.op = w.op) as "known!"
+                   from channel_heads h where h.channel = any($1) order by h.channel for update of h skip locked"#,
+                    &names,
+                    &actors,
+                    &ops
+                )
+                .fetch_all(self.conn())
+                .await?
+            }
+        };
+        for row in &rows {
+            self.locked(&row.channel, row.head, row.at, &row.epoch)?;
+        }
+        Ok(rows.first().is_some_and(|row| row.known))
+    }
+
+    /// Gives the event its number; returns the answer of its command.
+    fn emit_row(&mut self, by: By, channel: Channel, event: &Event) -> Result<Box<RawValue>> {
+        self.try_append(channel, event, Some(by)).map_err(|problem| Error::internal(anyhow::anyhow!(problem)))?;
+        let position = self.position(channel)?;
+        let data = self.events.last().map(|event| &*event.data);
+        answer(&[position], data.unwrap_or(RawValue::NULL))
+    }
+
+    /// Raises the heads, appends the events and stores the operations with their answers.
+    async fn store_rows(&mut self, done: &[(&Wanted, &str)]) -> Result<()> {
+        let events = &self.events;
+        let stored = sqlx::query!(
+            r#"
+            with e as (
+                select * from unnest($1::text[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[],
+                                     $7::bytea[], $8::text[])
+                    as e (channel, "offset", type, actor, op, data, fingerprint, answer)
+            ), answered as (
+                insert into operations (user_id, op, fingerprint, answer)
+                select e.actor, e.op, e.fingerprint, e.answer::json from e order by e.actor, e.op
+                on conflict do nothing
+                returning 1
+            ), raised as (
+                update channel_heads h set head = n.head
+                from (select e.channel, max(e."offset") as head from e group by e.channel) n
+                where h.channel = n.channel
+            ), appended as (
+                insert into events (channel, "offset", type, actor, op, data)
+                select e.channel, e."offset", e.type, e.actor, e.op, e.data::json from e
+                returning 1
+            )
+            select (select count(*) from appended) as "appended!", (select count(*) from answered) as "answered!""#,
+            &column(events, |event| event.channel.to_string()),
+            &column(events, |event| event.offset as i64),
+            &column(events, |event| event.name.to_owned()),
+            &column(done, |(wanted, _)| wanted.by.actor),
+            &column(done, |(wanted, _)| wanted.by.op),
+            &column(events, |event| event.data.get().to_owned()),
+            &column(done, |(wanted, _)| wanted.fingerprint.clone()),
+            &column(done, |(_, answer)| (*answer).to_owned()),
+        );
+        let stored = stored.fetch_one(self.conn()).await?;
+        // The values also prove that the transaction is alive: COMMIT of a failed one would look like success.
+        match (stored.appended, stored.answered) {
+            (appended, answered) if (appended, answered) == (done.len() as i64, done.len() as i64) => Ok(()),
+            // Another node did one of them since we looked: the next attempt will find its answer.
+            (_, answered) if answered < done.len() as i64 => Err(Error::changed_meanwhile()),
+            (appended, answered) => {
+                Err(Error::internal(anyhow::anyhow!("stored {appended} events and {answered} answers")))
+            }
+        }
+    }
+}
+
+/// A channel whose lock was taken.
+struct Locked {
+    channel: String,
+    head: i64,
+    at: DateTime<Utc>,
+    epoch: String,
+    /// Of any operation id of the batch.
+    known: bool,
 }

@@ -38,26 +38,19 @@ pub struct Tx<W = By> {
     heads: BTreeMap<Channel, u64>,
     at: DateTime<Utc>,
     epoch: String,
-    events: Vec<Pending>,
+    pub(super) events: Vec<Pending>,
     /// A mistake in an action that `emit` could not report.
     fault: Option<String>,
 }
 
-struct Pending {
-    channel: Channel,
-    offset: u64,
-    name: &'static str,
+/// An event that will be in the log.
+pub(super) struct Pending {
+    pub(super) channel: Channel,
+    pub(super) offset: u64,
+    pub(super) name: &'static str,
     /// Nobody's, when it sums up several commands.
-    by: Option<By>,
-    data: Box<RawValue>,
-}
-
-/// A channel whose lock was taken.
-struct Locked {
-    channel: String,
-    head: i64,
-    at: DateTime<Utc>,
-    epoch: String,
+    pub(super) by: Option<By>,
+    pub(super) data: Box<RawValue>,
 }
 
 /// The part of an event that has a column of its own; the text is kept as it is.
@@ -113,24 +106,25 @@ impl<W> Tx<W> {
 
     async fn lock_existing(&mut self, channels: &[String]) -> Result<usize> {
         // The order of the locks is the database's order of the text, here and in every other statement.
-        let rows = sqlx::query_as!(
-            Locked,
+        let rows = sqlx::query!(
             r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!"
                from channel_heads h where h.channel = any($1) order by h.channel for update of h"#,
             channels
         )
         .fetch_all(&mut *self.inner)
         .await?;
-        self.locked(&rows)?;
+        for row in &rows {
+            self.locked(&row.channel, row.head, row.at, &row.epoch)?;
+        }
         Ok(rows.len())
     }
 
-    fn locked(&mut self, rows: &[Locked]) -> Result<()> {
-        for row in rows {
-            let channel: Channel = row.channel.parse().map_err(Error::internal)?;
-            self.heads.insert(channel, number(row.head)?);
-            self.at = row.at;
-            self.epoch.clone_from(&row.epoch);
+    /// The lock of this channel was taken.
+    pub(super) fn locked(&mut self, channel: &str, head: i64, at: DateTime<Utc>, epoch: &str) -> Result<()> {
+        self.heads.insert(channel.parse().map_err(Error::internal)?, number(head)?);
+        self.at = at;
+        if self.epoch != epoch {
+            epoch.clone_into(&mut self.epoch);
         }
         Ok(())
     }
@@ -151,7 +145,7 @@ impl<W> Tx<W> {
         }
     }
 
-    fn try_append(&mut self, channel: Channel, event: &Event, by: Option<By>) -> Result<&RawValue, String> {
+    pub(super) fn try_append(&mut self, channel: Channel, event: &Event, by: Option<By>) -> Result<&RawValue, String> {
         let head = self.heads.get_mut(&channel).ok_or_else(|| format!("{channel} is not locked"))?;
         let tagged = serde_json::to_string(event).map_err(|error| error.to_string())?;
         let Tagged { data } = serde_json::from_str(&tagged).map_err(|error| error.to_string())?;
@@ -169,8 +163,13 @@ impl<W> Tx<W> {
         if !self.events.is_empty() || !answers.is_empty() {
             self.store(answers, refused).await?;
         }
+        Ok(self.take_events())
+    }
+
+    /// The events as they will be once COMMIT has succeeded.
+    pub(super) fn take_events(&mut self) -> Vec<LogEvent> {
         let at = self.at;
-        Ok(self.events.drain(..).map(|event| event.into_log_event(at)).collect())
+        self.events.drain(..).map(|event| event.into_log_event(at)).collect()
     }
 
     async fn store(&mut self, answers: &[(By, &str)], refused: &[By]) -> Result<()> {
@@ -312,30 +311,6 @@ impl Tx<Several> {
         self.append(channel, &event, Some(by));
     }
 
-    /// The same; returns the data of the event as it is stored and sent.
-    pub(super) fn emit_row(&mut self, by: By, channel: Channel, event: &Event) -> Result<&RawValue> {
-        self.try_append(channel, event, Some(by)).map_err(|problem| Error::internal(anyhow::anyhow!(problem)))
-    }
-
-    /// Takes the locks of those of these channels that nobody has, and that have ever been written to. Never waits.
-    pub(super) async fn lock_free(&mut self, channels: &[Channel]) -> Result<()> {
-        let wanted: Vec<String> = channels.iter().map(Channel::to_string).collect();
-        let rows = sqlx::query_as!(
-            Locked,
-            r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!"
-               from channel_heads h where h.channel = any($1) order by h.channel for update of h skip locked"#,
-            &wanted
-        )
-        .fetch_all(&mut *self.inner)
-        .await?;
-        self.locked(&rows)
-    }
-
-    /// Takes the lock of this channel, if it has ever been written to.
-    pub(super) async fn lock_one(&mut self, channel: Channel) -> Result<()> {
-        self.lock_existing(&[channel.to_string()]).await.map(drop)
-    }
-
     /// Like [`Tx::emit`], for an event that sums up several commands: its actor and its operation are null.
     pub fn emit_sum(&mut self, channel: Channel, event: Event) {
         self.append(channel, &event, None);
@@ -348,7 +323,7 @@ impl Tx<Several> {
     }
 }
 
-fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> Vec<T> {
+pub(super) fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::attempt::{Attempt, Patience, Worked, commit_unknown, seal};
+use super::attempt::{Attempt, BEGIN, Patience, Worked, commit_unknown, seal};
 use super::lanes::Lanes;
 use super::operations::Wanted;
 use super::queue::Queue;
@@ -159,7 +159,7 @@ impl Writer {
     where
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
     {
-        let mut tx = match self.begin(By { actor, op: Uuid::new_v4() }).await {
+        let mut tx = match self.begin(BEGIN, By { actor, op: Uuid::new_v4() }).await {
             Ok(tx) => tx,
             Err(error) => return Attempt::Failed(error),
         };

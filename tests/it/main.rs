@@ -5,6 +5,7 @@
 mod actors;
 mod architecture;
 mod bad_input;
+mod batches;
 mod cluster;
 mod commands;
 mod demo;

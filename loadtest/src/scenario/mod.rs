@@ -1,10 +1,13 @@
 //! The scenarios, and what they share.
 
+pub mod closed;
 pub mod day;
+pub mod feed;
 pub mod flood;
 pub mod idle;
 pub mod lecture;
 pub mod presence;
+pub mod record;
 pub mod rooms;
 pub mod slow;
 pub mod storm;

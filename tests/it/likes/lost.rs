@@ -14,15 +14,15 @@ use crate::harness;
 const EVERY: u64 = 3;
 
 /// A road to PostgreSQL that breaks at COMMITs: in turn after it was done and before it is.
-struct Road {
-    url: String,
-    breaks: Arc<AtomicBool>,
+pub struct Road {
+    pub url: String,
+    pub breaks: Arc<AtomicBool>,
     /// COMMITs since it breaks.
-    commits: Arc<AtomicU64>,
+    pub commits: Arc<AtomicU64>,
 }
 
 impl Road {
-    fn start(url: &str) -> Road {
+    pub fn start(url: &str) -> Road {
         let (name, parameters) = url.strip_prefix("postgres:///").unwrap().split_once('?').unwrap();
         let of = |wanted: &str| {
             let found = parameters.split('&').find_map(|pair| pair.strip_prefix(wanted)?.strip_prefix('='));

@@ -3,7 +3,7 @@
 mod batches;
 mod doors;
 mod hot;
-mod lost;
+pub mod lost;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ async fn post(app: &TestApp, author: &Person) -> Uuid {
 }
 
 /// The whole log of a channel; a hole fails the test.
-async fn log(reader: &Person, channel: &str) -> Vec<Value> {
+pub async fn log(reader: &Person, channel: &str) -> Vec<Value> {
     let mut items = Vec::new();
     loop {
         let path = format!("/channels/{channel}/events?since={}&limit=500", items.len());
