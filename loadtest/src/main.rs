@@ -54,6 +54,10 @@ enum Scenario {
     Presence(presence::PresenceArgs),
     /// A realistic mix of everything.
     Day(day::DayArgs),
+    /// How much a deployment needs: measures unit costs, checks the model, writes the tables of a document.
+    Capacity(Box<capacity::CapacityArgs>),
+    /// A day of a whole deployment in simulated time, with what its peaks ask for.
+    Simulate(capacity::SimulateArgs),
     /// Readers that stop and then crawl, beside ordinary ones.
     Slow(slow::SlowArgs),
 }
@@ -69,6 +73,8 @@ fn main() -> ExitCode {
                 Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
                 Scenario::Presence(args) => presence::run(&cli.common, &args).await,
                 Scenario::Day(args) => day::run(&cli.common, &args).await,
+                Scenario::Capacity(args) => capacity::run(&cli.common, &args).await,
+                Scenario::Simulate(args) => capacity::simulated(&args),
                 Scenario::Slow(args) => slow::run(&cli.common, &args).await,
             }
         })

@@ -105,7 +105,7 @@ impl Crowd {
     }
 
     /// Everybody goes.
-    pub async fn part(self) {
+    pub async fn part(&self) {
         self.people.iter().for_each(|person| person.go());
         // Until it is told, and forgotten.
         tokio::time::sleep(Duration::from_secs(2)).await;
