@@ -38,8 +38,8 @@ struct Plan {
 /// differs, so commands and deliveries can be told apart.
 fn plans() -> Vec<Plan> {
     let usual = Gesture::default();
-    // Drags without drops, and drops with hardly a drag.
-    let (long, short) = (Gesture { seconds: 30.0, per_second: 20.0 }, Gesture { seconds: 0.1, per_second: 20.0 });
+    // Drags with few drops, and drops with hardly a drag.
+    let (long, short) = (Gesture { seconds: 1.0, per_second: 20.0 }, Gesture { seconds: 0.1, per_second: 20.0 });
     let some = |kind: Kind, rate: f64| (Some((kind, rate)), usual);
     let alone = vec![
         (None, usual),
@@ -61,8 +61,8 @@ fn plans() -> Vec<Plan> {
         some(Kind::Visit, 15.0),
     ];
     let rooms = vec![
-        (Some((Kind::Gesture, 40.0 / 30.0)), long),
-        (Some((Kind::Gesture, 120.0 / 30.0)), long),
+        (Some((Kind::Gesture, 40.0)), long),
+        (Some((Kind::Gesture, 120.0)), long),
         (Some((Kind::Gesture, 60.0)), short),
         some(Kind::Pointer, 600.0),
         some(Kind::Pointer, 2_000.0),
@@ -70,8 +70,7 @@ fn plans() -> Vec<Plan> {
         some(Kind::RoomLoad, 150.0),
         some(Kind::Visit, 30.0),
     ];
-    let single =
-        vec![(Some((Kind::Gesture, 80.0 / 30.0)), long), some(Kind::Pointer, 1_500.0), some(Kind::Broadcast, 800.0)];
+    let single = vec![(Some((Kind::Gesture, 50.0)), long), some(Kind::Pointer, 1_500.0), some(Kind::Broadcast, 800.0)];
     let shape = |profiles: usize, profiles_online: usize, share: f64, size: usize| Mix {
         name: "calibration".into(),
         about: String::new(),
