@@ -76,6 +76,10 @@ enum Scenario {
     Storm(storm::StormArgs),
     /// A realistic mix of everything.
     Day(day::DayArgs),
+    /// How much a deployment needs: measures unit costs, checks the model, writes the tables of a document.
+    Capacity(Box<capacity::CapacityArgs>),
+    /// A day of a whole deployment in simulated time, with what its peaks ask for.
+    Simulate(capacity::SimulateArgs),
     /// Readers that stop and then crawl, beside ordinary ones.
     Slow(slow::SlowArgs),
     /// Tables and plots of what runs printed.
@@ -105,6 +109,8 @@ fn main() -> ExitCode {
                 Scenario::Presence(args) => presence::run(&cli.common, &args).await,
                 Scenario::Storm(args) => storm::run(&cli.common, &args).await,
                 Scenario::Day(args) => day::run(&cli.common, &args).await,
+                Scenario::Capacity(args) => capacity::run(&cli.common, &args).await,
+                Scenario::Simulate(args) => capacity::simulated(&args),
                 Scenario::Slow(args) => slow::run(&cli.common, &args).await,
                 Scenario::Report(args) => command::report(&args).map(|()| true),
                 Scenario::Machine(args) => {

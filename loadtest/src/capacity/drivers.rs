@@ -111,34 +111,46 @@ impl Driver {
 }
 
 /// How much there is of each driver.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Drivers(BTreeMap<Driver, f64>);
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Drivers([f64; Driver::ALL.len()]);
+
+impl<const COUNT: usize> From<[(Driver, f64); COUNT]> for Drivers {
+    fn from(amounts: [(Driver, f64); COUNT]) -> Self {
+        let mut drivers = Self::default();
+        amounts.into_iter().for_each(|(driver, amount)| drivers.put(driver, amount));
+        drivers
+    }
+}
 
 impl Drivers {
     /// How much of this one.
     pub fn get(&self, driver: Driver) -> f64 {
-        self.0.get(&driver).copied().unwrap_or_default()
+        self.0[driver as usize]
+    }
+
+    fn all(&self) -> impl Iterator<Item = (Driver, f64)> {
+        Driver::ALL.into_iter().zip(self.0)
     }
 
     /// More of this one.
     pub fn put(&mut self, driver: Driver, amount: f64) {
-        *self.0.entry(driver).or_default() += amount;
+        self.0[driver as usize] += amount;
     }
 
     /// Messages to rooms, and to those who watch a profile, counted once each, however many get them.
     pub fn messages(&self) -> (f64, f64) {
-        let sum = |messages: fn(Driver) -> f64| self.0.iter().map(|(driver, amount)| messages(*driver) * amount).sum();
+        let sum = |messages: fn(Driver) -> f64| self.all().map(|(driver, amount)| messages(driver) * amount).sum();
         (sum(Driver::to_room), sum(Driver::to_profile))
     }
 
     /// Durable commands.
     pub fn commands(&self) -> f64 {
-        self.0.iter().filter(|(driver, _)| driver.is_durable()).map(|(_, amount)| amount).sum()
+        self.all().filter(|(driver, _)| driver.is_durable()).map(|(_, amount)| amount).sum()
     }
 
     /// Events in logs.
     pub fn events(&self) -> f64 {
-        self.0.iter().map(|(driver, amount)| driver.events() * amount).sum()
+        self.all().map(|(driver, amount)| driver.events() * amount).sum()
     }
 
     /// What gets to others of what was done.
@@ -154,9 +166,7 @@ impl Add for Drivers {
     type Output = Self;
 
     fn add(mut self, other: Self) -> Self {
-        for (driver, amount) in other.0 {
-            self.put(driver, amount);
-        }
+        self.0.iter_mut().zip(other.0).for_each(|(mine, more)| *mine += more);
         self
     }
 }
@@ -165,7 +175,7 @@ impl Mul<f64> for Drivers {
     type Output = Self;
 
     fn mul(mut self, factor: f64) -> Self {
-        self.0.values_mut().for_each(|amount| *amount *= factor);
+        self.0.iter_mut().for_each(|amount| *amount *= factor);
         self
     }
 }
@@ -222,17 +232,17 @@ pub fn drivers(mix: &Mix, people: f64, actions: &Actions) -> Drivers {
         (Driver::Pointer, often(Kind::Pointer)),
         (Driver::Broadcast, often(Kind::Broadcast)),
     ];
-    Drivers(BTreeMap::from(direct)).deliver(Audience::of(mix))
+    Drivers::from(direct).deliver(Audience::of(mix))
 }
 
 /// What so many connections a second cost that come back after a node died: all channels, but nothing over REST, and
 /// no word to others, who were not told that they were away.
 pub fn reconnects(mix: &Mix, per_second: f64) -> Drivers {
-    Drivers(BTreeMap::from([
+    Drivers::from([
         (Driver::Visit, per_second),
         (Driver::Subscription, per_second * mix.profiles as f64),
         (Driver::Seat, per_second * mix.rooms.share),
-    ]))
+    ])
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! Unit costs: what one of each driver costs, as measured, in a JSON file.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::drivers::{Driver, Drivers};
@@ -101,19 +99,6 @@ pub struct Units {
 }
 
 impl Units {
-    /// Reads a file.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path)
-            .with_context(|| format!("reading {}; `capacity --calibrate` makes it", path.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("{} holds no unit costs", path.display()))
-    }
-
-    /// Writes a file.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self)?;
-        std::fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))
-    }
-
     /// The cost of one.
     pub fn cost(&self, driver: Driver, resource: Resource) -> f64 {
         self.costs.get(&driver).and_then(|amounts| amounts.get(&resource)).copied().unwrap_or_default()

@@ -66,6 +66,14 @@ impl Observer {
         }
     }
 
+    /// Waits until what was just made is no news to PostgreSQL.
+    pub async fn settle(&self) -> Result<()> {
+        match &self.asked.database_url {
+            Some(url) => postgres::analyze(url).await,
+            None => Ok(()),
+        }
+    }
+
     /// Resident memory of the server, in KiB.
     pub fn server_kib(&self) -> Option<u64> {
         self.server.and_then(rss_kib)
@@ -79,13 +87,13 @@ impl Observer {
                 used.insert(resource, seconds * 1e6);
             }
         };
-        note(Resource::ServerUs, self.server.and_then(cpu_seconds));
-        note(Resource::RedisUs, self.redis.and_then(cpu_seconds));
+        note(Resource::ServerUs, self.server.and_then(cpu));
+        note(Resource::RedisUs, self.redis.and_then(cpu));
         note(Resource::PostgresUs, self.postgres.and_then(family));
         if let Some(bytes) = loopback_bytes() {
             used.insert(Resource::NetworkBytes, bytes);
         }
-        Moment { at: Instant::now(), used, own_s: cpu_seconds(std::process::id()).unwrap_or_default() }
+        Moment { at: Instant::now(), used, own_s: cpu(std::process::id()).unwrap_or_default() }
     }
 
     /// What has to be asked for.
@@ -133,17 +141,27 @@ impl Moment {
 
 /// CPU seconds of a process and of all children that it has, or had.
 fn family(pid: u32) -> Option<f64> {
-    let living: f64 = children(pid).into_iter().filter_map(|child| on_cpu(child).or_else(|| cpu_seconds(child))).sum();
+    let living: f64 = children(pid).into_iter().filter_map(cpu).sum();
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |field: usize| fields.get(field)?.parse::<f64>().ok();
-    Some(living + cpu_seconds(pid)? + (ticks(13)? + ticks(14)?) / 100.0)
+    Some(living + cpu(pid)? + (ticks(13)? + ticks(14)?) / 100.0)
 }
 
-/// CPU seconds of a process with one thread, to the nanosecond.
+/// CPU seconds of the threads that a process has now, to the nanosecond: short runs need more than the hundredths of
+/// `stat`. What threads used that have ended is not in it.
 fn on_cpu(pid: u32) -> Option<f64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
-    text.split_whitespace().next()?.parse::<f64>().ok().map(|nanoseconds| nanoseconds / 1e9)
+    let mut sum = 0.0;
+    for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        sum += text.split_whitespace().next()?.parse::<f64>().ok()?;
+    }
+    Some(sum / 1e9)
+}
+
+/// CPU seconds of a process, as finely as the kernel says.
+fn cpu(pid: u32) -> Option<f64> {
+    on_cpu(pid).or_else(|| cpu_seconds(pid))
 }
 
 /// The processes that a process started and that still run.

@@ -21,6 +21,12 @@ pub async fn count_statements(url: &str) -> bool {
     ask(url, INSTALL).await.is_ok() && ask(url, STATEMENTS).await.is_ok()
 }
 
+/// Looks at tables that have just been filled: until PostgreSQL has done so by itself, within a minute, it plans for
+/// empty ones.
+pub async fn analyze(url: &str) -> Result<()> {
+    ask(url, "analyze").await.map(drop)
+}
+
 /// Asks.
 pub async fn done(url: &str, counts: bool) -> Result<Done> {
     let question = if counts { format!("{STATEMENTS}; {WAL}") } else { WAL.to_owned() };

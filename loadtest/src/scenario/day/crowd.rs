@@ -105,7 +105,7 @@ impl Crowd {
     }
 
     /// Everybody goes.
-    pub async fn part(self) {
+    pub async fn part(&self) {
         self.people.iter().for_each(|person| person.go());
         // Until it is told, and forgotten.
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -263,7 +263,8 @@ impl Crowd {
             || self.people.iter().map(|person| person.unanswered()).sum::<u64>() + self.requests.get() as u64;
         let lost = || self.people.iter().map(|person| person.behind(&self.found)).sum::<u64>();
         let wrong = || self.people.iter().map(|person| self.wrong_pills(person)).sum::<u64>();
-        settle(SETTLE, || unanswered() == 0 && lost() == 0 && wrong() == 0).await;
+        let all_here = || self.people.iter().all(|person| person.is_here());
+        settle(SETTLE, || all_here() && unanswered() == 0 && lost() == 0 && wrong() == 0).await;
         [("unanswered", unanswered()), ("lost", lost()), ("wrong_pills", wrong())]
     }
 

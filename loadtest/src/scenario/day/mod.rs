@@ -65,14 +65,13 @@ pub async fn run(common: &Common, args: &DayArgs) -> Result<bool> {
     };
     let world = Rc::new(World::make(common, size).await?);
     let observer = Observer::new(common.server_pid, &args.observed).await;
+    observer.settle().await?;
     let crowd = Rc::new(Crowd::gather(&world, args.people, &mix, args.seed).await?);
     let stretch = Stretch { warmup: args.warmup, seconds: args.seconds, speed: args.speed };
     let measured = window::run(&crowd, &mix, stretch, &observer).await?;
     let run = told(args, &mix, &crowd, &measured);
-    if let Some(crowd) = Rc::into_inner(crowd) {
-        crowd.part().await;
-    }
-    world.leave().await?;
+    crowd.part().await;
+    world.leave(common).await?;
     println!("{}", serde_json::to_string(&run)?);
     show(&run);
     Ok(run.ok)

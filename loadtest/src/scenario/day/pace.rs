@@ -69,7 +69,11 @@ impl Pace {
                 match due {
                     Due::Next(_) => continue,
                     Due::Value { person, gesture, .. } => self.crowd.let_go(person, gesture, at),
-                    Due::Come(person) => self.come(person, at),
+                    // Not before others saw them go.
+                    Due::Come(person) => {
+                        tokio::time::sleep_until(at.into()).await;
+                        self.come(person, at);
+                    }
                 }
                 continue;
             }

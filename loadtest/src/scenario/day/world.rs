@@ -4,10 +4,11 @@ use anyhow::{Context, Result, bail};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
+use studyhall_protocol::Channel;
 use uuid::Uuid;
 
 use crate::Common;
-use crate::setup::{Account, Api, Room};
+use crate::setup::{Account, Api, NAME, Room};
 
 /// Requests under way at a time.
 const AT_ONCE: usize = 8;
@@ -52,19 +53,20 @@ impl World {
         let api = Api::new(&common.url)?;
         let pool = Common { pool: size.people + size.strangers, ..common.clone() };
         let accounts = api.accounts(&pool).await?;
-        api.sweep(&accounts).await?;
         api.show_presence(&accounts).await?;
         let mut world = Self { api, size, accounts, rooms: Vec::new(), posts: Vec::new(), tasks: Vec::new() };
         world.follow().await?;
         world.posts = world.each(async |person| world.post(person).await).await?;
         world.tasks = world.each(async |person| world.list(person).await).await?;
-        let people = &world.accounts[..size.people - size.people % size.room];
-        world.rooms = world.api.rooms(people, people.len() / size.room, size.room, size.room).await?;
+        world.rooms = world.rooms().await?;
         Ok(world)
     }
 
-    /// Takes rooms and lists away; accounts and posts stay.
-    pub async fn leave(&self) -> Result<()> {
+    /// Takes rooms and lists away when nobody will need them: accounts that are kept find theirs again.
+    pub async fn leave(&self, common: &Common) -> Result<()> {
+        if common.accounts.is_some() {
+            return Ok(());
+        }
         self.api.sweep(&self.accounts).await
     }
 
@@ -99,6 +101,38 @@ impl World {
         self.each(following).await.map(drop)
     }
 
+    async fn rooms(&self) -> Result<Vec<Room>> {
+        let size = self.size.room;
+        let made = stream::iter(0..self.size.people / size).map(|room| async move {
+            let first = room * size;
+            if let Some(room) = self.room(first).await? {
+                return Ok(room);
+            }
+            let people = &self.accounts[first..first + size];
+            let made = self.api.rooms(people, 1, size, size).await?.pop().context("no room was made")?;
+            Ok(Room { members: (first..first + size).collect(), ..made })
+        });
+        made.buffered(AT_ONCE).try_collect().await
+    }
+
+    /// The room that an earlier run made for this person and those behind them in line.
+    async fn room(&self, first: usize) -> Result<Option<Room>> {
+        let people = first..first + self.size.room;
+        let known = self.call(first, Method::GET, "/workspaces", Value::Null).await?;
+        for room in ours(&known) {
+            let state = self.call(first, Method::GET, &format!("/workspaces/{room}"), Value::Null).await?;
+            let members = state["members"].as_array().into_iter().flatten();
+            let members: Vec<Uuid> = members.filter_map(|one| one["user_id"].as_str()?.parse().ok()).collect();
+            let widgets = ids(state.get("widgets"));
+            let all_in = people.clone().all(|person| members.contains(&self.accounts[person].id));
+            if all_in && widgets.len() >= self.size.room {
+                let channel = Channel::Workspace(room.parse()?);
+                return Ok(Some(Room { channel, members: people.collect(), widgets }));
+            }
+        }
+        Ok(None)
+    }
+
     async fn post(&self, person: usize) -> Result<Uuid> {
         let path = format!("/users/{}/posts?limit=1", self.accounts[person].id);
         let known = self.call(person, Method::GET, &path, Value::Null).await?;
@@ -110,7 +144,15 @@ impl World {
     }
 
     async fn list(&self, person: usize) -> Result<Vec<Uuid>> {
-        let list = id_of(&self.call(person, Method::POST, "/task-lists", json!({"name": crate::setup::NAME})).await?)?;
+        let known = self.call(person, Method::GET, "/task-lists", Value::Null).await?;
+        if let Some(list) = ours(&known).next() {
+            let path = format!("/task-lists/{list}/tasks");
+            let tasks: Vec<Uuid> = ids(self.call(person, Method::GET, &path, Value::Null).await?.get("items"));
+            if tasks.len() >= TASKS {
+                return Ok(tasks);
+            }
+        }
+        let list = id_of(&self.call(person, Method::POST, "/task-lists", json!({"name": NAME})).await?)?;
         let mut tasks = Vec::with_capacity(TASKS);
         for number in 0..TASKS {
             let body = json!({"description": format!("Read chapter {number}")});
@@ -118,6 +160,18 @@ impl World {
         }
         Ok(tasks)
     }
+}
+
+/// The lists or rooms of a page that an earlier run has made.
+fn ours(page: &Value) -> impl Iterator<Item = &str> {
+    let items = page.get("items").and_then(Value::as_array).into_iter().flatten();
+    let ours = items.filter(|item| item["name"].as_str().is_some_and(|name| name.starts_with(NAME)));
+    ours.filter_map(|item| item["id"].as_str())
+}
+
+fn ids(items: Option<&Value>) -> Vec<Uuid> {
+    let items = items.and_then(Value::as_array).into_iter().flatten();
+    items.filter_map(|item| item["id"].as_str()?.parse().ok()).collect()
 }
 
 fn id_of(answer: &Value) -> Result<Uuid> {

@@ -1,32 +1,31 @@
-//! People who are there and do nothing, and others who watch their pills.
+//! People who come and go, fall idle and wake up, and others who watch their pills.
 //!
 //! First everybody connects, and Redis is asked twice what that costs it: with half of the people and with all of them.
-//! Then the watchers come, each with many profiles in one frame. Then some of the people fall idle and wake up again,
-//! on a schedule, and the watchers' pills have to follow.
+//! Then the watchers come, each with many profiles in one frame. Then people change, open loop: how long it takes from the
+//! change's time in the schedule to the pill at each watcher. In the end nobody may be shown as what they are not.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::ops::ControlFlow;
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
-use serde_json::json;
-use studyhall_protocol::Channel;
-use studyhall_protocol::client::{self, Push, Reply, ServerLine, Wishes};
-use studyhall_protocol::presence::{METHOD, Presence, Status};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::{all_ready, settle};
+use self::people::People;
+use self::watch::{Change, Seen, watch, watched};
+use super::settle;
 use crate::Common;
-use crate::client::{Options, Sender, open};
+use crate::capacity::observe::redis::commands_run;
 use crate::process::{Usage, rss_kib};
-use crate::report::{Latency, Report};
-use crate::setup::{Account, Api};
+use crate::report::Latency;
+use crate::report::run::{Run, Window};
+use crate::setup::Api;
 
-/// Connections that are being opened at a time.
-const AT_ONCE: usize = 64;
-/// Until what connecting stirred up has settled.
+mod people;
+mod watch;
+
+/// Until what connecting stirred up has settled; also longer than anybody may be shown wrongly after the last change.
 const REST: Duration = Duration::from_secs(3);
 
 /// `presence`
@@ -47,93 +46,127 @@ pub struct PresenceArgs {
     /// Changes of somebody's status a second.
     #[arg(long, default_value_t = 20.0)]
     rate: f64,
+    /// People who go, a second; each comes back three seconds later.
+    #[arg(long, default_value_t = 10.0)]
+    leaves: f64,
     /// Length of each measurement.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
+    /// Who changes when.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// `host:port` or socket path of the server's Redis, to count its commands.
     #[arg(long)]
     redis: Option<String>,
 }
 
-/// What all watchers saw.
-struct Seen {
-    subscribed: Cell<usize>,
-    refused: Cell<usize>,
-    pills: Cell<u64>,
-    pill: RefCell<Latency>,
-    /// What each changed person said last, and when.
-    said: RefCell<HashMap<Uuid, (Status, Instant)>>,
-    /// What each watcher saw last of each changed person.
-    last: RefCell<HashMap<(usize, Uuid), Status>>,
-}
+/// Figures by name; what could not be measured is left out.
+#[derive(Default)]
+struct Figures(BTreeMap<String, f64>);
 
-impl Seen {
-    fn line(&self, watcher: usize, line: &ServerLine<'_>, at: Instant) {
-        match line {
-            ServerLine::Reply { result: Ok(Reply::Subscribe(_)), .. } => self.subscribed.set(self.subscribed.get() + 1),
-            ServerLine::Reply { result: Err(_), .. } => self.refused.set(self.refused.get() + 1),
-            ServerLine::Push { push: Push::Pub(publication), .. } if publication.offset.is_none() => {
-                let data = publication.read().and_then(|said| said.data);
-                if let Some(Ok(pill)) = data.map(|data| serde_json::from_str::<Presence>(data.get())) {
-                    self.pill(watcher, &pill, at);
-                }
-            }
-            ServerLine::Ping | ServerLine::Reply { .. } | ServerLine::Push { .. } => {}
+impl Figures {
+    fn put(&mut self, name: &str, value: impl Into<Option<f64>>) {
+        if let Some(value) = value.into() {
+            self.0.insert(name.into(), value);
         }
     }
 
-    fn pill(&self, watcher: usize, pill: &Presence, at: Instant) {
-        self.last.borrow_mut().insert((watcher, pill.user_id), pill.status);
-        if let Some((status, said_at)) = self.said.borrow().get(&pill.user_id)
-            && *status == pill.status
-        {
-            self.pills.set(self.pills.get() + 1);
-            self.pill.borrow_mut().record(at.saturating_duration_since(*said_at));
+    fn latency(&mut self, name: &str, latency: &Latency) {
+        for (suffix, quantile) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
+            self.put(&format!("{name}_{suffix}_ms"), latency.quantile(quantile));
         }
     }
 }
 
-/// Runs the scenario; `false` when a pill did not follow, or somebody was refused.
+/// Runs the scenario; `false` when a pill is wrong in the end, or somebody was refused.
 pub async fn run(common: &Common, args: &PresenceArgs) -> Result<bool> {
     if args.profiles > args.people {
         bail!("nobody can watch more profiles than there are people");
     }
+    let started_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let api = Api::new(&common.url)?;
     let pool = Common { pool: args.people + args.watchers, ..common.clone() };
     let accounts = api.accounts(&pool).await?;
     let (people, watchers) = accounts.split_at(args.people);
     api.show_presence(people).await?;
-    let mut report = Report::new("presence");
-    report.set("people", args.people).set("watchers", args.watchers).set("profiles", args.profiles);
-    report.set("apart", args.apart);
+    let (mut figures, seen) = (Figures::default(), Rc::new(Seen::default()));
+    let crowd = People::new(&api, people, &seen);
     let rss = || common.server_pid.and_then(rss_kib);
     let before = rss();
-    let mut here = connect_all(&api, &people[..people.len() / 2]).await?;
-    report.number("redis_commands_per_s_half", redis_rate(args).await?);
-    here.extend(connect_all(&api, &people[people.len() / 2..]).await?);
-    report.number("redis_commands_per_s_all", redis_rate(args).await?);
+    crowd.come_all(0..people.len() / 2).await?;
+    figures.put("redis_commands_per_s_half", redis_rate(args).await?);
+    crowd.come_all(people.len() / 2..people.len()).await?;
+    figures.put("redis_commands_per_s_all", redis_rate(args).await?);
     let all_here = rss();
-    report.number("kib_per_person", per(before, all_here, args.people));
-    let seen = Rc::new(Seen {
-        subscribed: Cell::default(),
-        refused: Cell::default(),
-        pills: Cell::default(),
-        pill: RefCell::new(Latency::new()),
-        said: RefCell::default(),
-        last: RefCell::default(),
-    });
-    let subscribed = watch(&api, args, people, watchers, &seen).await?;
-    report.latency("subscribe_all", &subscribed);
-    report.number("kib_per_watcher", per(all_here, rss(), args.watchers));
+    figures.put("kib_per_person", per(before, all_here, args.people));
+    figures.latency("subscribe_all", &watch(&api, args, people, watchers, &seen).await?);
+    figures.put("kib_per_watcher", per(all_here, rss(), args.watchers));
+    let commands = commands(args).await?;
     let usage = Usage::now(common.server_pid);
-    let ok = change(args, people, &here, &seen).await? && seen.refused.get() == 0;
+    let changes = crowd.change(args).await?;
     let after = Usage::now(common.server_pid);
-    report.set("pills", seen.pills.get()).latency("pill", &seen.pill.borrow());
-    let cpu = after.server_since(&usage).map(|cpu| cpu * 1e6 / seen.pills.get().max(1) as f64);
-    report.number("server_us_per_pill", cpu).number("own_busy", after.own_busy_since(&usage));
-    report.set("refused", seen.refused.get()).set("ok", ok).print();
-    here.iter().for_each(Sender::close);
-    Ok(ok)
+    let seconds = after.seconds_since(&usage);
+    figures.put("redis_commands_per_s_changing", used(commands, self::commands(args).await?, seconds));
+    let pairs: Vec<(usize, Uuid)> = (0..watchers.len())
+        .flat_map(|watcher| watched(args, people, watcher).map(move |person| (watcher, person.id)))
+        .collect();
+    settle(REST, || seen.wrong(&pairs) == 0).await;
+    let counts = [("wrong", seen.wrong(&pairs)), ("refused", seen.refused.get()), ("closed", seen.closed.get())];
+    crowd.part();
+    for (change, count) in changes {
+        figures.put(&format!("{}s_per_s", change.name()), count as f64 / seconds);
+    }
+    figures.latency("late", &crowd.late.borrow());
+    for (change, latency) in &*seen.latency.borrow() {
+        figures.latency(change.name(), latency);
+    }
+    let server = after.server_since(&usage);
+    figures.put("server_us_per_pill", server.map(|cpu| cpu * 1e6 / seen.pills.get().max(1) as f64));
+    figures.put("own_busy", after.own_busy_since(&usage));
+    let own_cpu_s = after.own_busy_since(&usage).unwrap_or_default() * seconds;
+    let window = window(&seen, seconds, server, own_cpu_s);
+    let mut run = told(args, window, figures, &counts);
+    run.started_at = started_at;
+    run.error = seen.first_error.borrow().clone();
+    println!("{}", serde_json::to_string(&run)?);
+    run.counts.iter().for_each(|(name, count)| eprintln!("{name:32} {count}"));
+    run.figures.iter().for_each(|(name, figure)| eprintln!("{name:32} {figure:.3}"));
+    Ok(run.ok)
+}
+
+/// The measured stretch; its latency is that of changes of status, which nothing holds back on purpose.
+fn window(seen: &Seen, seconds: f64, server_cpu_s: Option<f64>, own_cpu_s: f64) -> Window {
+    let latency = seen.latency.borrow();
+    let status = latency.iter().find(|(change, _)| *change == Change::Status).map(|(_, latency)| latency);
+    let at = |share: f64| status.and_then(|latency| latency.quantile(share)).unwrap_or_default();
+    let (p50_ms, p99_ms, p999_ms, max_ms) = (at(0.5), at(0.99), at(0.999), at(1.0));
+    Window { seconds, delivered: seen.pills.get(), server_cpu_s, own_cpu_s, p50_ms, p99_ms, p999_ms, max_ms }
+}
+
+fn told(args: &PresenceArgs, window: Window, figures: Figures, counts: &[(&str, u64)]) -> Run {
+    let parameters = [
+        ("people", Value::from(args.people)),
+        ("watchers", Value::from(args.watchers)),
+        ("profiles", Value::from(args.profiles)),
+        ("apart", Value::from(args.apart)),
+        ("rate", Value::from(args.rate)),
+        ("leaves", Value::from(args.leaves)),
+        ("seconds", Value::from(args.seconds)),
+        ("seed", Value::from(args.seed)),
+    ];
+    let percentiles = vec![(0.5, window.p50_ms), (0.99, window.p99_ms), (0.999, window.p999_ms), (1.0, window.max_ms)];
+    Run {
+        scenario: "presence".into(),
+        target: "studyhall".into(),
+        command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+        parameters: parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        ok: counts.iter().all(|(_, count)| *count == 0) && window.delivered > 0,
+        windows: vec![window],
+        counts: counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+        figures: figures.0,
+        percentiles,
+        ..Run::default()
+    }
 }
 
 /// KiB for each of `count`.
@@ -141,109 +174,23 @@ fn per(before: Option<u64>, after: Option<u64>, count: usize) -> Option<f64> {
     Some((after? as f64 - before? as f64) / count.max(1) as f64)
 }
 
+async fn commands(args: &PresenceArgs) -> Result<Option<u64>> {
+    match &args.redis {
+        Some(redis) => Ok(Some(commands_run(redis).await?)),
+        None => Ok(None),
+    }
+}
+
+fn used(before: Option<u64>, after: Option<u64>, seconds: f64) -> Option<f64> {
+    Some((after? - before?) as f64 / seconds)
+}
+
 /// Commands that Redis runs a second while nobody does anything.
 async fn redis_rate(args: &PresenceArgs) -> Result<Option<f64>> {
     tokio::time::sleep(REST).await;
-    let Some(redis) = &args.redis else { return Ok(None) };
-    let before = crate::capacity::observe::redis::commands_run(redis).await?;
-    tokio::time::sleep(Duration::from_secs_f64(args.seconds)).await;
-    Ok(Some((crate::capacity::observe::redis::commands_run(redis).await? - before) as f64 / args.seconds))
-}
-
-/// Connects everybody; who is connected stays so, and answers pings.
-async fn connect_all(api: &Api, people: &[Account]) -> Result<Vec<Sender>> {
-    let ready = Rc::new(Cell::new(0));
-    let mut senders = Vec::with_capacity(people.len());
-    for (index, person) in people.iter().enumerate() {
-        let (sender, mut receiver) = open(&api.host, Options::default()).await?;
-        sender.send(&client::connect(1, &person.token))?;
-        senders.push(sender);
-        let told = ready.clone();
-        tokio::task::spawn_local(async move {
-            let counted = Cell::new(false);
-            let _ = receiver
-                .listen(|_, _| {
-                    if !counted.replace(true) {
-                        told.set(told.get() + 1);
-                    }
-                    ControlFlow::<()>::Continue(())
-                })
-                .await;
-        });
-        all_ready(&ready, (index + 1).saturating_sub(AT_ONCE), Duration::from_secs(30)).await?;
+    let before = commands(args).await?;
+    if before.is_some() {
+        tokio::time::sleep(Duration::from_secs_f64(args.seconds)).await;
     }
-    all_ready(&ready, people.len(), Duration::from_secs(30)).await?;
-    Ok(senders)
-}
-
-/// One watcher after the other, each with all its profiles in one frame: how long until the last reply.
-async fn watch(
-    api: &Api,
-    args: &PresenceArgs,
-    people: &[Account],
-    watchers: &[Account],
-    seen: &Rc<Seen>,
-) -> Result<Latency> {
-    let mut times = Latency::new();
-    for (number, watcher) in watchers.iter().enumerate() {
-        let (sender, mut receiver) = open(&api.host, Options::default()).await?;
-        let mut lines = vec![client::connect(1, &watcher.token)];
-        for (id, person) in watched(args, people, number).enumerate() {
-            lines.push(client::subscribe(id as u32 + 2, Channel::Profile(person.id), Wishes::default()));
-        }
-        let asked = Instant::now();
-        sender.send(&lines.join("\n"))?;
-        let own = seen.clone();
-        tokio::task::spawn_local(async move {
-            // Open for as long as it listens.
-            let _sender = sender;
-            let line = |line: ServerLine<'_>, at: Instant| {
-                own.line(number, &line, at);
-                ControlFlow::<()>::Continue(())
-            };
-            let _ = receiver.listen(line).await;
-        });
-        let expected = (number + 1) * args.profiles;
-        let answered = || seen.subscribed.get() + seen.refused.get() >= expected;
-        if !settle(Duration::from_secs(30), answered).await {
-            bail!("only {} of {expected} subscriptions were answered", seen.subscribed.get());
-        }
-        times.record(asked.elapsed());
-    }
-    Ok(times)
-}
-
-/// Whom a watcher watches: runs that overlap, as friends of friends do.
-fn watched<'a>(args: &PresenceArgs, people: &'a [Account], watcher: usize) -> impl Iterator<Item = &'a Account> {
-    let first = watcher * args.apart;
-    people.iter().cycle().skip(first % people.len()).take(args.profiles)
-}
-
-/// People fall idle and wake up; in the end every pill shows what its person said last.
-async fn change(args: &PresenceArgs, people: &[Account], here: &[Sender], seen: &Seen) -> Result<bool> {
-    let started = Instant::now();
-    let total = (args.rate * args.seconds) as usize;
-    for number in 0..total {
-        tokio::time::sleep_until((started + Duration::from_secs_f64(number as f64 / args.rate)).into()).await;
-        let at = (number * 37) % args.profiles;
-        let person = people[at].id;
-        let idle = seen.said.borrow().get(&person).is_none_or(|(status, _)| *status == Status::Online);
-        let status = if idle { Status::Idle } else { Status::Online };
-        seen.said.borrow_mut().insert(person, (status, Instant::now()));
-        here[at].send(&client::rpc(number as u32 + 10, METHOD, &json!({"status": status})))?;
-    }
-    let place: HashMap<Uuid, usize> = people.iter().enumerate().map(|(place, person)| (person.id, place)).collect();
-    let follows = |watcher: usize, person: Uuid| {
-        let first = (watcher * args.apart) % people.len();
-        (place[&person] + people.len() - first) % people.len() < args.profiles
-    };
-    let pairs: Vec<(usize, Uuid)> = (0..args.watchers)
-        .flat_map(|watcher| seen.said.borrow().keys().map(|person| (watcher, *person)).collect::<Vec<_>>())
-        .filter(|(watcher, person)| follows(*watcher, *person))
-        .collect();
-    let right = || {
-        let (said, last) = (seen.said.borrow(), seen.last.borrow());
-        pairs.iter().all(|pair| last.get(pair) == said.get(&pair.1).map(|(status, _)| status))
-    };
-    Ok(settle(REST, right).await)
+    Ok(used(before, commands(args).await?, args.seconds))
 }
