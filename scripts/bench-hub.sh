@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prints how many instructions of ours a publish and a delivery cost, beside what they did when benches/hub/baseline was
-# written. Counts do not depend on the machine's load; they move by less than 0.1 % from run to run. What the kernel does
+# written. Counts do not depend on the machine's load; they move by less than 1 % from run to run, with the ticks of the clock. What the kernel does
 # is not in them.
 #
 #   scripts/bench-hub.sh [workload…]          the table
