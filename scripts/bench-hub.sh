@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints how many instructions of ours a publish and a delivery cost, beside what they did when benches/hub/baseline was
-# written. Counts do not depend on the machine's load; they move by less than 0.1 % from run to run. What the kernel does
-# is not in them.
+# written. Counts hardly depend on the machine's load: they move by less than 1 % from run to run, with the ticks of the
+# clock. What the kernel does is not in them.
 #
 #   scripts/bench-hub.sh [workload…]          the table
 #   scripts/bench-hub.sh --save               the table, and it is the baseline from now on
@@ -30,8 +30,8 @@ printf '%-16s %18s %18s %10s\n' workload 'instr./operation' 'instr./delivery' ba
 for workload in "${workloads[@]}"; do
     out=$work/$workload
     # The server's part of the thread, and only once the workload is warm.
-    counts=$(valgrind --tool=callgrind --collect-atstart=no --toggle-collect='*hub*turn*' --toggle-collect='*hub*apply_event*' \
-        --callgrind-out-file="$out" "$hub" "$workload" 2>"$work/log") || { cat "$work/log" >&2; exit 1; }
+    counts=$(valgrind --tool=callgrind --collect-atstart=no --callgrind-out-file="$out" \
+        --toggle-collect='*hub*turn*' --toggle-collect='*hub*apply_event*' "$hub" "$workload" 2>"$work/log") || { cat "$work/log" >&2; exit 1; }
     read -r _ done delivered <<<"$counts"
     total=$(sed -n 's/^totals: \([0-9]*\).*/\1/p' "$out")
     if [ "${total:-0}" = 0 ]; then cat "$work/log" >&2; exit 1; fi

@@ -1,5 +1,7 @@
 //! Latest-value slots and the gestures that hold them.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::{Value, json};
 
 use super::client::unnumbered;
@@ -154,4 +156,31 @@ async fn too_many_cleared_slots_become_a_snapshot() {
     let slots = snapshot["data"]["slots"].as_array().unwrap();
     assert_eq!(slots.len(), 1, "{slots:?}");
     assert_eq!(slots[0]["data"], json!(count - 1));
+}
+
+/// Who has been told that there is news and has not looked yet is not told again, and misses nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_told_twice() {
+    let engine = Engine::start().await;
+    let (mut anna, mut ben) = (engine.subscribed(1, room(1)).await, engine.subscribed(2, room(1)).await);
+    anna.all().await;
+    ben.all().await;
+    let (annas, bens) = (engine.conn(1), engine.conn(2));
+    let marks = || engine.hub.flusher.marks.load(Ordering::Relaxed);
+    let before = marks();
+    {
+        let (_nobody, _looks) = (annas.out.lock(), bens.out.lock());
+        for _ in 0..5 {
+            let event = engine.toy.commit(room(1), Vec::new());
+            engine.hub.apply(vec![event]);
+        }
+        assert!(marks() - before <= 2, "{} marks for two subscribers", marks() - before);
+    }
+    anna.offsets_until(room(1), 5).await;
+    ben.offsets_until(room(1), 5).await;
+    // They have looked: what is next is told them again.
+    let event = engine.toy.commit(room(1), Vec::new());
+    engine.hub.apply(vec![event]);
+    anna.offsets_until(room(1), 6).await;
+    ben.offsets_until(room(1), 6).await;
 }
