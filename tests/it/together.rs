@@ -48,7 +48,7 @@ async fn people_who_are_admitted_together_get_their_own_rights() {
     let closed = room(ann.post("/workspaces", json!({"name": "closed"})).await.expect(201));
     let open = ann.post("/workspaces", json!({"name": "open", "settings": {"guests": true}})).await;
     let open = room(open.expect(201));
-    ann.put(&format!("/workspaces/{closed}/members/{}", ben.id)).await.expect(200);
+    ann.put(&format!("/workspaces/{closed}/members/{}", ben.id)).await.expect(201);
     ann.put(&format!("/users/{}/follow", ben.id)).await.expect(200);
     ben.put(&format!("/users/{}/block", eve.id)).await.expect(200);
     let ids = [ann.id, ben.id, eve.id, Uuid::new_v4()];

@@ -49,8 +49,10 @@ pub(super) async fn select_admissions(db: &Db, asked: &[(Uuid, Channel)]) -> Res
         from people p
         cross join log_epoch l
         cross join lateral (
-            select array(select s.id from presence_seen_by(p.viewer, p.ids) s (id)) as seen,
-                   array(select o.id from parted_from(p.viewer) o (id)) as parted
+            -- In the list and not after `from`, so that these are calls: put into this statement, the rule about rooms
+            -- would be answered for one person and kept for the next (a hashed subplan, PostgreSQL 15).
+            select array(select presence_seen_by(p.viewer, p.ids)) as seen,
+                   array(select parted_from(p.viewer)) as parted
             offset 0
         ) rights
         cross join lateral unnest(p.channels, p.kinds, p.ids, p.numbers) a (channel, kind, id, i)

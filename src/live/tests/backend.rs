@@ -273,8 +273,7 @@ impl Backend for Toy {
     ) -> BoxFuture<'_, Result<Vec<Option<LogPage>>, WireError>> {
         async move {
             self.state.lock().statements += 1;
-            let mut bytes = 0;
-            let mut pages = Vec::new();
+            let (mut bytes, mut pages) = (0, Vec::new());
             for (channel, after) in wanted {
                 let page = self.page(channel, |events| {
                     events.iter().filter(|event| event.offset > after).take(limit as usize).cloned().collect()

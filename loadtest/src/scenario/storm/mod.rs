@@ -231,7 +231,9 @@ impl World<'_> {
     async fn write(&self) -> Result<()> {
         let mut owners: HashMap<Uuid, &Member> = HashMap::new();
         for member in &self.crowd[..self.tabs.len()] {
-            member.room.into_iter().for_each(|room| drop(owners.entry(room).or_insert(member)));
+            if let Some(room) = member.room {
+                owners.entry(room).or_insert(member);
+            }
         }
         let http = reqwest::Client::new();
         stream::iter(&owners)
