@@ -77,8 +77,8 @@ pub async fn run(common: &Common, args: &DayArgs) -> Result<bool> {
     Ok(run.ok)
 }
 
-/// The run as a line.
-fn told(args: &DayArgs, mix: &Mix, crowd: &Crowd, measured: &Measured) -> Run {
+/// Rates, latency by kind, and what was used.
+fn figures(mix: &Mix, people: f64, crowd: &Crowd, measured: &Measured) -> BTreeMap<String, f64> {
     let mut figures = BTreeMap::new();
     for (kind, rate) in &measured.actions {
         figures.insert(format!("{}_per_s", name(kind)), *rate);
@@ -90,7 +90,7 @@ fn told(args: &DayArgs, mix: &Mix, crowd: &Crowd, measured: &Measured) -> Run {
             }
         }
     }
-    let drivers = measured.drivers(mix, args.people as f64);
+    let drivers = measured.drivers(mix, people);
     let others = drivers.get(Driver::RoomDelivery) + drivers.get(Driver::ProfileDelivery);
     figures.insert("expected_to_others_per_s".into(), others);
     figures.insert("delivered_per_s".into(), measured.delivered);
@@ -110,6 +110,12 @@ fn told(args: &DayArgs, mix: &Mix, crowd: &Crowd, measured: &Measured) -> Run {
     if let Some(kib) = measured.server_kib {
         figures.insert("server_kib".into(), kib as f64);
     }
+    figures
+}
+
+/// The run as a line.
+fn told(args: &DayArgs, mix: &Mix, crowd: &Crowd, measured: &Measured) -> Run {
+    let figures = figures(mix, args.people as f64, crowd, measured);
     let mut counts: BTreeMap<String, u64> =
         measured.faults.iter().map(|(fault, count)| ((*fault).to_owned(), *count)).collect();
     counts.insert("conflated".into(), crowd.found.conflated.get());
