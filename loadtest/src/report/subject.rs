@@ -50,7 +50,7 @@ impl Subject<'_> {
 
     /// What each came to, window by window.
     fn rates(&self) -> Option<Table> {
-        let runs: Vec<_> = self.runs.iter().filter(|run| !run.windows.is_empty()).collect();
+        let runs: Vec<_> = self.runs.iter().filter(|run| run.windows().next().is_some()).collect();
         let base = self.runs.iter().find(|run| run.target == self.base());
         let (counted, many) = (self.chapter.counted, self.chapter.many);
         let mut head = vec!["server".into(), format!("{many}/s"), format!("CPU µs/{counted}")];

@@ -142,7 +142,7 @@ pub const TARGETS: &[Target] = &[
         unit: "ms",
         measured: |run, results| {
             let floor = results.one("rooms", FLOOR)?;
-            Spread::paired(&run.windows, &floor.windows, |ours, theirs| Some(ours.p99_ms - theirs.p99_ms))
+            run.beside(floor, |ours, theirs| Some(ours.p99_ms - theirs.p99_ms))
         },
     },
     Target {
