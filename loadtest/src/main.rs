@@ -20,7 +20,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::report::command::{self, MachineArgs, ReportArgs};
-use crate::scenario::{presence, rooms, slow, tasks};
+use crate::scenario::{flood, idle, lecture, presence, rooms, slow, tasks};
 
 /// Load for a running Studyhall.
 #[derive(Debug, Parser)]
@@ -57,6 +57,12 @@ pub struct Common {
 enum Scenario {
     /// Drags in many rooms, on a schedule; latency counts from the scheduled time.
     Rooms(rooms::RoomsArgs),
+    /// Broadcasts in one large room, on a schedule.
+    Lecture(lecture::LectureArgs),
+    /// Broadcasts in one room, as many as go through.
+    Flood(flood::FloodArgs),
+    /// Connections that do nothing, and what they cost in memory.
+    Idle(idle::IdleArgs),
     /// A bare server that writes each message to each socket of its room: what no server can be faster than.
     Floor(floor::FloorArgs),
     /// Durable commands, each sent when the one before is acknowledged.
@@ -83,6 +89,9 @@ fn main() -> ExitCode {
         tokio::task::LocalSet::new().block_on(&runtime, async {
             match cli.scenario {
                 Scenario::Rooms(args) => rooms::run(&cli.common, &args).await,
+                Scenario::Lecture(args) => lecture::run(&cli.common, &args).await,
+                Scenario::Flood(args) => flood::run(&cli.common, &args).await,
+                Scenario::Idle(args) => idle::run(&cli.common, &args).await,
                 Scenario::Floor(args) => floor::run(&args).map(|()| true),
                 Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
                 Scenario::Presence(args) => presence::run(&cli.common, &args).await,

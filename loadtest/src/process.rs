@@ -74,6 +74,18 @@ impl Meter {
     }
 }
 
+/// CPU time of everything on this machine, in seconds; to a hundredth of one for each core.
+pub fn machine_cpu_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let fields = stat.lines().next()?.split_whitespace().skip(1).map(|field| field.parse::<f64>());
+    let ticks: Vec<f64> = fields.collect::<Result<_, _>>().ok()?;
+    // user, nice, system, idle, iowait, irq, softirq, steal; guests are within user.
+    let [user, nice, system, _, _, irq, softirq, steal, ..] = ticks[..] else {
+        return None;
+    };
+    Some((user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND)
+}
+
 /// The entries of a folder that are numbers.
 fn numbers(folder: &str) -> impl Iterator<Item = u32> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::world::World;
 use crate::engine::Engine;
+use crate::process::{Meter, machine_cpu_seconds};
 use crate::report::Latency;
 use crate::report::run::{Sample, Window};
 
@@ -13,6 +14,10 @@ use crate::report::run::{Sample, Window};
 const SENDS_AT_ONCE: usize = 32;
 /// From the preparation of a window to its first send.
 const LEAD: Duration = Duration::from_millis(2);
+/// Without a word for this long a server has said everything.
+const CALM: Duration = Duration::from_millis(100);
+/// Longer than this nobody waits for it.
+const CALM_WITHIN: Duration = Duration::from_secs(30);
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
 /// What a window is made of.
@@ -43,6 +48,8 @@ pub struct Measured {
     pub latency: Vec<Latency>,
     /// About one a second.
     pub series: Vec<Sample>,
+    /// Cores that neither the server nor we used.
+    pub other_busy: Option<f64>,
 }
 
 /// The sockets and everybody behind them.
@@ -51,6 +58,8 @@ pub struct Bench {
     pub engine: Engine,
     /// Everybody behind them.
     pub world: World,
+    /// Our own CPU time, spinning included.
+    pub own: Meter,
     /// When the run began.
     pub started: Instant,
 }
@@ -73,7 +82,7 @@ impl Bench {
     /// Puts one server under load.
     pub fn window(&mut self, index: usize, plan: &Plan) -> Result<Measured> {
         let mut sampler = Sampler::new(self, index);
-        let (cpu, delivered) = (sampler.cpu_before, sampler.delivered_before);
+        let (cpu, delivered, others) = (sampler.cpu_before, sampler.delivered_before, sampler.others(self));
         let start = sampler.begun + LEAD;
         let target = &mut self.world.targets[index];
         let mut planned: f64 = 0.0;
@@ -114,8 +123,10 @@ impl Bench {
             p999_ms: first.quantile(0.999).unwrap_or(0.0),
             max_ms: first.quantile(1.0).unwrap_or(0.0),
         };
+        let others = sampler.others(self).zip(others).map(|(after, before)| after - before);
+        let other_busy = others.map(|cpu| cpu / (sampler.before - sampler.begun).as_secs_f64());
         self.rest(index, plan.settle)?;
-        Ok(Measured { window, latency: sampler.latency, series: sampler.series })
+        Ok(Measured { window, latency: sampler.latency, series: sampler.series, other_busy })
     }
 
     /// Sends what is due. When the next is; `None` when all has been said.
@@ -156,6 +167,23 @@ impl Bench {
         Ok(())
     }
 
+    /// Waits until a server that was asked too much has come to the end of it.
+    pub fn calm(&mut self) -> Result<()> {
+        let (mut last, until) = (Instant::now(), Instant::now() + CALM_WITHIN);
+        while last.elapsed() < CALM && Instant::now() < until {
+            if self.engine.turn(&mut self.world, Instant::now() + CALM)? {
+                last = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes all connections; those who sat there are forgotten.
+    pub fn hang_up(&mut self) {
+        self.engine.close_all();
+        self.world.clear();
+    }
+
     /// Answers pings for a while.
     pub fn wait(&mut self, time: Duration) -> Result<()> {
         let until = Instant::now() + time;
@@ -189,6 +217,11 @@ impl Sampler {
         sampler.begun = Instant::now();
         sampler.before = sampler.begun;
         sampler
+    }
+
+    /// CPU time of this machine that is neither the server's nor ours.
+    fn others(&self, bench: &mut Bench) -> Option<f64> {
+        Some(machine_cpu_seconds()? - bench.own.cpu_seconds()? - self.cpu_before?)
     }
 
     fn take(&mut self, bench: &mut Bench) {

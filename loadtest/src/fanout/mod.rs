@@ -3,8 +3,9 @@
 
 pub mod bench;
 pub mod group;
+pub mod highest;
 mod pace;
-pub mod place;
+mod place;
 pub mod runs;
 pub mod speech;
 mod table;
@@ -18,11 +19,15 @@ use anyhow::{Context, Result, bail};
 
 use self::bench::Bench;
 use self::group::Spec;
+use self::place::Place;
 use self::world::{Target, World};
 use crate::Common;
 use crate::engine::Engine;
 use crate::process::{Meter, Named};
 use crate::setup::{Account, Api};
+
+/// What Studyhall is called among the servers.
+const STUDYHALL: &str = "studyhall";
 
 /// What every fan-out scenario takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -87,8 +92,9 @@ pub struct Fanout {
     pub bench: Bench,
     /// `None`: only others are measured.
     pub studyhall: Option<Studyhall>,
-    sleep: bool,
-    /// How long each server took to be filled, in seconds.
+    /// People whose profile every connection at Studyhall is subscribed to besides its room.
+    pub profiles: usize,
+    /// How long it took to open each server's connections, in seconds.
     pub opened_s: Vec<f64>,
 }
 
@@ -108,7 +114,7 @@ impl Fanout {
             api.sweep(&accounts).await?;
             let meter = common.server_pid.map(|pid| Meter::new(Named { pid, family: false }));
             let address = resolve(&api.host).await?;
-            world.targets.push(Target::new("studyhall".into(), address, api.host.clone(), meter));
+            world.targets.push(Target::new(STUDYHALL.into(), address, api.host.clone(), meter));
             studyhall = Some(Studyhall { api, accounts });
         }
         for Beside { name, host, process } in &args.beside {
@@ -118,41 +124,46 @@ impl Fanout {
         if world.targets.is_empty() {
             bail!("nothing to measure: --beside-only needs --beside");
         }
-        let bench = Bench { engine, world, started: Instant::now() };
-        Ok(Self { bench, studyhall, sleep: args.sleep, opened_s: Vec::new() })
+        let own = Meter::new(Named { pid: std::process::id(), family: false });
+        let bench = Bench { engine, world, own, started: Instant::now() };
+        let opened_s = vec![0.0; bench.world.targets.len()];
+        Ok(Self { bench, studyhall, profiles: 0, opened_s })
     }
 
     /// Makes rooms of these sizes at every server and fills them, one server after the other.
     pub async fn fill(&mut self, specs: &[Spec], send: bool) -> Result<()> {
         for index in 0..self.bench.world.targets.len() {
-            self.fill_one(index, specs, send).await?;
+            self.make(index, specs, send).await?;
+            self.open(index)?;
         }
         self.bench.started = Instant::now();
         Ok(())
     }
 
-    /// Makes rooms of these sizes at one server and fills them.
-    pub async fn fill_one(&mut self, index: usize, specs: &[Spec], send: bool) -> Result<()> {
-        let from = self.bench.engine.len();
+    /// Makes rooms of these sizes at one server; nobody is connected yet.
+    pub async fn make(&mut self, index: usize, specs: &[Spec], send: bool) -> Result<()> {
         let mut first_room = 0;
         for spec in specs {
-            let place = place::Place { target: index, spec: *spec, first_room, send };
-            match self.studyhall.as_ref().filter(|_| self.bench.world.targets[index].name == "studyhall") {
-                Some(studyhall) => place::at_studyhall(&mut self.bench, place, studyhall, 0).await?,
+            let place = Place { target: index, spec: *spec, first_room, send, profiles: self.profiles };
+            match self.studyhall.as_ref().filter(|_| self.bench.world.targets[index].name == STUDYHALL) {
+                Some(studyhall) => place::at_studyhall(&mut self.bench, place, studyhall).await?,
                 None => place::at_plain(&mut self.bench, place),
             }
             first_room += spec.rooms;
         }
+        Ok(())
+    }
+
+    /// Opens all connections that are not open yet; they are of one server.
+    pub fn open(&mut self, index: usize) -> Result<()> {
         let Bench { engine, world, .. } = &mut self.bench;
-        let opened = world.open(engine, from)?;
-        self.opened_s.push(opened.as_secs_f64());
+        self.opened_s[index] = world.open(engine)?.as_secs_f64();
         Ok(())
     }
 
     /// Closes all connections and removes what was made.
     pub async fn leave(&mut self) -> Result<()> {
-        self.bench.world.leaving = true;
-        self.bench.engine.close_all();
+        self.bench.hang_up();
         match &self.studyhall {
             Some(Studyhall { api, accounts }) => api.sweep(accounts).await,
             None => Ok(()),

@@ -22,10 +22,12 @@ pub struct Place {
     pub first_room: usize,
     /// Publish by `send`.
     pub send: bool,
+    /// People whose profile every connection is subscribed to besides.
+    pub profiles: usize,
 }
 
-/// Makes the rooms at Studyhall and takes the seats in them; every connection subscribes to `profiles` people besides.
-pub async fn at_studyhall(bench: &mut Bench, place: Place, studyhall: &Studyhall, profiles: usize) -> Result<()> {
+/// Makes the rooms at Studyhall and takes the seats in them.
+pub async fn at_studyhall(bench: &mut Bench, place: Place, studyhall: &Studyhall) -> Result<()> {
     let Studyhall { api, accounts } = studyhall;
     let Spec { kind, rooms, people, speakers } = place.spec;
     let widgets = if kind == Kind::Drag { speakers } else { 0 };
@@ -45,7 +47,7 @@ pub async fn at_studyhall(bench: &mut Bench, place: Place, studyhall: &Studyhall
         let (room, person) = (receiver / people, receiver % people);
         let account = account_of(room, person);
         let mut lines = client::connect(1, &accounts[account].token);
-        let others = (1..=profiles).map(|step| Channel::Profile(accounts[(account + step) % accounts.len()].id));
+        let others = (1..=place.profiles).map(|step| Channel::Profile(accounts[(account + step) % accounts.len()].id));
         for (id, channel) in (2..).zip(std::iter::once(channels[room]).chain(others)) {
             lines.push('\n');
             lines.push_str(&client::subscribe(id, channel, Wishes::default()));
@@ -53,7 +55,7 @@ pub async fn at_studyhall(bench: &mut Bench, place: Place, studyhall: &Studyhall
         Some(lines)
     });
     let way = if place.send { Way::Send } else { Way::Publish };
-    sit(bench, place, way, channels.clone(), subjects, openings, 1 + profiles);
+    sit(bench, place, way, channels.clone(), subjects, openings, 1 + place.profiles);
     Ok(())
 }
 

@@ -1,6 +1,5 @@
 //! The runs of all servers, window by window, and what they come to.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -14,15 +13,19 @@ use crate::report::Latency;
 use crate::report::run::Run;
 
 /// Above this share of a core the load tester may be what is measured.
-pub const BUSY_MAX: f64 = 0.9;
+const OWN_BUSY_MAX: f64 = 0.9;
+/// Above this share of a core others disturb the measurement.
+const OTHER_BUSY_MAX: f64 = 0.2;
 
 /// Parts of the values that [`Run::percentiles`] has.
 const SHARES: [f64; 10] = [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 1.0];
 
 /// A server's run as far as it is.
-struct Taking {
+pub struct Taking {
     run: Run,
     latency: Vec<Latency>,
+    /// Cores that other processes used, in the worst window.
+    other_busy: f64,
 }
 
 /// Offers the load to all servers in turns, and makes their runs.
@@ -49,32 +52,34 @@ pub fn interleaved(fanout: &mut Fanout, args: &FanoutArgs, scenario: &str, loads
     Ok(runs.map(|(target, taking)| taking.finish(fanout, target)).collect())
 }
 
-/// Names and values of options, as they are put into a run.
-pub fn parameters(specs: &[Spec], args: &FanoutArgs) -> BTreeMap<String, Value> {
-    let mut parameters = BTreeMap::new();
-    if let Some(Spec { rooms, people, speakers, .. }) = specs.first() {
-        parameters.insert("rooms".to_owned(), (*rooms).into());
-        parameters.insert("people".to_owned(), (*people).into());
-        parameters.insert("publishers".to_owned(), (*speakers).into());
-    }
-    parameters.insert("windows".to_owned(), args.windows.into());
-    parameters.insert("seconds".to_owned(), args.seconds.into());
-    parameters.insert("send".to_owned(), args.send.into());
-    parameters.insert("sleep".to_owned(), args.sleep.into());
-    parameters
-}
-
-/// Prints all runs, a line of JSON each, and the table. Whether every promise was kept.
-pub fn print(runs: &[Run]) -> bool {
-    for run in runs {
+/// Prints all runs, a line of JSON each, and the table. Whether every promise was kept. `more`: parameters of the scenario.
+pub fn print(mut runs: Vec<Run>, specs: &[Spec], args: &FanoutArgs, more: &[(&str, Value)]) -> bool {
+    let Spec { rooms, people, speakers, .. } = specs[0];
+    let common: [(&str, Value); 7] = [
+        ("rooms", rooms.into()),
+        ("people", people.into()),
+        ("publishers", speakers.into()),
+        ("windows", args.windows.into()),
+        ("seconds", args.seconds.into()),
+        ("send", args.send.into()),
+        ("sleep", args.sleep.into()),
+    ];
+    for run in &mut runs {
+        let parameters = common.iter().chain(more).map(|(name, value)| ((*name).to_owned(), value.clone()));
+        run.parameters.extend(parameters);
         println!("{}", serde_json::to_string(run).unwrap_or_default());
     }
-    eprint!("{}", table::table(runs));
+    eprint!("{}", table::table(&runs));
     runs.iter().all(|run| run.ok)
 }
 
+/// The run of a server that is not under load.
+pub fn idle(fanout: &Fanout, index: usize, scenario: &str) -> Run {
+    Taking::new(&fanout.bench, index, scenario).finish(fanout, index)
+}
+
 /// A run of this server that begins now.
-pub fn empty(target: &str, scenario: &str) -> Run {
+fn empty(target: &str, scenario: &str) -> Run {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Run {
         scenario: scenario.to_owned(),
@@ -87,21 +92,25 @@ pub fn empty(target: &str, scenario: &str) -> Run {
 }
 
 impl Taking {
-    fn new(bench: &Bench, index: usize, scenario: &str) -> Self {
+    /// Begins now.
+    pub fn new(bench: &Bench, index: usize, scenario: &str) -> Self {
         let target = &bench.world.targets[index];
         let latency = target.groups.iter().map(|_| Latency::new()).collect();
-        Self { run: empty(&target.name, scenario), latency }
+        Self { run: empty(&target.name, scenario), latency, other_busy: 0.0 }
     }
 
-    fn take(&mut self, measured: Measured) {
+    /// Adds a window.
+    pub fn take(&mut self, measured: Measured) {
         self.run.windows.push(measured.window);
         self.run.series.extend(measured.series);
+        self.other_busy = self.other_busy.max(measured.other_busy.unwrap_or(0.0));
         for (all, window) in self.latency.iter_mut().zip(&measured.latency) {
             all.add(window);
         }
     }
 
-    fn finish(mut self, fanout: &Fanout, index: usize) -> Run {
+    /// With all that was found besides.
+    pub fn finish(mut self, fanout: &Fanout, index: usize) -> Run {
         let target = &fanout.bench.world.targets[index];
         let run = &mut self.run;
         run.percentiles = SHARES.iter().filter_map(|share| Some((*share, self.latency[0].quantile(*share)?))).collect();
@@ -117,8 +126,13 @@ impl Taking {
         counts(run, fanout, index);
         let busiest = run.windows.iter().map(|window| window.own_busy()).fold(0.0, f64::max);
         run.figures.insert("own_busy_max".to_owned(), busiest);
-        if busiest > BUSY_MAX {
+        run.figures.insert("other_busy_max".to_owned(), self.other_busy);
+        if busiest > OWN_BUSY_MAX {
             let busy = format!("the load tester was {:.0} % busy: it may be what was measured", busiest * 100.0);
+            run.error.get_or_insert(busy);
+        }
+        if self.other_busy > OTHER_BUSY_MAX {
+            let busy = format!("other programs used {:.0} % of a core: do not trust this", self.other_busy * 100.0);
             run.error.get_or_insert(busy);
         }
         self.run

@@ -1,5 +1,6 @@
 //! The runs of one scenario beside each other, for people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::report::run::{Run, Window};
@@ -7,16 +8,7 @@ use crate::report::stats::Spread;
 
 /// The header and the cells of one row of each run.
 pub fn table(runs: &[Run]) -> String {
-    let floors: Vec<&Run> = runs.iter().filter(|run| run.target.starts_with("floor")).collect();
-    let mut head: Vec<String> =
-        ["", "deliveries/s", "CPU µs each", "p50 ms", "p99 ms", "p99.9 ms", "server busy", "own busy", "faults"]
-            .map(str::to_owned)
-            .to_vec();
-    head.extend(
-        floors.iter().flat_map(|floor| [format!("CPU × {}", floor.target), format!("rate × {}", floor.target)]),
-    );
-    let mut rows = vec![head];
-    rows.extend(runs.iter().map(|run| row(run, &floors)));
+    let rows = if runs.iter().all(|run| run.windows.is_empty()) { figures(runs) } else { windows(runs) };
     let widths: Vec<usize> = (0..rows[0].len())
         .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
         .collect();
@@ -31,6 +23,32 @@ pub fn table(runs: &[Run]) -> String {
         }
     }
     text
+}
+
+/// Of runs without load: whatever was measured.
+fn figures(runs: &[Run]) -> Vec<Vec<String>> {
+    let names: BTreeSet<&String> = runs.iter().flat_map(|run| run.figures.keys()).collect();
+    let mut rows = vec![std::iter::once(String::new()).chain(names.iter().map(|name| (*name).clone())).collect()];
+    rows.extend(runs.iter().map(|run| {
+        let figure =
+            |name: &&String| run.figures.get(*name).map_or_else(|| "–".to_owned(), |figure| format!("{figure:.3}"));
+        std::iter::once(run.target.clone()).chain(names.iter().map(figure)).collect()
+    }));
+    rows
+}
+
+fn windows(runs: &[Run]) -> Vec<Vec<String>> {
+    let floors: Vec<&Run> = runs.iter().filter(|run| run.target.starts_with("floor")).collect();
+    let mut head: Vec<String> =
+        ["", "deliveries/s", "CPU µs each", "p50 ms", "p99 ms", "p99.9 ms", "server busy", "own busy", "faults"]
+            .map(str::to_owned)
+            .to_vec();
+    head.extend(
+        floors.iter().flat_map(|floor| [format!("CPU × {}", floor.target), format!("rate × {}", floor.target)]),
+    );
+    let mut rows = vec![head];
+    rows.extend(runs.iter().map(|run| row(run, &floors)));
+    rows
 }
 
 fn row(run: &Run, floors: &[&Run]) -> Vec<String> {

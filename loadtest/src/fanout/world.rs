@@ -58,9 +58,10 @@ pub struct World {
     pub targets: Vec<Target>,
     /// By socket.
     pub seats: Vec<Seat>,
+    /// How many have begun to open.
+    opened: usize,
+    /// How many of them are subscribed.
     ready: usize,
-    /// No connection is expected to end.
-    pub leaving: bool,
 }
 
 impl Target {
@@ -86,30 +87,35 @@ impl World {
     /// # Errors
     ///
     /// Some do not get there.
-    pub fn open(&mut self, engine: &mut Engine, from: usize) -> Result<Duration> {
-        let (started, before) = (Instant::now(), self.ready);
-        let (mut next, mut ready, mut progress) = (from, self.ready, started);
-        while self.ready - before < self.seats.len() - from {
-            while next < self.seats.len() && next - from < self.ready - before + OPENING_AT_ONCE {
-                engine.open(next)?;
-                next += 1;
+    pub fn open(&mut self, engine: &mut Engine) -> Result<Duration> {
+        let started = Instant::now();
+        let from = self.opened;
+        let (mut seen, mut progress) = (self.ready, started);
+        while self.ready < self.seats.len() {
+            while self.opened < self.seats.len() && self.opened < self.ready + OPENING_AT_ONCE {
+                engine.open(self.opened)?;
+                self.opened += 1;
             }
             let now = Instant::now();
             engine.turn(self, now + Duration::from_millis(10))?;
-            if self.ready > ready {
-                (ready, progress) = (self.ready, now);
+            if self.ready > seen {
+                (seen, progress) = (self.ready, now);
             }
             let complaint = self.targets.iter().find(|target| target.closed + target.refused > 0);
             if complaint.is_some() || progress.elapsed() > OPEN_WITHIN {
-                let (target, why) = complaint.map_or(("", None), |target| (&target.name, target.error.as_deref()));
-                let (there, wanted) = (self.ready - before, self.seats.len() - from);
-                bail!(
-                    "only {there} of {wanted} connections are subscribed: {target} {}",
-                    why.unwrap_or("takes too long")
-                );
+                let why = complaint.and_then(|target| target.error.as_deref()).unwrap_or("takes too long");
+                let (there, wanted) = (self.ready - from, self.seats.len() - from);
+                bail!("only {there} of {wanted} connections are subscribed: {why}");
             }
         }
         Ok(started.elapsed())
+    }
+
+    /// Forgets everybody and every room.
+    pub fn clear(&mut self) {
+        self.seats.clear();
+        self.targets.iter_mut().for_each(|target| target.groups.clear());
+        (self.opened, self.ready) = (0, 0);
     }
 
     /// A line that is not a value byte for byte as it was expected. Whether it asks for a pong.
@@ -173,10 +179,8 @@ impl Handler for World {
     }
 
     fn closed(&mut self, socket: usize, why: anyhow::Error) {
-        if !self.leaving {
-            let target = &mut self.targets[self.seats[socket].target];
-            target.closed += 1;
-            target.complain(format!("{why:#}"));
-        }
+        let target = &mut self.targets[self.seats[socket].target];
+        target.closed += 1;
+        target.complain(format!("{why:#}"));
     }
 }

@@ -1,5 +1,8 @@
 //! The scenarios, and what they share.
 
+pub mod flood;
+pub mod idle;
+pub mod lecture;
 pub mod presence;
 pub mod rooms;
 pub mod slow;

@@ -1,0 +1,145 @@
+//! The highest rate at which everything still arrives, and in time.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::bench::{Load, Plan};
+use super::group::Counts;
+use super::runs::Taking;
+use super::{Fanout, FanoutArgs};
+use crate::report::run::Run;
+
+/// Rates closer than this are the same.
+const NEAR: f64 = 1.05;
+/// A rate is too high when it failed this often: a hiccup of the machine is not the server's.
+const TRIES: usize = 2;
+
+/// The search at one server.
+#[derive(Debug, Clone)]
+struct Search {
+    rate: f64,
+    passed: Option<f64>,
+    failed: Option<f64>,
+    tries: usize,
+}
+
+impl Search {
+    fn new(rate: f64) -> Self {
+        Self { rate, passed: None, failed: None, tries: 0 }
+    }
+
+    /// Whether there is nothing more to find out.
+    fn over(&self) -> bool {
+        match (self.passed, self.failed) {
+            (Some(passed), Some(failed)) => failed / passed <= NEAR,
+            // Nothing at all is fast enough.
+            (None, Some(failed)) => failed < 0.01,
+            _ => false,
+        }
+    }
+
+    /// Goes on from what this rate came to: twice as much until it is too much, then the middle, by ratio.
+    fn next(&mut self, passed: bool) {
+        self.tries += 1;
+        if passed {
+            self.passed = Some(self.rate);
+        } else if self.tries < TRIES {
+            return;
+        } else {
+            self.failed = Some(self.rate);
+        }
+        self.tries = 0;
+        self.rate = match (self.passed, self.failed) {
+            (Some(passed), Some(failed)) => (passed * failed).sqrt(),
+            (None, Some(failed)) => failed / 2.0,
+            _ => self.rate * 2.0,
+        };
+    }
+}
+
+/// Searches at all servers in turns. `first`: where to begin, as a rate of the first group; `p99_ms`: what is in time.
+/// The windows of each run are those at its highest rate.
+pub fn search(fanout: &mut Fanout, args: &FanoutArgs, scenario: &str, first: f64, p99_ms: f64) -> Result<Vec<Run>> {
+    let targets = fanout.bench.world.targets.len();
+    let settle = Duration::from_secs_f64(args.settle);
+    let mut searches = vec![Search::new(first); targets];
+    let mut best: Vec<Taking> = (0..targets).map(|target| Taking::new(&fanout.bench, target, scenario)).collect();
+    while searches.iter().any(|search| !search.over()) {
+        for target in 0..targets {
+            let search = &mut searches[target];
+            if search.over() {
+                continue;
+            }
+            let plan = Plan { groups: vec![Load::Rate(search.rate)], seconds: args.seconds, settle };
+            let before = counts(fanout, target);
+            let measured = fanout.bench.window(target, &plan)?;
+            let after = counts(fanout, target);
+            let whole = after.lost + after.gaps + after.overdue == before.lost + before.gaps + before.overdue;
+            let passed = whole && measured.window.p99_ms <= p99_ms;
+            if passed && search.passed.is_none_or(|passed| search.rate > passed) {
+                best[target] = Taking::new(&fanout.bench, target, scenario);
+                best[target].take(measured);
+            } else {
+                fanout.bench.calm()?;
+                // Beyond the highest rate that is to be expected; what is wrong at any rate is kept.
+                let group = &mut fanout.bench.world.targets[target].groups[0];
+                let Counts { lost, gaps, overdue, .. } = before;
+                group.counts = Counts { lost, gaps, overdue, ..group.counts };
+            }
+            search.next(passed);
+        }
+    }
+    let runs = best.into_iter().zip(searches).enumerate().map(|(target, (taking, search))| {
+        let mut run = taking.finish(fanout, target);
+        let highest = run.windows.first().map_or(0.0, |window| window.per_s());
+        run.figures.insert("highest_per_s".to_owned(), highest);
+        run.figures.insert("highest_rate_per_s".to_owned(), search.passed.unwrap_or(0.0));
+        run.parameters.insert("p99_ms".to_owned(), p99_ms.into());
+        run
+    });
+    Ok(runs.collect())
+}
+
+fn counts(fanout: &Fanout, target: usize) -> Counts {
+    fanout.bench.world.targets[target].groups[0].counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Searches where everything up to `limit` passes, but for the first try in `hiccup`.
+    fn found(first: f64, limit: f64, hiccup: usize) -> (f64, usize) {
+        let mut search = Search::new(first);
+        let mut windows = 0;
+        while !search.over() {
+            windows += 1;
+            let passed = search.rate <= limit && windows != hiccup;
+            search.next(passed);
+            assert!(windows < 60, "{search:?}");
+        }
+        (search.passed.unwrap_or(0.0), windows)
+    }
+
+    #[test]
+    fn the_highest_rate_is_found_from_below_and_from_above() {
+        for first in [1.0, 90.0, 1_000.0] {
+            let (rate, _) = found(first, 100.0, 0);
+            assert!(rate <= 100.0 && rate * NEAR >= 100.0, "{rate} from {first}");
+        }
+    }
+
+    #[test]
+    fn a_hiccup_is_no_limit() {
+        let (calm, _) = found(20.0, 100.0, 0);
+        for hiccup in 1..8 {
+            assert_eq!(found(20.0, 100.0, hiccup).0, calm);
+        }
+    }
+
+    #[test]
+    fn nothing_may_be_fast_enough() {
+        assert_eq!(found(10.0, 0.0, 0).0, 0.0);
+    }
+}
