@@ -245,3 +245,6 @@ fn socket_leftover(socket: &mut Socket, buffer: &mut Vec<u8>) -> usize {
     buffer[..leftover.len()].copy_from_slice(&leftover);
     leftover.len()
 }
+
+#[cfg(test)]
+mod tests;

@@ -218,3 +218,6 @@ impl Floor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

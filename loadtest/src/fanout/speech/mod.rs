@@ -172,3 +172,6 @@ fn read_digits(digits: &[u8]) -> Option<u64> {
         .iter()
         .try_fold(0, |number: u64, digit| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0')))
 }
+
+#[cfg(test)]
+mod tests;

@@ -306,3 +306,6 @@ fn numbers(data: &str) -> Option<(u32, usize)> {
     let numbers: Numbers = serde_json::from_str(data).ok()?;
     Some((speech::sequence_of(numbers.at)?, speech::number_of_speaker(numbers.by)?))
 }
+
+#[cfg(test)]
+mod tests;
