@@ -107,5 +107,7 @@ pub const CHAPTERS: &[Chapter] = &[
 pub const PLOTTED: &[(&str, &str, &str)] = &[
     ("highest_per_s", "highest rate", "deliveries/s"),
     ("rss_kib_per_connection", "memory per connection", "KiB"),
-    ("cpu_ms_per_connection", "server CPU per connection", "ms"),
+    ("memory_per_connection_kib", "memory per connection", "KiB"),
+    ("cpu_per_connection_ms", "server CPU per connection", "ms"),
+    ("opening_cpu_ms_per_connection", "server CPU to open a connection", "ms"),
 ];

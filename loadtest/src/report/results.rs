@@ -246,10 +246,16 @@ const MAY_HAPPEN: [&str; 2] = ["conflated", "skipped"];
 /// Options whose value is of no use on another machine, and words that are only there because a script typed them.
 const OWN: [&str; 3] = ["--accounts", "--server-pid", "--redis-pid"];
 
+const PROGRAM: &str = "studyhall-loadtest";
+
 /// A command as one would type it elsewhere: no directories, no process numbers.
 fn tidied(command: &str) -> String {
-    let mut words = command.split_whitespace();
+    let mut words = command.split_whitespace().peekable();
     let mut tidy: Vec<String> = Vec::new();
+    // The program itself has no name in some commands.
+    if words.peek().is_some_and(|first| !first.ends_with(PROGRAM)) {
+        tidy.push(PROGRAM.into());
+    }
     while let Some(word) = words.next() {
         let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
         if OWN.contains(&name) {
@@ -351,5 +357,7 @@ mod tests {
             tidied(typed),
             "studyhall-loadtest rooms --rooms 500 --url http://127.0.0.1:9200 --beside floor=ws://127.0.0.1:9101,PID"
         );
+        assert_eq!(tidied("storm --crowd /tmp/x/crowd.json"), "studyhall-loadtest storm --crowd crowd.json");
+        assert_eq!(tidied(""), "");
     }
 }
