@@ -3,6 +3,7 @@
 //! One JSON line per run goes to stdout, the same as a table to stderr. Exit code 1 says that a promise
 //! of the server was broken, 2 that the run could not be made.
 
+mod capacity;
 mod client;
 mod engine;
 mod fanout;
@@ -20,7 +21,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::report::command::{self, MachineArgs, ReportArgs};
-use crate::scenario::{flood, idle, lecture, presence, rooms, slow, tasks};
+use crate::scenario::{day, flood, idle, lecture, presence, rooms, slow, storm, tasks};
 
 /// Load for a running Studyhall.
 #[derive(Debug, Parser)]
@@ -69,6 +70,10 @@ enum Scenario {
     Tasks(tasks::TasksArgs),
     /// People who are there and do nothing, and others who watch their pills.
     Presence(presence::PresenceArgs),
+    /// Everybody connects at once; everybody comes back at once.
+    Storm(storm::StormArgs),
+    /// A realistic mix of everything.
+    Day(day::DayArgs),
     /// Readers that stop and then crawl, beside ordinary ones.
     Slow(slow::SlowArgs),
     /// Tables and plots of what runs printed.
@@ -95,6 +100,8 @@ fn main() -> ExitCode {
                 Scenario::Floor(args) => floor::run(&args).map(|()| true),
                 Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
                 Scenario::Presence(args) => presence::run(&cli.common, &args).await,
+                Scenario::Storm(args) => storm::run(&cli.common, &args).await,
+                Scenario::Day(args) => day::run(&cli.common, &args).await,
                 Scenario::Slow(args) => slow::run(&cli.common, &args).await,
                 Scenario::Report(args) => command::report(&args).map(|()| true),
                 Scenario::Machine(args) => {

@@ -18,7 +18,7 @@ use crate::Common;
 /// Requests under way at a time.
 const AT_ONCE: usize = 8;
 /// What our rooms and lists are called.
-const NAME: &str = "Load";
+pub const NAME: &str = "Load";
 /// How often a request that was refused for now is made again.
 const TRIES: usize = 30;
 
@@ -72,7 +72,7 @@ impl Api {
     }
 
     /// One request; waits and repeats when the server is too busy.
-    async fn call(&self, method: Method, path: &str, token: Option<&str>, body: Value) -> Result<Value> {
+    pub async fn call(&self, method: Method, path: &str, token: Option<&str>, body: Value) -> Result<Value> {
         for _ in 0..TRIES {
             let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
             if let Some(token) = token {

@@ -10,8 +10,9 @@ use studyhall_protocol::presence::{self, Presence};
 use uuid::Uuid;
 
 use crate::auth::Sessions;
-use crate::db::{Db, Writer};
+use crate::db::{Db, Together, Writer};
 use crate::domain;
+use crate::domain::channels::Answers;
 use crate::error::Error;
 use crate::http::door;
 use crate::live::HubLink;
@@ -20,13 +21,33 @@ use crate::live::backend::{
 };
 use crate::live::conn::ConnId;
 
+/// Channels in one statement of admission: a storm of people with a dozen each, and still some milliseconds only.
+const ADMITTED_AT_ONCE: usize = 2_000;
+
 /// The server around the engine.
 pub struct Server {
     pub(super) db: Db,
+    admissions: Together<(Uuid, Vec<Channel>), Answers>,
     pub(super) writer: Writer,
     pub(super) sessions: Sessions,
     /// Back to the engine, for what people say of themselves.
     pub(super) hub: HubLink,
+}
+
+impl Server {
+    pub(super) fn new(db: Db, writer: Writer, sessions: Sessions, hub: HubLink) -> Self {
+        let asking = db.clone();
+        let weight = |asked: &(Uuid, Vec<Channel>)| asked.1.len();
+        let admissions = Together::new(ADMITTED_AT_ONCE, weight, move |asked| {
+            let db = asking.clone();
+            async move {
+                let answers = domain::admit_all(&db, &asked).await;
+                answers.inspect_err(|error| tracing::warn!(%error, "cannot tell who may subscribe")).ok()
+            }
+            .boxed()
+        });
+        Self { db, admissions, writer, sessions, hub }
+    }
 }
 
 impl Backend for Server {
@@ -44,11 +65,20 @@ impl Backend for Server {
         who: &'a Identity,
         channels: Vec<Channel>,
     ) -> BoxFuture<'a, Result<Vec<Result<Admission, WireError>>, WireError>> {
-        async move { domain::admit(&self.db, who.user_id, &channels).await.map_err(on_wire) }.boxed()
+        async move { self.admissions.ask((who.user_id, channels)).await.map_err(|_| WireError::internal()) }.boxed()
     }
 
     fn read_log(&self, channel: Channel, after: u64, limit: u32) -> BoxFuture<'_, Result<LogPage, WireError>> {
         async move { self.db.read_log(channel, after, limit).await.map_err(on_wire) }.boxed()
+    }
+
+    fn read_pages(
+        &self,
+        wanted: Vec<(Channel, u64)>,
+        limit: u32,
+        bytes_max: u32,
+    ) -> BoxFuture<'_, Result<Vec<Option<LogPage>>, WireError>> {
+        async move { self.db.read_pages(&wanted, limit, bytes_max).await.map_err(on_wire) }.boxed()
     }
 
     fn read_log_back(&self, channel: Channel, before: u64, limit: u32) -> BoxFuture<'_, Result<LogPage, WireError>> {

@@ -72,7 +72,7 @@ impl App {
         )
         .with_drain(domain::drain());
         let state = AppState { hub: hub.clone(), ..AppState::new(config, db.clone(), writer.clone())? };
-        let server = backend::Server { db: db.clone(), writer, sessions: state.sessions.clone(), hub: hub.clone() };
+        let server = backend::Server::new(db.clone(), writer, state.sessions.clone(), hub.clone());
         let cluster = nodes::join(config);
         let roster: Arc<dyn Roster> = match &cluster {
             Some(cluster) => cluster.clone(),

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use futures_util::FutureExt;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 use uuid::Uuid;
 
 use super::{Token, sql};
-use crate::db::Db;
+use crate::db::{Db, Together};
 use crate::error::{Error, Result as OurResult};
 use crate::live::backend::{Identity, Refusal};
 
@@ -18,17 +19,27 @@ use crate::live::backend::{Identity, Refusal};
 const FRESH: Duration = Duration::from_secs(5);
 /// Answers kept at once.
 const KEPT_MAX: usize = 20_000;
+/// With fewer, old ones are not looked for.
+const KEPT_MIN: usize = 256;
 
-/// Recognises people. Clones share the answers.
+/// Tokens in one statement: as many as are connecting at the same moment in a storm, or nearly.
+const ASKED_AT_ONCE: usize = 500;
+
+type Hash = [u8; 32];
+type Asking = Together<Hash, Result<Identity, Refusal>>;
+
+/// Recognises people. Clones share the answers, and ask together.
 #[derive(Clone)]
 pub struct Sessions {
-    db: Db,
+    asking: Asking,
     known: Arc<Mutex<Known>>,
 }
 
 #[derive(Default)]
 struct Known {
-    by_hash: HashMap<[u8; 32], (Instant, Identity)>,
+    by_hash: HashMap<Hash, (Instant, Identity)>,
+    /// As many as there were after the old ones were last thrown out.
+    kept: usize,
     /// Raised by `forget`: an answer that was asked for before it must not be kept after it.
     generation: u64,
 }
@@ -36,10 +47,18 @@ struct Known {
 impl Sessions {
     /// Recognises people by `db`.
     pub fn new(db: Db) -> Self {
-        Self { db, known: Arc::default() }
+        let asking = Together::new(
+            ASKED_AT_ONCE,
+            |_| 1,
+            move |hashes| {
+                let db = db.clone();
+                async move { ask(&db, &hashes).await }.boxed()
+            },
+        );
+        Self { asking, known: Arc::default() }
     }
 
-    /// Whose token is it? At most one query; none when the same was asked within 5 s.
+    /// Whose token is it? Asks the database, together with others who ask now, unless the same was asked within 5 s.
     pub async fn authenticate(&self, token: &str) -> Result<Identity, Refusal> {
         let hash = Token::parse(token).ok_or(Refusal::Unauthorized)?.hash();
         let generation = {
@@ -53,7 +72,7 @@ impl Sessions {
             known.generation
         };
         let asked = Instant::now();
-        let identity = self.ask(&hash).await?;
+        let identity = self.asking.ask(hash).await.unwrap_or(Err(Refusal::Unavailable))?;
         self.keep(hash, asked, &identity, generation);
         Ok(identity)
     }
@@ -64,28 +83,16 @@ impl Sessions {
         self.lock().by_hash.get(&hash).map(|(_, identity)| identity.user_id)
     }
 
-    async fn ask(&self, hash: &[u8; 32]) -> Result<Identity, Refusal> {
-        let found = sql::select_by_token(self.db.pool(), hash).await.map_err(|error| {
-            tracing::warn!(%error, "cannot tell whose token it is");
-            Refusal::Unavailable
-        })?;
-        let found = found.ok_or(Refusal::Unauthorized)?;
-        if found.expired {
-            return Err(Refusal::Expired);
-        }
-        if found.ended {
-            return Err(Refusal::Unauthorized);
-        }
-        identity(found).map_err(|_| Refusal::Unavailable)
-    }
-
-    fn keep(&self, hash: [u8; 32], asked: Instant, identity: &Identity, generation: u64) {
+    fn keep(&self, hash: Hash, asked: Instant, identity: &Identity, generation: u64) {
         let mut known = self.lock();
         if known.generation != generation {
             return;
         }
-        if known.by_hash.len() >= KEPT_MAX {
+        // Now and then, so that a storm's answers are not kept for ever.
+        if known.by_hash.len() >= (2 * known.kept).clamp(KEPT_MIN, KEPT_MAX) {
             known.by_hash.retain(|_, (asked, _)| asked.elapsed() < FRESH);
+            known.by_hash.shrink_to(KEPT_MIN);
+            known.kept = known.by_hash.len();
         }
         if known.by_hash.len() < KEPT_MAX {
             known.by_hash.insert(hash, (asked, identity.clone()));
@@ -102,6 +109,23 @@ impl Sessions {
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One answer per token, in order.
+async fn ask(db: &Db, hashes: &[Hash]) -> Option<Vec<Result<Identity, Refusal>>> {
+    let found = sql::select_by_tokens(db.pool(), hashes).await;
+    let found = found.inspect_err(|error| tracing::warn!(%error, "cannot tell whose tokens these are")).ok()?;
+    let mut answers: Vec<_> = hashes.iter().map(|_| Err(Refusal::Unauthorized)).collect();
+    for found in found {
+        let answer = usize::try_from(found.number - 1).ok().and_then(|number| answers.get_mut(number));
+        let Some(answer) = answer else { continue };
+        *answer = match (found.expired, found.ended) {
+            (true, _) => Err(Refusal::Expired),
+            (false, true) => Err(Refusal::Unauthorized),
+            (false, false) => identity(found).map_err(|_| Refusal::Unavailable),
+        };
+    }
+    Some(answers)
 }
 
 fn identity(found: sql::Authenticated) -> OurResult<Identity> {

@@ -35,6 +35,8 @@ pub struct NewSignIn {
 
 /// A token's sign-in with what a connection needs to know of the person.
 pub(super) struct Authenticated {
+    /// Which of the tokens, from 1.
+    pub(super) number: i64,
     pub(super) session_id: Uuid,
     pub(super) user_id: Uuid,
     pub(super) expires_at: DateTime<Utc>,
@@ -45,20 +47,23 @@ pub(super) struct Authenticated {
     pub(super) profile_image_url: Option<String>,
 }
 
-pub(super) async fn select_by_token(db: impl PgExecutor<'_>, hash: &[u8; 32]) -> Result<Option<Authenticated>> {
+/// Whose tokens these are; those that nobody knows are left out.
+pub(super) async fn select_by_tokens(db: impl PgExecutor<'_>, hashes: &[[u8; 32]]) -> Result<Vec<Authenticated>> {
+    let hashes: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.to_vec()).collect();
     let found = sqlx::query_as!(
         Authenticated,
         r#"
-        select s.id as session_id, s.user_id, s.expires_at, u.username, u.full_name, u.profile_image_url,
+        select t.number as "number!", s.id as session_id, s.user_id, s.expires_at, u.username, u.full_name,
+               u.profile_image_url,
                coalesce(s.end_reason = 'expired', false) or (s.ended_at is null and s.expires_at <= now()) as "expired!",
                s.ended_at is not null or c.disabled_at is not null as "ended!"
-        from sign_ins s
+        from unnest($1::bytea[]) with ordinality t (hash, number)
+        join sign_ins s on s.token_hash = t.hash
         join users u on u.id = s.user_id
-        join credentials c on c.user_id = s.user_id
-        where s.token_hash = $1"#,
-        &hash[..]
+        join credentials c on c.user_id = s.user_id"#,
+        &hashes
     )
-    .fetch_optional(db)
+    .fetch_all(db)
     .await?;
     Ok(found)
 }

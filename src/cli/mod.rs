@@ -1,5 +1,6 @@
 //! What the program can do, one file per command.
 
+mod crowd;
 mod dev;
 mod run;
 mod seed;
@@ -30,6 +31,8 @@ enum Command {
     Migrate,
     /// Fill the database with people, lists and rooms
     Seed(seed::SeedArgs),
+    /// Add people who are signed in already, for a load test; only for a database that will be thrown away
+    Crowd(crowd::CrowdArgs),
     /// Print what somebody's open tab is told
     Tail(tail::TailArgs),
     /// Compare cached counts with what they count, and logs with their heads
@@ -50,6 +53,7 @@ impl Cli {
             Command::Dev => dev::dev(config).await,
             Command::Migrate => run::migrate(&config).await,
             Command::Seed(args) => seed::seed(&config, args).await,
+            Command::Crowd(args) => crowd::crowd(&config, args).await,
             Command::Tail(args) => tail::tail(args).await,
             Command::Verify(args) => verify::verify(&config, args).await,
         }

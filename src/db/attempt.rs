@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use studyhall_protocol::Position;
+use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
 use super::operations::{self, Claim, Wanted};
 use super::tx::{By, Several};
-use super::{Drain, Tx, Writer};
+use super::{Drain, Tx, Writer, rows};
 use crate::error::{Error, Result, Retry};
 use crate::live::backend::LogEvent;
 
@@ -19,6 +19,10 @@ const CONFLICT_RETRIES: u32 = 3;
 const LOST_PATIENCE: Duration = Duration::from_secs(3);
 const LOST_PAUSE: Duration = Duration::from_millis(100);
 
+/// Statements of a command find rows by key, so a plan for any value is as good as one for these; and PostgreSQL would
+/// make a new one for each execution, which takes longer than to execute it, as long as it knows how long a list is.
+const BEGIN: &str = "begin; set local plan_cache_mode = force_generic_plan";
+
 /// What is done in one transaction.
 #[derive(Clone, Copy)]
 pub(super) enum Work<'w> {
@@ -26,6 +30,8 @@ pub(super) enum Work<'w> {
     One(&'w Wanted),
     /// Commands of one lane; each operation id once.
     Several(&'w dyn Drain, Uuid, &'w [Wanted]),
+    /// Commands that change one row each on their channel; each row and each operation id once.
+    Rows(&'w dyn Drain, &'w [Wanted], &'w [Channel]),
 }
 
 /// What became of one command.
@@ -36,6 +42,10 @@ pub(super) enum Settled {
     Replayed(Box<RawValue>),
     /// It alone was not done; others of its transaction may have been.
     Refused(Error),
+    /// It was not done: somebody else has the lock of its channel.
+    Blocked,
+    /// It was not done, and only running it alone tells why.
+    Unclear,
 }
 
 impl From<Settled> for Result<Box<RawValue>> {
@@ -43,6 +53,9 @@ impl From<Settled> for Result<Box<RawValue>> {
         match settled {
             Settled::Done(answer) | Settled::Replayed(answer) => Ok(answer),
             Settled::Refused(error) => Err(error),
+            Settled::Blocked | Settled::Unclear => {
+                Err(Error::internal(anyhow::anyhow!("a command of a batch was left over")))
+            }
         }
     }
 }
@@ -113,6 +126,13 @@ impl Writer {
                 }
                 Err(error) => Attempt::Failed(error),
             },
+            Work::Rows(drain, batch, channels) => match self.begin(Several).await {
+                Ok(mut tx) => {
+                    let worked = rows::work(&mut tx, drain, batch, channels).await;
+                    seal(tx, worked).await
+                }
+                Err(error) => Attempt::Failed(error),
+            },
         }
     }
 
@@ -129,7 +149,7 @@ impl Writer {
     }
 
     pub(super) async fn begin<W>(&self, by: W) -> Result<Tx<W>> {
-        Ok(Tx::new(self.db.pool().begin().await?, by))
+        Ok(Tx::new(self.db.pool().begin_with(BEGIN).await?, by))
     }
 }
 
@@ -210,7 +230,7 @@ async fn roll_back<W>(tx: Tx<W>) {
     }
 }
 
-fn answer(positions: &[Position], data: &RawValue) -> Result<Box<RawValue>> {
+pub(super) fn answer(positions: &[Position], data: &RawValue) -> Result<Box<RawValue>> {
     #[derive(Serialize)]
     struct Answer<'a> {
         positions: &'a [Position],

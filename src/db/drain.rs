@@ -1,15 +1,16 @@
-//! Draining: where many commands want the same channel, those that wait are committed in one transaction.
+//! Draining: commands that wait are committed in one transaction.
 //!
 //! The lock on a channel's head makes commands of one channel wait for each other's COMMIT. Commands of one *lane* that
 //! come faster than that is worth are collected for a moment and done together: one COMMIT, one event that sums them up,
-//! and one connection, however many wait. Order and promises stay: each command has its operation id, its answer with
+//! and one connection, however many wait. Commands that change one row each go together with any others of that kind
+//! that happen to wait, see `rows`. Order and promises stay: each command has its operation id, its answer with
 //! positions and its own events, and is acknowledged after the COMMIT.
 
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
-use studyhall_protocol::{Command, Position};
+use studyhall_protocol::{Channel, Event, Position};
 use uuid::Uuid;
 
 use super::attempt::{Settled, Work};
@@ -18,10 +19,26 @@ use super::operations::Wanted;
 use super::{BatchTx, Db, Writer};
 use crate::error::{Error, Result};
 
+/// With what others a command can share a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Company {
+    /// None.
+    Nobody,
+    /// Those of the same lane, and one event sums them up.
+    Lane(Uuid),
+    /// Any that change another row.
+    Row {
+        /// The one channel that tells of it.
+        channel: Channel,
+        /// The row.
+        row: Uuid,
+    },
+}
+
 /// What a domain says about commands that can be done together.
 pub trait Drain: Send + Sync {
-    /// The lane of a command: those with the same one can share a transaction. `None`: always one of its own.
-    fn lane<'a>(&'a self, db: &'a Db, command: &'a Command) -> BoxFuture<'a, Result<Option<Uuid>>>;
+    /// What a command can be done with.
+    fn company<'a>(&'a self, db: &'a Db, wanted: &'a Wanted) -> BoxFuture<'a, Result<Company>>;
 
     /// Does commands of one lane, in their order, in a number of statements that does not depend on how many they are.
     ///
@@ -33,6 +50,13 @@ pub trait Drain: Send + Sync {
         lane: Uuid,
         batch: &'t [&'t Wanted],
     ) -> BoxFuture<'t, Result<Vec<Result<Performed>>>>;
+
+    /// Does commands that change one row each, every row once, under the locks of their channels. In as few statements
+    /// as [`Drain::perform`].
+    ///
+    /// The event of each, whose data is also what the command answers. `None` where nothing was done, for whatever
+    /// reason: the command runs alone and finds out.
+    fn rows<'t>(&'t self, tx: &'t mut BatchTx, batch: &'t [&'t Wanted]) -> BoxFuture<'t, Result<Vec<Option<Event>>>>;
 }
 
 /// What one command of a batch answers.
@@ -47,9 +71,12 @@ pub struct Performed {
 impl Writer {
     pub(super) async fn execute_here(&self, wanted: Wanted) -> Result<Box<RawValue>> {
         let Some(drain) = &self.drain else { return self.alone(&wanted).await };
-        // Without the lane the command runs all the same, and meets the same trouble if there is any.
-        let lane = drain.lane(&self.db, &wanted.command).await.unwrap_or(None);
-        let Some(lane) = lane else { return self.alone(&wanted).await };
+        // Without an answer the command runs all the same, and meets the same trouble if there is any.
+        let lane = match drain.company(&self.db, &wanted).await.unwrap_or(Company::Nobody) {
+            Company::Nobody => return self.alone(&wanted).await,
+            Company::Row { channel, row } => return self.queued(wanted, channel, row).await,
+            Company::Lane(lane) => lane,
+        };
         match self.lanes.enter(lane, wanted, Instant::now()) {
             Entry::Alone(wanted) => self.alone(&wanted).await,
             Entry::Waits { answer, first } => {
@@ -61,7 +88,7 @@ impl Writer {
         }
     }
 
-    async fn alone(&self, wanted: &Wanted) -> Result<Box<RawValue>> {
+    pub(super) async fn alone(&self, wanted: &Wanted) -> Result<Box<RawValue>> {
         let settled = self.settle(Work::One(wanted)).await?.pop();
         settled.map_or_else(|| Err(Error::internal(anyhow::anyhow!("a command without an outcome"))), Into::into)
     }
@@ -103,7 +130,7 @@ impl Writer {
     }
 }
 
-fn tell(answer: Answer, settled: Settled) {
+pub(super) fn tell(answer: Answer, settled: Settled) {
     // Whoever asked may be gone.
     let _ = answer.send(settled.into());
 }

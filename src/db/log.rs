@@ -111,6 +111,58 @@ impl Db {
         Ok(page)
     }
 
+    /// For each wanted channel and number what [`Db::read_log`] answers, all from one snapshot and by one statement. Pages
+    /// for which there is no room within `bytes_max` are `None`; the first one always fits.
+    pub async fn read_pages(
+        &self,
+        wanted: &[(Channel, u64)],
+        limit: u32,
+        bytes_max: u32,
+    ) -> Result<Vec<Option<LogPage>>> {
+        let names: Vec<String> = wanted.iter().map(|(channel, _)| channel.to_string()).collect();
+        let after: Vec<i64> = wanted.iter().map(|(_, after)| i64::try_from(*after).unwrap_or(i64::MAX)).collect();
+        let rows = sqlx::query!(
+            r#"
+            select page.i as "i!", page.head as "head!", page.floor as "floor!", page.epoch as "epoch!",
+                   page."offset" as "offset?", page.type as "name?", page.actor, page.op, page.at as "at?", page.data
+            from (
+                select w.i, coalesce(h.head, 0) as head, coalesce(h.floor, 1) as floor, l.epoch,
+                       e."offset", e.type, e.actor, e.op, e.at, e.data,
+                       -- Those of one page come to the same sum: all of them, or none.
+                       sum(octet_length(e.data)) over (order by w.i) as bytes
+                from unnest($1::text[], $2::bigint[]) with ordinality w (channel, after, i)
+                cross join log_epoch l
+                left join channel_heads h on h.channel = w.channel
+                left join lateral (
+                    select e."offset", e.type, e.actor, e.op, e.at, e.data::text as data from events e
+                    where e.channel = w.channel and e."offset" > w.after and e."offset" >= h.floor
+                    order by e."offset" limit $3
+                ) e on true
+            ) page
+            where page.i = 1 or coalesce(page.bytes, 0) <= $4
+            order by page.i, page."offset""#,
+            &names,
+            &after,
+            i64::from(limit),
+            i64::from(bytes_max),
+        )
+        .fetch_all(self.pool())
+        .await?;
+        let mut pages: Vec<Option<LogPage>> = wanted.iter().map(|_| None).collect();
+        for row in rows {
+            let index = usize::try_from(row.i - 1).map_err(Error::internal)?;
+            let (Some(page), Some((channel, _))) = (pages.get_mut(index), wanted.get(index)) else { continue };
+            let page = page.get_or_insert_with(|| self.empty_page());
+            page.head = number(row.head)?;
+            page.floor = number(row.floor)?;
+            page.epoch = self.saw_epoch(&row.epoch);
+            let row =
+                Row { offset: row.offset, name: row.name, actor: row.actor, op: row.op, at: row.at, data: row.data };
+            page.events.extend(row.into_event(*channel)?);
+        }
+        Ok(pages)
+    }
+
     /// At most `limit` events with numbers below `before`, newest first, with the position of the same moment.
     pub async fn read_log_back(&self, channel: Channel, before: u64, limit: u32) -> Result<LogPage> {
         let rows = sqlx::query!(

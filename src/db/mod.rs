@@ -4,6 +4,7 @@
 //! - [`Drain`] says which commands are done together when there are many of them.
 //! - [`log`] reads the numbered events of a channel.
 //! - [`follow`](mod@follow) finds committed events that this node may have missed.
+//! - [`Together`] puts the questions of many callers into one statement.
 //! - [`retention`] drops old days and makes new ones.
 //!
 //! Nothing here knows a domain: what a command does is handed in as a function.
@@ -14,7 +15,10 @@ pub mod follow;
 mod lanes;
 pub mod log;
 mod operations;
+mod queue;
 pub mod retention;
+mod rows;
+mod together;
 mod tx;
 mod write;
 
@@ -27,9 +31,10 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
-pub use drain::{Drain, Performed};
+pub use drain::{Company, Drain, Performed};
 pub use log::position;
 pub use operations::Wanted;
+pub use together::{Together, Unanswered};
 pub use tx::{BatchTx, By, Tx};
 pub use write::{Done, OnCommit, Perform, Writer};
 

@@ -52,6 +52,14 @@ struct Pending {
     data: Box<RawValue>,
 }
 
+/// A channel whose lock was taken.
+struct Locked {
+    channel: String,
+    head: i64,
+    at: DateTime<Utc>,
+    epoch: String,
+}
+
 /// The part of an event that has a column of its own; the text is kept as it is.
 #[derive(Deserialize)]
 struct Tagged {
@@ -105,20 +113,26 @@ impl<W> Tx<W> {
 
     async fn lock_existing(&mut self, channels: &[String]) -> Result<usize> {
         // The order of the locks is the database's order of the text, here and in every other statement.
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            Locked,
             r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!"
                from channel_heads h where h.channel = any($1) order by h.channel for update of h"#,
             channels
         )
         .fetch_all(&mut *self.inner)
         .await?;
-        for row in &rows {
+        self.locked(&rows)?;
+        Ok(rows.len())
+    }
+
+    fn locked(&mut self, rows: &[Locked]) -> Result<()> {
+        for row in rows {
             let channel: Channel = row.channel.parse().map_err(Error::internal)?;
             self.heads.insert(channel, number(row.head)?);
             self.at = row.at;
             self.epoch.clone_from(&row.epoch);
         }
-        Ok(rows.len())
+        Ok(())
     }
 
     /// The number of the newest event of a locked channel, those of this transaction included.
@@ -137,13 +151,13 @@ impl<W> Tx<W> {
         }
     }
 
-    fn try_append(&mut self, channel: Channel, event: &Event, by: Option<By>) -> Result<(), String> {
+    fn try_append(&mut self, channel: Channel, event: &Event, by: Option<By>) -> Result<&RawValue, String> {
         let head = self.heads.get_mut(&channel).ok_or_else(|| format!("{channel} is not locked"))?;
         let tagged = serde_json::to_string(event).map_err(|error| error.to_string())?;
         let Tagged { data } = serde_json::from_str(&tagged).map_err(|error| error.to_string())?;
         *head += 1;
         self.events.push(Pending { channel, offset: *head, name: event.name(), by, data });
-        Ok(())
+        Ok(self.events.last().map_or(RawValue::NULL, |event| &event.data))
     }
 
     /// The last statement: raises the heads, appends the events, stores the answers of the operations, and gives the
@@ -296,6 +310,30 @@ impl Tx<Several> {
     /// Like [`Tx::emit`], for an event that is one command's own.
     pub fn emit_by(&mut self, by: By, channel: Channel, event: Event) {
         self.append(channel, &event, Some(by));
+    }
+
+    /// The same; returns the data of the event as it is stored and sent.
+    pub(super) fn emit_row(&mut self, by: By, channel: Channel, event: &Event) -> Result<&RawValue> {
+        self.try_append(channel, event, Some(by)).map_err(|problem| Error::internal(anyhow::anyhow!(problem)))
+    }
+
+    /// Takes the locks of those of these channels that nobody has, and that have ever been written to. Never waits.
+    pub(super) async fn lock_free(&mut self, channels: &[Channel]) -> Result<()> {
+        let wanted: Vec<String> = channels.iter().map(Channel::to_string).collect();
+        let rows = sqlx::query_as!(
+            Locked,
+            r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!"
+               from channel_heads h where h.channel = any($1) order by h.channel for update of h skip locked"#,
+            &wanted
+        )
+        .fetch_all(&mut *self.inner)
+        .await?;
+        self.locked(&rows)
+    }
+
+    /// Takes the lock of this channel, if it has ever been written to.
+    pub(super) async fn lock_one(&mut self, channel: Channel) -> Result<()> {
+        self.lock_existing(&[channel.to_string()]).await.map(drop)
     }
 
     /// Like [`Tx::emit`], for an event that sums up several commands: its actor and its operation are null.

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::attempt::{Attempt, Patience, Worked, commit_unknown, seal};
 use super::lanes::Lanes;
 use super::operations::Wanted;
+use super::queue::Queue;
 use super::tx::By;
 use super::{Db, Drain, Tx};
 use crate::error::{Error, Result};
@@ -41,6 +42,7 @@ pub struct Writer {
     pub(super) on_commit: OnCommit,
     pub(super) tasks: TaskTracker,
     pub(super) lanes: Arc<Lanes>,
+    pub(super) queue: Arc<Queue>,
     in_flight: Arc<Semaphore>,
     in_flight_max: usize,
 }
@@ -55,6 +57,7 @@ impl Writer {
             on_commit,
             tasks: TaskTracker::new(),
             lanes: Arc::default(),
+            queue: Arc::default(),
             in_flight: Arc::new(Semaphore::new(in_flight_max)),
             in_flight_max,
         }

@@ -14,6 +14,7 @@ pub mod presence;
 pub mod seed;
 pub mod settings;
 pub mod tasks;
+mod together;
 pub mod verify;
 pub mod workspaces;
 
@@ -25,7 +26,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use studyhall_protocol::command::answer;
 use studyhall_protocol::{Channel, Command};
 
-pub use channels::admit;
+pub use channels::{admit, admit_all};
 
 use crate::db::{Drain, Tx};
 use crate::error::{Error, Result};
@@ -70,7 +71,7 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
 
 /// The commands that are done together when there are many of them.
 pub fn drain() -> Arc<dyn Drain> {
-    Arc::new(feed::likes::drain::Likes::default())
+    Arc::new(together::Together::default())
 }
 
 /// What the table of commands says that a command answers.

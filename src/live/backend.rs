@@ -222,6 +222,15 @@ pub trait Backend: Send + Sync + 'static {
     /// At most `limit` events with numbers above `after`.
     fn read_log(&self, channel: Channel, after: u64, limit: u32) -> BoxFuture<'_, Result<LogPage, WireError>>;
 
+    /// The same for each wanted channel and number, in order, all from one snapshot. Those whose events have no room within
+    /// `bytes_max` are `None`; the first one always has.
+    fn read_pages(
+        &self,
+        wanted: Vec<(Channel, u64)>,
+        limit: u32,
+        bytes_max: u32,
+    ) -> BoxFuture<'_, Result<Vec<Option<LogPage>>, WireError>>;
+
     /// The newest events below `before`, newest first, for `history` in reverse.
     fn read_log_back(&self, channel: Channel, before: u64, limit: u32) -> BoxFuture<'_, Result<LogPage, WireError>>;
 

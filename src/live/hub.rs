@@ -147,16 +147,20 @@ impl Hub {
     }
 
     async fn read_pages(self: Arc<Self>) {
-        loop {
-            let key = self.pages.wanted().await;
+        while let Some((permit, keys)) = self.pages.wanted().await {
             let hub = self.clone();
             self.spawn(async move {
-                let check = |epoch: &Arc<str>| {
-                    if let Some(topic) = hub.topics.get(&key.0) {
+                let check = |channel: Channel, epoch: &Arc<str>| {
+                    if let Some(topic) = hub.topics.get(&channel) {
                         topic.check_epoch(epoch, &hub.flusher);
                     }
                 };
-                hub.pages.read(key, &*hub.backend, &hub.flusher, check).await;
+                let later = hub.pages.read(keys, &*hub.backend, &hub.flusher, check).await;
+                drop(permit);
+                if !later.is_empty() {
+                    tokio::time::sleep(LOG_RETRY).await;
+                    later.into_iter().for_each(|key| hub.pages.wake(key, &hub.flusher));
+                }
             });
         }
     }

@@ -56,8 +56,10 @@ pub const RING_BYTES_PER_CHANNEL: usize = if cfg!(test) { 8 * 1024 } else { 256 
 pub const MOVES_BYTES_PER_CHANNEL: usize = 16 * 1024;
 /// Events in one page of the log for readers that lag.
 pub const PAGE_EVENTS: u64 = 32;
-/// Pages read at a time.
-pub const PAGE_READS_MAX: usize = 8;
+/// Statements that read pages at a time.
+pub const PAGE_READS_MAX: usize = 2;
+/// Pages in one statement.
+pub const PAGES_AT_ONCE: usize = 64;
 /// Slots of one channel that are held by gestures.
 pub const GESTURES_MAX: usize = 1_024;
 /// Slots of one channel in all.

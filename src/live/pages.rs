@@ -1,5 +1,6 @@
 //! Pages of the log for readers that lag behind the ring. Readers of one channel share them, and a
-//! page is read once however many wait for it.
+//! page is read once however many wait for it. What is wanted while pages are being read is read together next:
+//! when everybody comes back at once, thousands of channels are a few dozen statements.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,15 +9,15 @@ use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode;
 use studyhall_protocol::format::Format;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::backend::{Backend, LogPage};
 use super::conn::{Conn, ConnId};
 use super::flush::Flusher;
-use super::limits::{LOG_RETRY, PAGE_EVENTS, PAGE_READS_MAX};
+use super::limits::{PAGE_EVENTS, PAGE_READS_MAX, PAGES_AT_ONCE};
 use super::ring::Ring;
 
-type PageKey = (Channel, u64);
+pub(super) type PageKey = (Channel, u64);
 
 /// One page: encoded messages, and where the log began when it was read.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub struct Page {
 #[derive(Debug)]
 pub struct LogPages {
     state: Mutex<PagesState>,
-    reads: Semaphore,
+    reads: Arc<Semaphore>,
     bytes_max: usize,
     /// Wakes whoever reads the pages that are wanted.
     asked: Notify,
@@ -75,16 +76,25 @@ impl LogPages {
     /// No pages yet. Whoever asks [`LogPages::wanted`] has to pass the answers to [`LogPages::read`].
     pub fn new(bytes_max: usize) -> Self {
         let (state, asked) = (Mutex::default(), Notify::new());
-        Self { state, reads: Semaphore::new(PAGE_READS_MAX), bytes_max, asked }
+        Self { state, reads: Arc::new(Semaphore::new(PAGE_READS_MAX)), bytes_max, asked }
     }
 
-    /// The next page that somebody waits for. One task asks.
-    pub async fn wanted(&self) -> PageKey {
+    /// The right to read, and the pages that somebody waits for, those first that were wanted first. One task asks.
+    pub async fn wanted(&self) -> Option<(OwnedSemaphorePermit, Vec<PageKey>)> {
+        // The right first: what is wanted while others are reading goes into one statement.
+        let permit = self.reads.clone().acquire_owned().await.ok()?;
         loop {
-            if let Some(key) = self.state.lock().wanted.pop_front() {
-                return key;
+            let keys: Vec<PageKey> = {
+                let mut state = self.state.lock();
+                let some = state.wanted.len().min(PAGES_AT_ONCE);
+                state.wanted.drain(..some).collect()
+            };
+            if !keys.is_empty() {
+                return Some((permit, keys));
             }
             self.asked.notified().await;
+            // Whoever is ready to ask at this moment comes along.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -116,32 +126,56 @@ impl LogPages {
         None
     }
 
-    /// Reads a page and wakes whoever waits for it. `check` learns of which log it is, before they do.
-    pub async fn read(&self, key: PageKey, backend: &dyn Backend, flusher: &Flusher, check: impl FnOnce(&Arc<str>)) {
-        let Ok(_permit) = self.reads.acquire().await else {
-            return;
-        };
-        let (channel, number) = key;
-        let read = backend.read_log(channel, number * PAGE_EVENTS, PAGE_EVENTS as u32).await;
-        let reaches = match read {
-            Ok(page) => {
-                check(&page.epoch);
-                let mut reaches = true;
-                for format in [Format::Json, Format::Protobuf] {
-                    if self.is_awaited(key, format) {
-                        reaches &= self.keep(key, format, to_page(channel, number, format, &page));
-                    }
-                }
-                reaches
-            }
+    /// Reads pages and wakes whoever waits for them. `check` learns of which log each is, before they do. Returns those
+    /// that could not be read, or are not what is waited for: try again later, by [`LogPages::wake`].
+    pub async fn read(
+        &self,
+        keys: Vec<PageKey>,
+        backend: &dyn Backend,
+        flusher: &Flusher,
+        check: impl Fn(Channel, &Arc<str>),
+    ) -> Vec<PageKey> {
+        let wanted = keys.iter().map(|(channel, number)| (*channel, number * PAGE_EVENTS)).collect();
+        // Half of what is kept, or readers would find their pages gone again.
+        let bytes_max = u32::try_from(self.bytes_max / (2 * PAGE_READS_MAX)).unwrap_or(u32::MAX);
+        let pages = match backend.read_pages(wanted, PAGE_EVENTS as u32, bytes_max).await {
+            Ok(pages) => pages,
             Err(error) => {
-                tracing::warn!(%channel, %error, "cannot read the log for readers that lag; trying again");
-                false
+                tracing::warn!(%error, "cannot read the log for readers that lag; trying again");
+                return keys;
             }
         };
-        if !reaches {
-            tokio::time::sleep(LOG_RETRY).await;
+        let (mut later, mut unread) = (Vec::new(), Vec::new());
+        for (key, page) in keys.into_iter().zip(pages) {
+            match page {
+                None => unread.push(key),
+                Some(page) => {
+                    check(key.0, &page.epoch);
+                    if self.take(key, &page) { self.wake(key, flusher) } else { later.push(key) }
+                }
+            }
         }
+        if !unread.is_empty() {
+            let mut state = self.state.lock();
+            unread.into_iter().rev().for_each(|key| state.wanted.push_front(key));
+            self.asked.notify_one();
+        }
+        later
+    }
+
+    /// Keeps a page in the formats that somebody waits for; says whether it reaches as far as they want.
+    fn take(&self, key: PageKey, page: &LogPage) -> bool {
+        let mut reaches = true;
+        for format in [Format::Json, Format::Protobuf] {
+            if self.is_awaited(key, format) {
+                reaches &= self.keep(key, format, to_page(key.0, key.1, format, page));
+            }
+        }
+        reaches
+    }
+
+    /// Whoever waits for this page looks again whether it is here, or asks for it anew.
+    pub fn wake(&self, key: PageKey, flusher: &Flusher) {
         let waiting = self.state.lock().waiting.remove(&key).unwrap_or_default();
         waiting.wake(flusher);
     }

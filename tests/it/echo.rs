@@ -42,6 +42,14 @@ impl Backend for Nothing {
     fn read_log(&self, _: Channel, _: u64, _: u32) -> BoxFuture<'_, Result<LogPage, WireError>> {
         async { Err(WireError::internal()) }.boxed()
     }
+    fn read_pages(
+        &self,
+        _: Vec<(Channel, u64)>,
+        _: u32,
+        _: u32,
+    ) -> BoxFuture<'_, Result<Vec<Option<LogPage>>, WireError>> {
+        async { Err(WireError::internal()) }.boxed()
+    }
     fn read_log_back(&self, _: Channel, _: u64, _: u32) -> BoxFuture<'_, Result<LogPage, WireError>> {
         async { Err(WireError::internal()) }.boxed()
     }

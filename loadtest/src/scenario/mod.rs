@@ -1,11 +1,13 @@
 //! The scenarios, and what they share.
 
+pub mod day;
 pub mod flood;
 pub mod idle;
 pub mod lecture;
 pub mod presence;
 pub mod rooms;
 pub mod slow;
+pub mod storm;
 pub mod tasks;
 
 use std::cell::Cell;

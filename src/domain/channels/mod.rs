@@ -11,16 +11,30 @@ use crate::db::Db;
 use crate::error::Result;
 use crate::live::backend::{Admission, Grant};
 
+/// May they subscribe?
+pub type Answers = Vec<std::result::Result<Admission, WireError>>;
+
 /// One answer per channel, in order, with where its log stands; all from one snapshot, by one statement.
 ///
 /// `user:` is for that person alone (103 for others), `profile:` for anyone if the person exists and no block parts the
 /// two (102 if not), `workspace:` for members, and for guests where the room lets them; to strangers it does not exist (102).
-pub async fn admit(db: &Db, who: Uuid, channels: &[Channel]) -> Result<Vec<Result<Admission, WireError>>> {
-    let rows = sql::select_admissions(db, who, channels).await?;
-    Ok(channels.iter().zip(rows).map(|(channel, row)| decide(who, *channel, row)).collect())
+pub async fn admit(db: &Db, who: Uuid, channels: &[Channel]) -> Result<Answers> {
+    let asked = [(who, channels.to_vec())];
+    Ok(admit_all(db, &asked).await?.pop().unwrap_or_default())
 }
 
-fn decide(who: Uuid, channel: Channel, row: sql::AdmissionRow) -> Result<Admission, WireError> {
+/// The same for several people: an answer per channel for each of them, in order, all from one snapshot.
+pub async fn admit_all(db: &Db, asked: &[(Uuid, Vec<Channel>)]) -> Result<Vec<Answers>> {
+    let pairs = asked.iter().flat_map(|(who, channels)| channels.iter().map(|channel| (*who, *channel)));
+    let pairs: Vec<(Uuid, Channel)> = pairs.collect();
+    let mut rows = sql::select_admissions(db, &pairs).await?.into_iter();
+    let of_one = |(who, channels): &(Uuid, Vec<Channel>)| {
+        channels.iter().zip(rows.by_ref()).map(|(channel, row)| decide(*who, *channel, row)).collect()
+    };
+    Ok(asked.iter().map(of_one).collect())
+}
+
+fn decide(who: Uuid, channel: Channel, row: sql::AdmissionRow) -> std::result::Result<Admission, WireError> {
     let grant = match channel {
         Channel::User(id) if id == who => Grant::Member,
         Channel::User(_) => return Err(WireError::permission_denied()),

@@ -11,7 +11,7 @@ use crate::error::Result;
 /// What decides about one channel.
 pub(super) struct AdmissionRow {
     pub(super) head: Head,
-    /// `profile:` of somebody who exists, for them.
+    /// `profile:` of somebody who exists and whom no block parts from them.
     pub(super) person: bool,
     /// `workspace:` of a room that they are in.
     pub(super) member: bool,
@@ -23,30 +23,42 @@ pub(super) struct AdmissionRow {
     pub(super) last_seen_at: Option<DateTime<Utc>>,
 }
 
-/// One row per channel, in the order of the argument.
-pub(super) async fn select_admissions(db: &Db, who: Uuid, channels: &[Channel]) -> Result<Vec<AdmissionRow>> {
-    let names: Vec<String> = channels.iter().map(Channel::to_string).collect();
-    let kinds: Vec<String> = channels.iter().map(|channel| channel.kind().to_owned()).collect();
-    let ids: Vec<Uuid> = channels.iter().map(Channel::id).collect();
+/// One row per person and channel, in the order of the argument. Each person's rights are looked at once, with all of
+/// their channels.
+pub(super) async fn select_admissions(db: &Db, asked: &[(Uuid, Channel)]) -> Result<Vec<AdmissionRow>> {
+    let viewers: Vec<Uuid> = asked.iter().map(|(viewer, _)| *viewer).collect();
+    let names: Vec<String> = asked.iter().map(|(_, channel)| channel.to_string()).collect();
+    let kinds: Vec<String> = asked.iter().map(|(_, channel)| channel.kind().to_owned()).collect();
+    let ids: Vec<Uuid> = asked.iter().map(|(_, channel)| channel.id()).collect();
     let rows = sqlx::query!(
         r#"
-        select coalesce(h.head, 0) as "head!", coalesce(h.floor, 1) as "floor!", p.epoch as "epoch!",
-               u.id is not null as "person!",
+        with asked as materialized (
+            select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[])
+                with ordinality a (viewer, channel, kind, id, i)
+        ), people as materialized (
+            select a.viewer, array_agg(a.id) as ids from asked a where a.kind = 'profile' group by a.viewer
+        ), parted as materialized (
+            select p.viewer, other.id from people p cross join lateral parted_from(p.viewer) other (id)
+        ), seen as materialized (
+            select distinct p.viewer, s.id from people p cross join lateral presence_seen_by(p.viewer, p.ids) s (id)
+        )
+        select coalesce(h.head, 0) as "head!", coalesce(h.floor, 1) as "floor!", l.epoch as "epoch!",
+               u.id is not null and parted.id is null as "person!",
                m.user_id is not null as "member!",
                coalesce(w.settings -> 'guests' = 'true'::jsonb, false) as "guests!",
-               c.kind <> 'profile' or seen.id is not null as "sees!",
+               a.kind <> 'profile' or seen.id is not null as "sees!",
                up.last_seen_at as "last_seen_at?"
-        from unnest($2::text[], $3::text[], $4::uuid[]) with ordinality c (channel, kind, id, i)
-        cross join log_epoch p
-        left join channel_heads h on h.channel = c.channel
-        left join users u on c.kind = 'profile' and u.id = c.id
-            and u.id not in (select parted.id from parted_from($1) parted (id))
-        left join (select distinct s.id from presence_seen_by($1, $4) s (id)) seen on seen.id = u.id
-        left join user_presence up on up.user_id = u.id
-        left join immersive_workspaces w on c.kind = 'workspace' and w.id = c.id
-        left join workspace_members m on m.workspace_id = w.id and m.user_id = $1
-        order by c.i"#,
-        who,
+        from asked a
+        cross join log_epoch l
+        left join channel_heads h on h.channel = a.channel
+        left join users u on a.kind = 'profile' and u.id = a.id
+        left join (select distinct viewer, id from parted) parted on parted.viewer = a.viewer and parted.id = u.id
+        left join seen on seen.viewer = a.viewer and seen.id = u.id
+        left join user_presence up on up.user_id = u.id and parted.id is null
+        left join immersive_workspaces w on a.kind = 'workspace' and w.id = a.id
+        left join workspace_members m on m.workspace_id = w.id and m.user_id = a.viewer
+        order by a.i"#,
+        &viewers,
         &names,
         &kinds,
         &ids

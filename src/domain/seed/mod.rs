@@ -6,6 +6,7 @@
 //! after a crash half way, is answered from memory. When operations may have been forgotten, people are left alone.
 
 mod company;
+mod crowd;
 mod files;
 mod sql;
 
@@ -22,6 +23,7 @@ use studyhall_protocol::check::Check;
 use uuid::{Builder, Uuid};
 
 pub use company::keep_company;
+pub use crowd::{Member, Wanted, make_crowd};
 use files::World;
 
 use super::accounts;

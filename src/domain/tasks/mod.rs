@@ -5,12 +5,15 @@
 pub mod routes;
 mod sql;
 
+use std::collections::HashMap;
+
 use studyhall_protocol::check::FieldError;
 use studyhall_protocol::rest::Deleted;
 use studyhall_protocol::tasks::{NewTask, NewTaskList, Task, TaskList, TaskListPatch, TaskMove, TaskMoved, TaskPatch};
-use studyhall_protocol::{Channel, Event};
+use studyhall_protocol::{Channel, Command, Event};
+use uuid::Uuid;
 
-use crate::db::Tx;
+use crate::db::{BatchTx, By, Tx, Wanted};
 use crate::error::{Error, Result};
 
 /// Lists per person.
@@ -76,6 +79,22 @@ pub async fn update_task(tx: &mut Tx, patch: &TaskPatch) -> Result<Task> {
     };
     tx.emit(mine, Event::TaskUpdated(task.clone()));
     Ok(task)
+}
+
+/// Does all `task.update` of a batch; none where there is no such task of the actor's, or nothing would change.
+pub async fn update_tasks(tx: &mut BatchTx, batch: &[&Wanted]) -> Result<HashMap<By, Event>> {
+    let patches = batch.iter().filter_map(|wanted| match &wanted.command {
+        Command::TaskUpdate(patch) => Some((patch.id, (wanted.by, patch))),
+        _ => None,
+    });
+    let patches: HashMap<Uuid, _> = patches.collect();
+    if patches.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let given: Vec<_> = patches.values().map(|(by, patch)| (by.actor, *patch)).collect();
+    let changed = sql::patch_tasks(tx.conn(), &given).await?;
+    let events = changed.into_iter().filter_map(|task| Some((patches.get(&task.id)?.0, Event::TaskUpdated(task))));
+    Ok(events.collect())
 }
 
 /// Puts a task behind another one, or first, in its own list or another.

@@ -105,6 +105,29 @@ pub async fn patch_task(db: &mut PgConnection, owner: Uuid, patch: &TaskPatch) -
     Ok(task.fetch_optional(db).await?)
 }
 
+/// Changes tasks, each of its own person's, as [`patch_task`] changes one; each task once.
+pub async fn patch_tasks(db: &mut PgConnection, patches: &[(Uuid, &TaskPatch)]) -> Result<Vec<Task>> {
+    let ids: Vec<Uuid> = patches.iter().map(|(_, patch)| patch.id).collect();
+    let owners: Vec<Uuid> = patches.iter().map(|(owner, _)| *owner).collect();
+    let patches: Vec<Json<&TaskPatch>> = patches.iter().map(|(_, patch)| Json(*patch)).collect();
+    let tasks = sqlx::query_as!(
+        Task,
+        "update tasks t
+         set (description, is_completed, completed_at, due_at) = (
+             select p.description, p.is_completed,
+                 case when p.is_completed then coalesce(t.completed_at, now()) end, p.due_at
+             from jsonb_populate_record(t, g.patch) p)
+         from unnest($1::uuid[], $2::uuid[], $3::jsonb[]) as g (id, owner, patch)
+         where t.id = g.id and t.user_id = g.owner and t is distinct from jsonb_populate_record(t, g.patch)
+         returning t.id, t.list_id, t.user_id, t.description, t.is_completed, t.completed_at, t.due_at,
+             t.order_index, t.created_at, t.updated_at",
+        &ids,
+        &owners,
+        &patches as _,
+    );
+    Ok(tasks.fetch_all(db).await?)
+}
+
 /// One task.
 pub async fn task(db: &mut PgConnection, owner: Uuid, id: Uuid) -> Result<Option<Task>> {
     let task = sqlx::query_as!(

@@ -9,7 +9,7 @@ mod effects;
 mod policy;
 pub mod routes;
 mod sql;
-mod widgets;
+pub mod widgets;
 
 use std::collections::BTreeSet;
 

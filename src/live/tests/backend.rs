@@ -88,7 +88,10 @@ pub struct State {
     pub guests: HashSet<Uuid>,
     /// So many reads of the log fail before the next one works.
     pub failing_reads: usize,
+    /// Pages of the log.
     pub reads: usize,
+    /// Statements that read several.
+    pub statements: usize,
     pub orphans: Vec<Orphan>,
     /// Bytes added to every payload.
     pub padding: usize,
@@ -258,6 +261,29 @@ impl Backend for Toy {
             });
             self.reading.pass().await;
             page
+        }
+        .boxed()
+    }
+
+    fn read_pages(
+        &self,
+        wanted: Vec<(Channel, u64)>,
+        limit: u32,
+        bytes_max: u32,
+    ) -> BoxFuture<'_, Result<Vec<Option<LogPage>>, WireError>> {
+        async move {
+            self.state.lock().statements += 1;
+            let mut bytes = 0;
+            let mut pages = Vec::new();
+            for (channel, after) in wanted {
+                let page = self.page(channel, |events| {
+                    events.iter().filter(|event| event.offset > after).take(limit as usize).cloned().collect()
+                })?;
+                bytes += page.events.iter().map(|event| event.payload.len()).sum::<usize>();
+                pages.push((pages.is_empty() || bytes <= bytes_max as usize).then_some(page));
+            }
+            self.reading.pass().await;
+            Ok(pages)
         }
         .boxed()
     }

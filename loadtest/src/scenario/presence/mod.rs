@@ -4,8 +4,6 @@
 //! Then the watchers come, each with many profiles in one frame. Then some of the people fall idle and wake up again,
 //! on a schedule, and the watchers' pills have to follow.
 
-mod commands;
-
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -147,9 +145,9 @@ fn per(before: Option<u64>, after: Option<u64>, count: usize) -> Option<f64> {
 async fn redis_rate(args: &PresenceArgs) -> Result<Option<f64>> {
     tokio::time::sleep(REST).await;
     let Some(redis) = &args.redis else { return Ok(None) };
-    let before = commands::commands_run(redis).await?;
+    let before = crate::capacity::observe::redis::commands_run(redis).await?;
     tokio::time::sleep(Duration::from_secs_f64(args.seconds)).await;
-    Ok(Some((commands::commands_run(redis).await? - before) as f64 / args.seconds))
+    Ok(Some((crate::capacity::observe::redis::commands_run(redis).await? - before) as f64 / args.seconds))
 }
 
 /// Connects everybody; who is connected stays so, and answers pings.

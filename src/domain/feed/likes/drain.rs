@@ -2,9 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use parking_lot::Mutex;
 use serde_json::value::to_raw_value;
 use studyhall_protocol::posts::{LikeCount, LikesChanged, PostLikes};
 use studyhall_protocol::{Channel, Command, Event, Position};
@@ -12,58 +9,32 @@ use uuid::Uuid;
 
 use super::own_event;
 use super::sql::{self, Wish};
-use crate::db::{BatchTx, Db, Drain, Performed, Wanted};
+use crate::db::{BatchTx, Company, Db, Performed, Wanted};
+use crate::domain::together::Remembered;
 use crate::error::{Error, Result};
 
-/// Posts whose author is remembered; an author never changes.
-const AUTHORS_MAX: usize = 100_000;
-
-/// Drains likes by author.
+/// Drains likes by author, who never changes.
 #[derive(Default)]
 pub struct Likes {
-    authors: Mutex<HashMap<Uuid, Uuid>>,
+    authors: Remembered,
 }
 
 impl Likes {
-    async fn author(&self, db: &Db, post_id: Uuid) -> Result<Option<Uuid>> {
-        if let Some(author) = self.authors.lock().get(&post_id) {
-            return Ok(Some(*author));
+    /// The lane of a like: the author of the post, if there is one.
+    pub async fn lane(&self, db: &Db, post_id: Uuid) -> Result<Company> {
+        if let Some(author) = self.authors.get(&post_id) {
+            return Ok(Company::Lane(author));
         }
         let author = sql::author(db.pool(), post_id).await?;
         if let Some(author) = author {
-            let mut authors = self.authors.lock();
-            if authors.len() >= AUTHORS_MAX {
-                authors.clear();
-            }
-            authors.insert(post_id, author);
+            self.authors.insert(post_id, author);
         }
-        Ok(author)
-    }
-}
-
-impl Drain for Likes {
-    fn lane<'a>(&'a self, db: &'a Db, command: &'a Command) -> BoxFuture<'a, Result<Option<Uuid>>> {
-        async move {
-            match command {
-                Command::PostLike(post) | Command::PostUnlike(post) => self.author(db, post.post_id).await,
-                _ => Ok(None),
-            }
-        }
-        .boxed()
-    }
-
-    fn perform<'t>(
-        &'t self,
-        tx: &'t mut BatchTx,
-        lane: Uuid,
-        batch: &'t [&'t Wanted],
-    ) -> BoxFuture<'t, Result<Vec<Result<Performed>>>> {
-        perform(tx, lane, batch).boxed()
+        Ok(author.map_or(Company::Nobody, Company::Lane))
     }
 }
 
 /// Does commands in their order: each liker is told of each like of theirs, everybody of what came out in the end.
-async fn perform(tx: &mut BatchTx, author: Uuid, batch: &[&Wanted]) -> Result<Vec<Result<Performed>>> {
+pub async fn perform(tx: &mut BatchTx, author: Uuid, batch: &[&Wanted]) -> Result<Vec<Result<Performed>>> {
     let profile = Channel::Profile(author);
     let wishes = batch.iter().map(|wanted| wish(wanted)).collect::<Result<Vec<Wish>>>()?;
     let likers = wishes.iter().map(|wish| Channel::User(wish.person));

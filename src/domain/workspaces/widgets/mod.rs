@@ -1,5 +1,6 @@
 //! Widgets, and how a drag ends.
 
+pub mod drain;
 pub mod orphan;
 mod sql;
 

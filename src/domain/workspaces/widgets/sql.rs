@@ -1,7 +1,7 @@
 //! Every statement about widgets. Whoever writes is checked in the statement that writes: not a member is zero rows.
 
-use sqlx::PgConnection;
 use sqlx::types::Json;
+use sqlx::{PgConnection, PgExecutor};
 use studyhall_protocol::widgets::{NewWidget, Widget, WidgetMove, WidgetPatch};
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use super::WIDGETS_MAX;
 use crate::error::Result;
 
 /// The room that a widget hangs in; it never changes.
-pub async fn room_of_widget(db: &mut PgConnection, id: Uuid) -> Result<Option<Uuid>> {
+pub async fn room_of_widget(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Uuid>> {
     let room = sqlx::query_scalar!("select workspace_id from immersive_widgets where id = $1", id);
     Ok(room.fetch_optional(db).await?)
 }
@@ -64,6 +64,69 @@ pub async fn patch_widget(
         Json(patch) as _,
     );
     Ok(widget.fetch_optional(db).await?)
+}
+
+/// Changes widgets, each on behalf of somebody, as [`patch_widget`] changes one; each widget once.
+pub async fn patch_widgets(db: &mut PgConnection, patches: &[(Uuid, &WidgetPatch)]) -> Result<Vec<Widget>> {
+    let ids: Vec<Uuid> = patches.iter().map(|(_, patch)| patch.id).collect();
+    let actors: Vec<Uuid> = patches.iter().map(|(actor, _)| *actor).collect();
+    let patches: Vec<Json<&WidgetPatch>> = patches.iter().map(|(_, patch)| Json(*patch)).collect();
+    let widgets = sqlx::query_as!(
+        Widget,
+        "update immersive_widgets w
+         set (title_key, title, settings) =
+             (select p.title_key, p.title, p.settings from jsonb_populate_record(w, g.patch) p)
+         from unnest($1::uuid[], $2::uuid[], $3::jsonb[]) as g (id, actor, patch)
+         where w.id = g.id and w is distinct from jsonb_populate_record(w, g.patch)
+             and exists (select from workspace_members m where m.workspace_id = w.workspace_id and m.user_id = g.actor)
+         returning w.id, w.workspace_id, w.type, w.title_key, w.title, w.grid_x, w.grid_y, w.grid_w, w.grid_h,
+             w.settings, w.created_at, w.updated_at",
+        &ids,
+        &actors,
+        &patches as _,
+    );
+    Ok(widgets.fetch_all(db).await?)
+}
+
+/// Puts widgets in their places, each on behalf of somebody, as [`move_widget`] does one; each widget once.
+pub async fn move_widgets(db: &mut PgConnection, drops: &[(Uuid, &WidgetMove)]) -> Result<Vec<Widget>> {
+    let ids: Vec<Uuid> = drops.iter().map(|(_, to)| to.id).collect();
+    let actors: Vec<Uuid> = drops.iter().map(|(actor, _)| *actor).collect();
+    let xs: Vec<i32> = drops.iter().map(|(_, to)| to.grid_x).collect();
+    let ys: Vec<i32> = drops.iter().map(|(_, to)| to.grid_y).collect();
+    let ws: Vec<Option<i32>> = drops.iter().map(|(_, to)| to.grid_w).collect();
+    let hs: Vec<Option<i32>> = drops.iter().map(|(_, to)| to.grid_h).collect();
+    let drags: Vec<Option<Uuid>> = drops.iter().map(|(_, to)| to.drag_id).collect();
+    let widgets = sqlx::query_as!(
+        Widget,
+        "with moved as (
+             update immersive_widgets w
+             set grid_x = g.x, grid_y = g.y, grid_w = coalesce(g.w, w.grid_w), grid_h = coalesce(g.h, w.grid_h)
+             from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::uuid[])
+                 as g (id, actor, x, y, w, h, drag_id)
+             where w.id = g.id
+                 and exists (
+                     select from workspace_members m where m.workspace_id = w.workspace_id and m.user_id = g.actor)
+                 and (g.drag_id is not null or (w.grid_x, w.grid_y, w.grid_w, w.grid_h)
+                     <> (g.x, g.y, coalesce(g.w, w.grid_w), coalesce(g.h, w.grid_h)))
+             returning w.*, g.drag_id
+         ), closed as (
+             insert into widget_drags (drag_id, workspace_id, widget_id)
+             select m.drag_id, m.workspace_id, m.id from moved m where m.drag_id is not null
+             on conflict do nothing
+         )
+         select id, workspace_id, type, title_key, title, grid_x, grid_y, grid_w, grid_h, settings, created_at,
+             updated_at
+         from moved",
+        &ids,
+        &actors,
+        &xs,
+        &ys,
+        &ws as &[Option<i32>],
+        &hs as &[Option<i32>],
+        &drags as &[Option<Uuid>],
+    );
+    Ok(widgets.fetch_all(db).await?)
 }
 
 /// Puts a widget in its place on behalf of a member, and closes the drag that brought it there; `None` when they are

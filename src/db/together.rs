@@ -1,0 +1,198 @@
+//! Questions of many callers, asked together.
+//!
+//! While one statement is under way, what comes meanwhile collects and goes into the next: no timer, so that nobody waits
+//! who is alone, and as few statements as a crowd allows. A question is never put to a statement that has already begun,
+//! so each answer is at least as new as its question. A storm cannot take the whole pool either.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+/// Statements of one kind under way at a time: with a second one, a statement that hangs does not stop everybody.
+const LANES: usize = 2;
+/// For one statement; SDKs wait five seconds for a reply.
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+/// Answers all the questions, in order; or none of them.
+type Ask<Q, A> = dyn Fn(Vec<Q>) -> BoxFuture<'static, Option<Vec<A>>> + Send + Sync;
+
+/// One kind of question. Clones ask together.
+pub struct Together<Q, A>(Arc<Inner<Q, A>>);
+
+struct Inner<Q, A> {
+    ask: Box<Ask<Q, A>>,
+    /// What a question adds to a statement.
+    weight: fn(&Q) -> usize,
+    /// How much a statement may hold; a question that is heavier goes alone.
+    weight_max: usize,
+    state: Mutex<State<Q, A>>,
+}
+
+struct State<Q, A> {
+    waiting: VecDeque<(Q, oneshot::Sender<A>)>,
+    running: usize,
+}
+
+/// The statement failed or took too long; why is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unanswered;
+
+impl<Q, A> Clone for Together<Q, A> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
+    /// Asks by `ask`, at most `weight_max` at a time as `weight` counts it. `ask` writes down why it has no answers.
+    pub fn new(
+        weight_max: usize,
+        weight: fn(&Q) -> usize,
+        ask: impl Fn(Vec<Q>) -> BoxFuture<'static, Option<Vec<A>>> + Send + Sync + 'static,
+    ) -> Self {
+        let state = Mutex::new(State { waiting: VecDeque::new(), running: 0 });
+        Self(Arc::new(Inner { ask: Box::new(ask), weight, weight_max, state }))
+    }
+
+    /// The answer to one question, asked after this call began.
+    pub async fn ask(&self, question: Q) -> Result<A, Unanswered> {
+        let (answer, answered) = oneshot::channel();
+        let begin = {
+            let mut state = self.0.state.lock();
+            state.waiting.push_back((question, answer));
+            let begin = state.running < LANES;
+            state.running += usize::from(begin);
+            begin
+        };
+        if begin {
+            // A task of its own: whoever began may go away, and the others still want their answers.
+            tokio::spawn(self.clone().answer_all());
+        }
+        answered.await.map_err(|_| Unanswered)
+    }
+
+    async fn answer_all(self) {
+        loop {
+            // Whoever is ready to ask at this moment comes along.
+            tokio::task::yield_now().await;
+            let (questions, answers) = self.take();
+            if questions.is_empty() {
+                return;
+            }
+            let asked = self.clone();
+            // Again a task: a panic loses these answers and not those of everybody after them.
+            let asking = tokio::spawn(async move {
+                tokio::time::timeout(ANSWER_WITHIN, (asked.0.ask)(questions)).await.unwrap_or_else(|_| {
+                    tracing::warn!("a statement for many took longer than {ANSWER_WITHIN:?}");
+                    None
+                })
+            });
+            // Without answers the senders are dropped, and that is the answer.
+            for (sender, answer) in answers.into_iter().zip(asking.await.ok().flatten().unwrap_or_default()) {
+                let _ = sender.send(answer);
+            }
+        }
+    }
+
+    /// The oldest questions, as many as go into one statement; with none left this lane is over.
+    fn take(&self) -> (Vec<Q>, Vec<oneshot::Sender<A>>) {
+        let mut state = self.0.state.lock();
+        let (mut weight, mut questions, mut answers) = (0, Vec::new(), Vec::new());
+        while let Some((question, answer)) = state.waiting.pop_front() {
+            if answer.is_closed() {
+                continue;
+            }
+            weight += (self.0.weight)(&question);
+            if weight > self.0.weight_max && !questions.is_empty() {
+                state.waiting.push_front((question, answer));
+                break;
+            }
+            questions.push(question);
+            answers.push(answer);
+        }
+        state.running -= usize::from(questions.is_empty());
+        (questions, answers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use tokio::sync::Semaphore;
+
+    /// Doubles numbers, a permit for each statement; 13 is one too many. Tells what each statement was asked.
+    fn doubling(weight_max: usize, permits: &Arc<Semaphore>, asked: &Arc<Mutex<Vec<Vec<u32>>>>) -> Together<u32, u32> {
+        let (permits, asked) = (permits.clone(), asked.clone());
+        Together::new(
+            weight_max,
+            |question| *question as usize,
+            move |questions| {
+                asked.lock().push(questions.clone());
+                let permits = permits.clone();
+                async move {
+                    permits.acquire().await.unwrap().forget();
+                    assert!(!questions.contains(&13), "too much");
+                    Some(questions.into_iter().map(|question| 2 * question).collect())
+                }
+                .boxed()
+            },
+        )
+    }
+
+    fn ask(together: &Together<u32, u32>, question: u32) -> tokio::task::JoinHandle<Result<u32, Unanswered>> {
+        let together = together.clone();
+        tokio::spawn(async move { together.ask(question).await })
+    }
+
+    async fn until(test: impl Fn() -> bool) {
+        while !test() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_during_a_statement_goes_together_into_the_next_one() {
+        let (permits, asked) = (Arc::new(Semaphore::new(0)), Arc::default());
+        let together = doubling(10, &permits, &asked);
+        let mut answers = vec![ask(&together, 1)];
+        until(|| asked.lock().len() == 1).await;
+        answers.push(ask(&together, 2));
+        until(|| asked.lock().len() == 2).await;
+        // Both lanes are busy now. In order, as many as fit; what is too much for any statement goes alone.
+        answers.extend([3, 4, 4, 20, 5].map(|question| ask(&together, question)));
+        until(|| together.0.state.lock().waiting.len() == 5).await;
+        permits.add_permits(10);
+        for (answer, question) in answers.into_iter().zip([1, 2, 3, 4, 4, 20, 5]) {
+            assert_eq!(answer.await.unwrap(), Ok(2 * question));
+        }
+        assert_eq!(*asked.lock(), [vec![1], vec![2], vec![3, 4], vec![4], vec![20], vec![5]]);
+        until(|| together.0.state.lock().running == 0).await;
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_is_not_asked_for_and_a_failure_is_of_those_asked_with_it() {
+        let (permits, asked) = (Arc::new(Semaphore::new(0)), Arc::default());
+        let together = doubling(100, &permits, &asked);
+        let first = [1, 2].map(|question| ask(&together, question));
+        until(|| asked.lock().iter().flatten().count() == 2).await;
+        let busy = ask(&together, 3);
+        until(|| asked.lock().iter().flatten().count() == 3).await;
+        let (gone, bad, same) = (ask(&together, 5), ask(&together, 13), ask(&together, 6));
+        until(|| together.0.state.lock().waiting.len() == 3).await;
+        gone.abort();
+        assert!(gone.await.unwrap_err().is_cancelled());
+        permits.add_permits(10);
+        for (answer, question) in first.into_iter().chain([busy]).zip([1, 2, 3]) {
+            assert_eq!(answer.await.unwrap(), Ok(2 * question));
+        }
+        assert_eq!((bad.await.unwrap(), same.await.unwrap()), (Err(Unanswered), Err(Unanswered)));
+        assert_eq!(ask(&together, 7).await.unwrap(), Ok(14));
+        assert_eq!(asked.lock().last(), Some(&vec![7]));
+        assert!(asked.lock().contains(&vec![13, 6]));
+    }
+}
