@@ -13,16 +13,20 @@ cd "$(dirname "$0")/.."
 # --- what may be changed; from outside too: WINDOWS=3 scripts/bench.sh --only rooms
 
 : "${SERVER_CORE:=0}" "${CLIENT_CORE:=1}"
-: "${BENCH_PORT:=9200}"                   # and the twenty above it
-: "${WINDOWS:=9}" "${WINDOW_SECONDS:=1.5}" # measured stretches of each server, and their length
-: "${PEERS:=bun nchan ws}"                # measured where they are installed
+# This port and the twenty above it.
+: "${BENCH_PORT:=9200}"
+# Measured stretches of each server, and their length.
+: "${WINDOWS:=9}" "${WINDOW_SECONDS:=1.5}"
+# Measured where they are installed.
+: "${PEERS=bun nchan ws}"
 : "${ROOMS:=500}" "${LECTURE:=5000}" "${FLOOD:=1000}" "${IDLE_ROOMS:=2500}"
 : "${STORM:=5000}" "${RESUME:=10000}"
 
-all=(rooms send highest beside-lecture lecture lecture-highest flood idle storm resume tasks latency feed presence day)
+all=(rooms send highest beside-lecture lecture lecture-highest flood idle storm resume tabs tasks latency
+    feed likes presence day)
 quick=(rooms lecture)
 
-# What follows each name is run with the words of `run` before it: see there.
+# What is run beside what is said further down.
 bench_rooms() { beside_all $((4 * ROOMS)) floor -- rooms --rooms "$ROOMS"; }
 bench_send() { beside_floor -- rooms --rooms "$ROOMS" --send; }
 bench_highest() { each_once $((4 * ROOMS)) -- rooms --rooms "$ROOMS" --highest; }
@@ -31,17 +35,13 @@ bench_lecture() { beside_all "$LECTURE" floor -- lecture --people "$LECTURE"; }
 bench_lecture-highest() { each_once "$LECTURE" -- lecture --people "$LECTURE" --highest --rate 20; }
 bench_flood() { beside_all "$FLOOD" floor-merged -- flood --people "$FLOOD"; }
 bench_idle() { each_once 0 -- idle --rooms "$IDLE_ROOMS"; }
-bench_storm() {
-    crowd "$RESUME"
-    on_one_core storm --crowd "$work/crowd.json" --connections "$STORM"
-}
-bench_resume() {
-    crowd "$RESUME"
-    on_one_core storm --crowd "$work/crowd.json" --connections "$RESUME" --resume
-}
-bench_tasks() { on_all_cores tasks; }
-bench_latency() { on_all_cores latency; }
-bench_feed() { on_all_cores feed; }
+bench_storm() { crowd && on_one_core storm --connections "$STORM" "${of_crowd[@]}"; }
+bench_resume() { crowd && on_one_core storm --connections "$RESUME" --resume "${of_crowd[@]}"; }
+bench_tabs() { crowd && on_one_core storm --connections "$RESUME" --resume --user --profiles 10 "${of_crowd[@]}"; }
+bench_tasks() { durable tasks --pool 32 --pgbench "$DATABASE_URL"; }
+bench_latency() { durable tasks --rate 1000; }
+bench_feed() { durable feed --pool 200; }
+bench_likes() { durable feed --likes --pool 32; }
 bench_presence() { on_all_cores presence; }
 bench_day() { on_all_cores day; }
 
@@ -150,6 +150,7 @@ start redis "$redis" --port 0 --unixsocket "$work/redis.sock" --save '' --append
 DATABASE_URL=$(postgres_url "$work")
 REDIS_URL=redis+unix://$work/redis.sock
 export DATABASE_URL REDIS_URL
+export STUDYHALL_METRICS_LISTEN=127.0.0.1:$((BENCH_PORT + 20))
 export STUDYHALL_LIMIT_LOOPBACK=false STUDYHALL_LOG=warn STUDYHALL_DATA=$work
 
 studyhall=
@@ -163,7 +164,9 @@ serve_on() {
     await_port studyhall "$BENCH_PORT" "$studyhall"
 }
 
-crowd() { [ -f "$work/crowd.json" ] || "$server" crowd --people $(($1 + 100)) --out "$work/crowd.json" >&2; }
+# People with tokens that the server has never seen.
+of_crowd=(--crowd "$work/crowd.json" --postgres-pid "$(postgres_pid "$work")" --metrics "http://$STUDYHALL_METRICS_LISTEN/metrics")
+crowd() { [ -f "$work/crowd.json" ] || "$server" crowd --people $((RESUME + 8)) --out "$work/crowd.json" >&2; }
 
 # --- the floor and the peers: names and addresses of those that run
 
@@ -209,9 +212,10 @@ load() {
         >"$work/lines" &
     started+=($!)
     wait $! || status=$?
-    cat "$work/lines" >>"$results"
-    # 1: a promise was broken, which the report says; more: there was no run.
-    if [ $status -gt 1 ]; then failed+=("$*"); fi
+    # Some scenarios print other lines, too.
+    grep '"target":' "$work/lines" >>"$results" || failed+=("$*")
+    # 1: a promise was broken, which the report says; more: the run came to no end.
+    [ $status -le 1 ] || failed+=("$* (exit code $status)")
 }
 
 windows=(--windows "$WINDOWS" --seconds "$WINDOW_SECONDS")
@@ -226,6 +230,7 @@ on_all_cores() {
     load "$@"
 }
 alone() { on_one_core "$@" "${windows[@]}"; }
+durable() { on_all_cores "$@" --postgres-pid "$(postgres_pid "$work")" "${windows[@]}"; }
 
 # The entry of one that runs beside.
 entry() {

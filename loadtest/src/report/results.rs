@@ -244,7 +244,9 @@ const FAULTS: [&str; 10] =
 const MAY_HAPPEN: [&str; 2] = ["conflated", "skipped"];
 
 /// Options whose value is of no use on another machine, and words that are only there because a script typed them.
-const OWN: [&str; 3] = ["--accounts", "--server-pid", "--redis-pid"];
+const OWN: [&str; 5] = ["--accounts", "--server-pid", "--postgres-pid", "--metrics", "--redis"];
+/// Those whose value names a place on this machine.
+const PLACES: [&str; 1] = ["--pgbench"];
 
 const PROGRAM: &str = "studyhall-loadtest";
 
@@ -262,6 +264,13 @@ fn tidied(command: &str) -> String {
             if value.is_none() {
                 words.next();
             }
+            continue;
+        }
+        if PLACES.contains(&name) {
+            if value.is_none() {
+                words.next();
+            }
+            tidy.push(format!("{name} URL"));
             continue;
         }
         let word = if word.starts_with('/') || word.starts_with("./") || tidy.is_empty() {
@@ -358,6 +367,10 @@ mod tests {
             "studyhall-loadtest rooms --rooms 500 --url http://127.0.0.1:9200 --beside floor=ws://127.0.0.1:9101,PID"
         );
         assert_eq!(tidied("storm --crowd /tmp/x/crowd.json"), "studyhall-loadtest storm --crowd crowd.json");
+        assert_eq!(
+            tidied("tasks --pgbench host=/tmp/x --clients 2"),
+            "studyhall-loadtest tasks --pgbench URL --clients 2"
+        );
         assert_eq!(tidied(""), "");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::machine::Machine;
 use super::run::{Run, Sample, Window};
 
-/// A machine and five servers in `rooms`, one of which loses something; `rooms:highest`, `idle` and an unknown scenario.
+/// A machine and five servers in `rooms`, one of which loses something; `rooms:highest`, `idle`, a mix, an unknown scenario.
 pub fn lines() -> String {
     let machine = Machine {
         cores: 2,
@@ -32,6 +32,7 @@ pub fn lines() -> String {
     say(rooms);
     say(|target, cpu, _, _| Run { figures: figure("highest_per_s", 3e6 / cpu), ..named("rooms:highest", target) });
     say(|target, cpu, _, _| Run { figures: figure("rss_kib_per_connection", cpu / 2.0), ..named("idle", target) });
+    lines.push(json!(named("day:evening", "studyhall")).to_string());
     lines.push(json!(Run { figures: figure("odd_ms", 3.0), ..named("something", "studyhall") }).to_string());
     lines.join("\n")
 }
