@@ -1,6 +1,6 @@
 # Every target is short; what takes more than a line is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long fmt documents sqlx clean-data
+.PHONY: help run test test-long bench bench-quick fmt documents sqlx clean-data
 # The recipes share files and the machine; cargo uses all cores by itself.
 .NOTPARALLEL:
 
@@ -24,6 +24,12 @@ test: ## install what tests need, then everything that CI runs
 test-long: ## also the tests that take minutes
 	@scripts/setup.sh test
 	cargo test --workspace -- --include-ignored
+
+bench: ## measure everything beside floor and peers (30 minutes), write docs/performance.md
+	@scripts/bench.sh
+
+bench-quick: ## instructions of the hub, and rooms and lecture beside the floor (3 minutes)
+	@scripts/bench-quick.sh
 
 fmt: ## format the code
 	cargo fmt --all

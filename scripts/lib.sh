@@ -50,3 +50,49 @@ unprivileged() {
 server_user() {
     if id postgres >/dev/null 2>&1; then echo postgres; else echo nobody; fi
 }
+
+# Makes a PostgreSQL below $1, a directory of the script's own that others may enter, and starts it; what follows are its
+# settings (`name=value`). Returns when it answers. Its log is $1/postgres.log, its socket is in $1.
+start_postgres() {
+    local work=$1 bin setting job settings=()
+    shift
+    if ! bin=$(postgres_bin); then
+        echo "PostgreSQL $postgres_major_min or newer is needed; run scripts/setup.sh run" >&2
+        return 1
+    fi
+    for setting in listen_addresses= "$@"; do settings+=(-c "$setting"); done
+    if [ "$(id -u)" = 0 ]; then chown "$(server_user)" "$work"; fi
+    chmod 711 "$work"
+    LC_ALL=C unprivileged "$bin/initdb" --no-sync -D "$work/postgres" -U studyhall -A trust -E UTF8 --locale=C \
+        >"$work/postgres.log" 2>&1 || { cat "$work/postgres.log" >&2; return 1; }
+    unprivileged "$bin/postgres" -D "$work/postgres" -k "$work" "${settings[@]}" >>"$work/postgres.log" 2>&1 &
+    job=$!
+    for _ in $(seq 300); do
+        [ "$(sed -n 8p "$work/postgres/postmaster.pid" 2>/dev/null | tr -d ' ')" != ready ] || return 0
+        kill -0 $job 2>/dev/null || break
+        sleep 0.1
+    done
+    cat "$work/postgres.log" >&2
+    return 1
+}
+
+# The process of the PostgreSQL below $1.
+postgres_pid() { head -n 1 "$1/postgres/postmaster.pid" 2>/dev/null; }
+
+# Ends the PostgreSQL below $1, if it runs, and waits until it has.
+stop_postgres() {
+    local pid
+    pid=$(postgres_pid "$1") || return 0
+    [ -n "$pid" ] || return 0
+    kill -INT "$pid" 2>/dev/null || return 0
+    for _ in $(seq 200); do
+        kill -0 "$pid" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    kill -QUIT "$pid" 2>/dev/null || true
+}
+
+# The address of the PostgreSQL below $1.
+postgres_url() {
+    printf 'postgres:///postgres?host=%s&port=5432&user=studyhall&sslmode=disable' "$(printf %s "$1" | sed 's:/:%2F:g')"
+}

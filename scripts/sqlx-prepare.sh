@@ -13,43 +13,22 @@ case ${1:-} in
     ;;
 esac
 
-if ! bin=$(postgres_bin); then
-    echo "PostgreSQL $postgres_major_min or newer is needed; run scripts/setup.sh run" >&2
-    exit 1
-fi
-psql=$bin/psql
-[ -x "$psql" ] || psql=psql
-
 # In /tmp, where the servers' user gets in and the path is short enough for a socket.
 work=$(mktemp -d /tmp/studyhall-sqlx.XXXXXX)
-server=
 stop() {
-    if [ -n "$server" ]; then
-        # The one child of `setpriv` or the shell is the server itself; its PID file knows it either way.
-        kill -INT "$(head -n 1 "$work/data/postmaster.pid")" 2>/dev/null || true
-        wait "$server" 2>/dev/null || true
-    fi
+    stop_postgres "$work"
     rm -rf "$work"
 }
 trap stop EXIT
 trap 'exit 130' INT TERM
 
-if [ "$(id -u)" = 0 ]; then chown "$(server_user)" "$work"; fi
-chmod 711 "$work"
 export LC_ALL=C
 unset PGHOST PGPORT PGUSER PGDATABASE PGOPTIONS PGSERVICE
-unprivileged "$bin/initdb" --no-sync -D "$work/data" -U studyhall -A trust -E UTF8 --locale=C >"$work/log" 2>&1 ||
-    { cat "$work/log" >&2; exit 1; }
-unprivileged "$bin/postgres" -D "$work/data" -k "$work" -c listen_addresses= -c fsync=off >>"$work/log" 2>&1 &
-server=$!
-for _ in $(seq 300); do
-    [ "$(sed -n 8p "$work/data/postmaster.pid" 2>/dev/null | tr -d ' ')" != ready ] || break
-    kill -0 "$server" 2>/dev/null || { cat "$work/log" >&2; exit 1; }
-    sleep 0.1
-done
-
-host=$(printf %s "$work" | sed 's:/:%2F:g')
-export DATABASE_URL="postgres:///postgres?host=$host&port=5432&user=studyhall&sslmode=disable"
+start_postgres "$work" fsync=off
+psql=$(postgres_bin)/psql
+[ -x "$psql" ] || psql=psql
+DATABASE_URL=$(postgres_url "$work")
+export DATABASE_URL
 for migration in migrations/*.sql; do
     [ -e "$migration" ] || { echo 'no migrations' >&2; exit 1; }
     # sqlx runs a migration in one transaction unless its first line says otherwise.

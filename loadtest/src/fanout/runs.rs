@@ -10,6 +10,7 @@ use super::group::{Counts, Spec};
 use super::table;
 use super::{Fanout, FanoutArgs};
 use crate::report::Latency;
+use crate::report::progress::Progress;
 use crate::report::run::Run;
 
 /// Above this share of a core the load tester may be what is measured.
@@ -17,8 +18,8 @@ const OWN_BUSY_MAX: f64 = 0.9;
 /// Above this share of a core others disturb the measurement.
 const OTHER_BUSY_MAX: f64 = 0.2;
 
-/// Parts of the values that [`Run::percentiles`] has.
-const SHARES: [f64; 10] = [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 1.0];
+/// Steps of [`Run::percentiles`] from 0 to 90 %, from there to 99 %, and so on to 99.999 %.
+const STEPS: i32 = 8;
 
 /// A server's run as far as it is.
 pub struct Taking {
@@ -40,11 +41,15 @@ pub fn interleaved(fanout: &mut Fanout, args: &FanoutArgs, scenario: &str, loads
     }
     let plan = Plan { seconds: args.seconds, ..warmup };
     let mut taking: Vec<Taking> = (0..targets).map(|target| Taking::new(&fanout.bench, target, scenario)).collect();
+    let seconds = args.seconds * (args.windows * targets) as f64;
+    let (mut progress, mut delivered) = (Progress::new(scenario, Duration::from_secs_f64(seconds)), 0);
     for round in 0..args.windows {
         for place in 0..targets {
             // Back and forth: what drifts favours nobody.
             let target = if round % 2 == 0 { place } else { targets - 1 - place };
             let measured = fanout.bench.window(target, &plan)?;
+            delivered += measured.window.delivered;
+            progress.tick(delivered);
             taking[target].take(measured);
         }
     }
@@ -113,7 +118,9 @@ impl Taking {
     pub fn finish(mut self, fanout: &Fanout, index: usize) -> Run {
         let target = &fanout.bench.world.targets[index];
         let run = &mut self.run;
-        run.percentiles = SHARES.iter().filter_map(|share| Some((*share, self.latency[0].quantile(*share)?))).collect();
+        let shares = (0..=5 * STEPS).map(|step| 1.0 - 10_f64.powf(-f64::from(step) / f64::from(STEPS)));
+        let percentile = |share| Some((share, self.latency[0].quantile(share)?));
+        run.percentiles = shares.chain([1.0]).filter_map(percentile).collect();
         let mut late = Latency::new();
         target.groups.iter().for_each(|group| late.add(&group.late));
         let figures = [

@@ -80,6 +80,12 @@ pub const CHAPTERS: &[Chapter] = &[
         DELIVERY,
     ),
     chapter(
+        "storm:tabs",
+        "A storm of resumes, as tabs have it",
+        "The same, and each connection is subscribed to its own channel and to ten profiles besides.",
+        DELIVERY,
+    ),
+    chapter(
         "tasks",
         "Durable commands",
         "Clients tick tasks, each sending when the one before is acknowledged; an acknowledged command is committed to disk. \
@@ -107,5 +113,13 @@ pub const CHAPTERS: &[Chapter] = &[
 pub const PLOTTED: &[(&str, &str, &str)] = &[
     ("highest_per_s", "highest rate", "deliveries/s"),
     ("rss_kib_per_connection", "memory per connection", "KiB"),
-    ("cpu_ms_per_connection", "server CPU per connection", "ms"),
+    ("memory_per_connection_kib", "memory per connection", "KiB"),
+    ("cpu_per_connection_ms", "server CPU per connection", "ms"),
+    ("opening_cpu_ms_per_connection", "server CPU to open a connection", "ms"),
 ];
+
+/// The chapter that a scenario belongs to, and its place: the one of its name, or for `day:evening` that of `day`.
+pub fn chapter_of(scenario: &str) -> Option<(usize, &'static Chapter)> {
+    let named = |name: &str| CHAPTERS.iter().enumerate().find(|(_, chapter)| chapter.scenario == name);
+    named(scenario).or_else(|| named(scenario.split_once(':')?.0))
+}

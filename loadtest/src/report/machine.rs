@@ -11,7 +11,7 @@ pub struct Machine {
     pub cores: usize,
     /// The model of its CPU.
     pub cpu: String,
-    /// Name and release.
+    /// Name and version.
     pub kernel: String,
     /// All of it, in GiB.
     pub memory_gib: f64,
@@ -29,11 +29,14 @@ impl Machine {
         let cpu = field(&cpu_info, "model name").or_else(|| field(&cpu_info, "Processor"));
         let kib = field(&memory, "MemTotal").and_then(|total| total.split(' ').next()?.parse::<f64>().ok());
         let online = cpu_info.lines().filter(|line| line.starts_with("processor")).count();
+        // What follows the version names whoever built it.
+        let kernel = read("/proc/sys/kernel/osrelease");
+        let kernel = kernel.split('-').next().unwrap_or_default().trim().to_owned();
         let seconds = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
         Self {
             cores: online.max(1),
             cpu: cpu.unwrap_or_else(|| "unknown".into()),
-            kernel: format!("{} {}", std::env::consts::OS, read("/proc/sys/kernel/osrelease").trim()),
+            kernel: format!("{} {}", std::env::consts::OS, kernel),
             memory_gib: (kib.unwrap_or(0.0) / 1024.0 / 102.4).round() / 10.0,
             commit,
             date: date(seconds),

@@ -1,6 +1,6 @@
 //! From results to the document.
 
-use super::chapters::{CHAPTERS, Chapter, UNKNOWN};
+use super::chapters::{UNKNOWN, chapter_of};
 use super::document::{Block, Document, Section, Table};
 use super::results::Results;
 use super::stats::Spread;
@@ -19,11 +19,9 @@ pub fn document(results: &Results, notes: &Notes) -> Document {
         intro.push(Block::Table(targets(&judged)));
     }
     intro.extend(note(notes, "summary"));
-    let known = CHAPTERS.iter().filter(|chapter| !results.of(chapter.scenario).is_empty());
-    let mut sections: Vec<Section> = known.map(|chapter| section(chapter.scenario, chapter, results, notes)).collect();
-    let unknown =
-        results.scenarios().into_iter().filter(|name| !CHAPTERS.iter().any(|chapter| chapter.scenario == *name));
-    sections.extend(unknown.map(|scenario| section(scenario, &UNKNOWN, results, notes)));
+    let mut scenarios = results.scenarios();
+    scenarios.sort_by_key(|scenario| chapter_of(scenario).map_or(usize::MAX, |(place, _)| place));
+    let sections = scenarios.into_iter().map(|scenario| section(scenario, results, notes)).collect();
     Document { title: "Performance".into(), intro, sections }
 }
 
@@ -65,8 +63,13 @@ fn targets(judged: &[(&Target, (Option<Spread>, Verdict))]) -> Table {
     Table { head, rows: rows.collect() }
 }
 
-fn section(scenario: &str, chapter: &Chapter, results: &Results, notes: &Notes) -> Section {
-    let title = if chapter.title.is_empty() { format!("`{scenario}`") } else { chapter.title.to_owned() };
+fn section(scenario: &str, results: &Results, notes: &Notes) -> Section {
+    let chapter = chapter_of(scenario).map_or(&UNKNOWN, |(_, chapter)| chapter);
+    let title = match (chapter.title, scenario.split_once(':')) {
+        ("", _) => scenario.to_owned(),
+        (title, Some((_, variant))) if chapter.scenario != scenario => format!("{title}: {variant}"),
+        (title, _) => title.to_owned(),
+    };
     let subject = Subject { scenario, title: title.replace('`', ""), chapter, runs: results.of(scenario) };
     let mut blocks = subject.blocks();
     blocks.extend(note(notes, scenario));
@@ -128,7 +131,13 @@ mod tests {
         let titles: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
         assert_eq!(
             titles,
-            ["Many small rooms", "Many small rooms, faster and faster", "Idle connections", "`something`"]
+            [
+                "Many small rooms",
+                "Many small rooms, faster and faster",
+                "Idle connections",
+                "A day: evening",
+                "something"
+            ]
         );
     }
 }

@@ -32,11 +32,6 @@ impl Progress {
         Self { label: label.into(), total, started: now, said: (now, 0), terminal, drawn: false }
     }
 
-    /// What goes on now: the next target, the next stage.
-    pub fn label(&mut self, label: impl Into<String>) {
-        self.label = label.into();
-    }
-
     /// Says how far the run is, if it is time to. `count`: what was delivered or acknowledged from the start on.
     pub fn tick(&mut self, count: u64) {
         let now = Instant::now();

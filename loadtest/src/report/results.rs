@@ -23,6 +23,9 @@ pub struct Results {
     /// Where; `None` when nobody said.
     pub machine: Option<Machine>,
     runs: Vec<Merged>,
+    /// What was typed in the invocation that the last line came from, and for which targets there were lines since.
+    typed: (String, Vec<String>),
+    invocation: usize,
 }
 
 /// All runs of a scenario against a target.
@@ -38,8 +41,8 @@ pub struct Merged {
     pub command: String,
     /// Of the first.
     pub parameters: BTreeMap<String, Value>,
-    /// One run after the other, so that those of two targets still stand side by side.
-    pub windows: Vec<Window>,
+    /// By invocation: the windows of two targets took turns only within one.
+    windows: Vec<(usize, Vec<Window>)>,
     /// Sums.
     pub counts: BTreeMap<String, u64>,
     /// One number for each run that has the figure.
@@ -86,10 +89,19 @@ impl Results {
         Ok(())
     }
 
+    /// One invocation prints a line for each target of a scenario.
     fn merge(&mut self, run: Run) {
+        let (command, targets) = &mut self.typed;
+        let typed = format!("{} {}", run.scenario, run.command);
+        if *command != typed || targets.contains(&run.target) {
+            (*command, *targets) = (typed, Vec::new());
+            self.invocation += 1;
+        }
+        targets.push(run.target.clone());
+        let invocation = self.invocation;
         let same = |known: &&mut Merged| known.scenario == run.scenario && known.target == run.target;
         if let Some(known) = self.runs.iter_mut().find(same) {
-            known.merge(run);
+            known.merge(run, invocation);
         } else {
             let mut merged = Merged {
                 scenario: run.scenario.clone(),
@@ -99,7 +111,7 @@ impl Results {
                 ok: true,
                 ..Merged::default()
             };
-            merged.merge(run);
+            merged.merge(run, invocation);
             self.runs.push(merged);
         }
     }
@@ -131,9 +143,11 @@ impl Results {
 }
 
 impl Merged {
-    fn merge(&mut self, run: Run) {
+    fn merge(&mut self, run: Run, invocation: usize) {
         self.runs += 1;
-        self.windows.extend(run.windows);
+        if !run.windows.is_empty() {
+            self.windows.push((invocation, run.windows));
+        }
         for (name, count) in run.counts {
             *self.counts.entry(name).or_default() += count;
         }
@@ -155,31 +169,47 @@ impl Merged {
         Spread::of(self.figures.get(name)?.iter().copied())
     }
 
+    /// All windows.
+    pub fn windows(&self) -> impl Iterator<Item = &Window> {
+        self.windows.iter().flat_map(|(_, windows)| windows)
+    }
+
     /// Over the windows.
     pub fn over_windows(&self, of: impl Fn(&Window) -> f64) -> Option<Spread> {
-        Spread::of(self.windows.iter().map(of))
+        Spread::of(self.windows().map(of))
+    }
+
+    /// Of pairs of windows that took turns. `None` when there are none, or one has no such figure.
+    pub fn beside(&self, other: &Self, both: impl Fn(&Window, &Window) -> Option<f64>) -> Option<Spread> {
+        let mut pairs = Vec::new();
+        for (invocation, ours) in &self.windows {
+            let theirs = other.windows.iter().find(|(known, _)| known == invocation);
+            pairs.extend(ours.iter().zip(theirs.iter().flat_map(|(_, windows)| windows)));
+        }
+        let both: Option<Vec<f64>> = pairs.into_iter().map(|(ours, theirs)| both(ours, theirs)).collect();
+        Spread::of(both?)
     }
 
     /// Server CPU of a delivery, in microseconds.
     pub fn cpu_us(&self) -> Option<Spread> {
-        let windows: Option<Vec<f64>> = self.windows.iter().map(Window::cpu_us).collect();
+        let windows: Option<Vec<f64>> = self.windows().map(Window::cpu_us).collect();
         Spread::of(windows?)
     }
 
-    /// Server CPU of a delivery as a multiple of another's, window by window.
+    /// Server CPU of a delivery as a multiple of another's.
     pub fn cpu_ratio(&self, other: &Self) -> Option<Spread> {
-        Spread::paired(&self.windows, &other.windows, |ours, theirs| Some(ours.cpu_us()? / theirs.cpu_us()?))
+        self.beside(other, |ours, theirs| Some(ours.cpu_us()? / theirs.cpu_us()?))
     }
 
-    /// Deliveries a second as a multiple of another's, window by window.
+    /// Deliveries a second as a multiple of another's.
     pub fn rate_ratio(&self, other: &Self) -> Option<Spread> {
-        Spread::paired(&self.windows, &other.windows, |ours, theirs| Some(ours.per_s() / theirs.per_s()))
+        self.beside(other, |ours, theirs| Some(ours.per_s() / theirs.per_s()))
     }
 
     /// The server's busy share of a core; `None` when it was on another machine.
     pub fn server_busy(&self) -> Option<Spread> {
-        let windows: Option<Vec<f64>> =
-            self.windows.iter().map(|window| Some(window.server_cpu_s? / window.seconds)).collect();
+        let busy = |window: &Window| Some(window.server_cpu_s? / window.seconds);
+        let windows: Option<Vec<f64>> = self.windows().map(busy).collect();
         Spread::of(windows?)
     }
 
@@ -214,18 +244,33 @@ const FAULTS: [&str; 10] =
 const MAY_HAPPEN: [&str; 2] = ["conflated", "skipped"];
 
 /// Options whose value is of no use on another machine, and words that are only there because a script typed them.
-const OWN: [&str; 3] = ["--accounts", "--server-pid", "--redis-pid"];
+const OWN: [&str; 5] = ["--accounts", "--server-pid", "--postgres-pid", "--metrics", "--redis"];
+/// Those whose value names a place on this machine.
+const PLACES: [&str; 1] = ["--pgbench"];
+
+const PROGRAM: &str = "studyhall-loadtest";
 
 /// A command as one would type it elsewhere: no directories, no process numbers.
 fn tidied(command: &str) -> String {
-    let mut words = command.split_whitespace();
+    let mut words = command.split_whitespace().peekable();
     let mut tidy: Vec<String> = Vec::new();
+    // The program itself has no name in some commands.
+    if words.peek().is_some_and(|first| !first.ends_with(PROGRAM)) {
+        tidy.push(PROGRAM.into());
+    }
     while let Some(word) = words.next() {
         let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
         if OWN.contains(&name) {
             if value.is_none() {
                 words.next();
             }
+            continue;
+        }
+        if PLACES.contains(&name) {
+            if value.is_none() {
+                words.next();
+            }
+            tidy.push(format!("{name} URL"));
             continue;
         }
         let word = if word.starts_with('/') || word.starts_with("./") || tidy.is_empty() {
@@ -249,11 +294,16 @@ mod tests {
     use super::*;
 
     fn line(target: &str, cpu: f64, lost: u64) -> String {
+        line_of("typed", target, cpu, lost)
+    }
+
+    fn line_of(command: &str, target: &str, cpu: f64, lost: u64) -> String {
         let window = Window { seconds: 2.0, delivered: 1_000, server_cpu_s: Some(cpu), ..Window::default() };
         let counts = BTreeMap::from([("lost".to_owned(), lost), ("conflated".to_owned(), 3)]);
         let figures = BTreeMap::from([("p99_ms".to_owned(), cpu * 100.0)]);
         let (scenario, target) = ("rooms".to_owned(), target.to_owned());
-        let run = Run { scenario, target, windows: vec![window], counts, figures, ok: lost == 0, ..Run::default() };
+        let (windows, command) = (vec![window], command.to_owned());
+        let run = Run { scenario, target, command, windows, counts, figures, ok: lost == 0, ..Run::default() };
         serde_json::to_string(&run).unwrap()
     }
 
@@ -268,11 +318,25 @@ mod tests {
             ["studyhall", "floor", "bun"]
         );
         let bun = results.one("rooms", "bun").unwrap();
-        assert_eq!((bun.runs, bun.windows.len(), bun.thinned(), bun.ok), (2, 2, 6, false));
+        assert_eq!((bun.runs, bun.windows().count(), bun.thinned(), bun.ok), (2, 2, 6, false));
         assert_eq!(bun.broken().as_deref(), Some("2 lost"));
         assert_eq!(bun.figure("p99_ms").unwrap().median, 20.0);
         assert_eq!(bun.cpu_us().unwrap().high, 300.0);
         assert_eq!(results.one("rooms", "floor").unwrap().broken(), None);
+    }
+
+    #[test]
+    fn only_windows_of_one_invocation_are_compared() {
+        let mut results = Results::default();
+        // The machine was ten times as slow the second time, when only one of the peers ran.
+        let first = [line("floor", 0.1, 0), line("bun", 0.2, 0), line("floor", 0.1, 0), line("bun", 0.2, 0)];
+        let second = [line_of("other", "floor", 1.0, 0), line_of("other", "ws", 3.0, 0)];
+        results.add(&[first.join("\n"), second.join("\n")].join("\n")).unwrap();
+        let floor = results.one("rooms", "floor").unwrap();
+        let ratio = |target| results.one("rooms", target).unwrap().cpu_ratio(floor).unwrap();
+        assert_eq!((ratio("bun").median, ratio("bun").count), (2.0, 2));
+        assert_eq!((ratio("ws").median, ratio("ws").count), (3.0, 1));
+        assert_eq!(results.one("rooms", "ws").unwrap().cpu_ratio(results.one("rooms", "bun").unwrap()), None);
     }
 
     #[test]
@@ -302,5 +366,11 @@ mod tests {
             tidied(typed),
             "studyhall-loadtest rooms --rooms 500 --url http://127.0.0.1:9200 --beside floor=ws://127.0.0.1:9101,PID"
         );
+        assert_eq!(tidied("storm --crowd /tmp/x/crowd.json"), "studyhall-loadtest storm --crowd crowd.json");
+        assert_eq!(
+            tidied("tasks --pgbench host=/tmp/x --clients 2"),
+            "studyhall-loadtest tasks --pgbench URL --clients 2"
+        );
+        assert_eq!(tidied(""), "");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::machine::Machine;
 use super::run::{Run, Sample, Window};
 
-/// A machine and five servers in `rooms`, one of which loses something; `rooms:highest`, `idle` and an unknown scenario.
+/// A machine and five servers in `rooms`, one of which loses something; `rooms:highest`, `idle`, a mix, an unknown scenario.
 pub fn lines() -> String {
     let machine = Machine {
         cores: 2,
@@ -18,19 +18,21 @@ pub fn lines() -> String {
         date: "2026-05-31".into(),
     };
     let mut lines = vec![json!({ "machine": machine }).to_string()];
-    for (target, cpu, p99, lost) in [
+    let servers = [
         ("studyhall", 8.8, 0.9, 0),
         ("floor", 8.0, 0.5, 0),
         ("floor-merged", 8.1, 0.6, 0),
         ("bun", 10.4, 1.4, 0),
         ("nchan", 11.1, 30.0, 3),
-    ] {
-        lines.push(json!(rooms(target, cpu, p99, lost)).to_string());
-        let highest = Run { figures: figure("highest_per_s", 3e6 / cpu), ..named("rooms:highest", target) };
-        lines.push(json!(highest).to_string());
-        let idle = Run { figures: figure("rss_kib_per_connection", cpu / 2.0), ..named("idle", target) };
-        lines.push(json!(idle).to_string());
-    }
+    ];
+    // One invocation prints the lines of all its servers.
+    let mut say = |run: fn(&str, f64, f64, u64) -> Run| {
+        lines.extend(servers.iter().map(|(target, cpu, p99, lost)| json!(run(target, *cpu, *p99, *lost)).to_string()));
+    };
+    say(rooms);
+    say(|target, cpu, _, _| Run { figures: figure("highest_per_s", 3e6 / cpu), ..named("rooms:highest", target) });
+    say(|target, cpu, _, _| Run { figures: figure("rss_kib_per_connection", cpu / 2.0), ..named("idle", target) });
+    lines.push(json!(named("day:evening", "studyhall")).to_string());
     lines.push(json!(Run { figures: figure("odd_ms", 3.0), ..named("something", "studyhall") }).to_string());
     lines.join("\n")
 }

@@ -50,7 +50,7 @@ impl Subject<'_> {
 
     /// What each came to, window by window.
     fn rates(&self) -> Option<Table> {
-        let runs: Vec<_> = self.runs.iter().filter(|run| !run.windows.is_empty()).collect();
+        let runs: Vec<_> = self.runs.iter().filter(|run| run.windows().next().is_some()).collect();
         let base = self.runs.iter().find(|run| run.target == self.base());
         let (counted, many) = (self.chapter.counted, self.chapter.many);
         let mut head = vec!["server".into(), format!("{many}/s"), format!("CPU µs/{counted}")];
@@ -98,9 +98,18 @@ impl Subject<'_> {
         (!broken.is_empty()).then(|| Block::Text(format!("Not as it has to be: {}.", broken.join("; "))))
     }
 
+    /// What is said of several in the same words is said once; numbers in it may differ.
     fn remarks(&self) -> Option<Block> {
-        let remarks = self.runs.iter().filter_map(|run| Some(format!("{}: {}", run.target, run.remark()?)));
-        let remarks: Vec<String> = remarks.collect();
+        let words = |remark: &str| remark.replace(|letter: char| letter.is_ascii_digit(), "");
+        let mut said: Vec<(String, Vec<&str>)> = Vec::new();
+        for (run, remark) in self.runs.iter().filter_map(|run| Some((run, run.remark()?))) {
+            match said.iter_mut().find(|(known, _)| words(known) == words(remark)) {
+                Some((_, targets)) => targets.push(&run.target),
+                None => said.push((remark.to_owned(), vec![&run.target])),
+            }
+        }
+        let remarks: Vec<String> =
+            said.iter().map(|(remark, targets)| format!("{} ({})", remark, targets.join(", "))).collect();
         (!remarks.is_empty()).then(|| Block::Text(format!("To be read with care: {}.", remarks.join("; "))))
     }
 
@@ -167,12 +176,12 @@ impl Subject<'_> {
     }
 
     fn latency(&self) -> Option<Block> {
-        let at = |sample: &Sample| Some((sample.at_s, sample.p99_ms?));
-        let line =
-            |run: &&Merged| Line { target: run.target.clone(), points: run.series.iter().filter_map(at).collect() };
+        let begun =
+            self.runs.iter().flat_map(|run| &run.series).map(|sample| sample.at_s).fold(f64::INFINITY, f64::min);
+        let line = |run: &&Merged| Line { target: run.target.clone(), points: over_time(&run.series, begun) };
         let all: Vec<Line> = self.runs.iter().map(line).filter(|line| line.points.len() > 1).collect();
         let points = all.iter().flat_map(|line| &line.points);
-        let x = Axis::time("seconds since the start", points.clone().map(|(at, _)| *at).fold(0.0, f64::max));
+        let x = Axis::time("seconds", points.clone().map(|(at, _)| *at).fold(0.0, f64::max));
         let y = Axis::fitting("p99 of each second, milliseconds", points.map(|(_, ms)| *ms));
         (!all.is_empty()).then(|| self.plot("latency", "latency over time", "", |caption| lines(caption, &x, &y, &all)))
     }
@@ -242,6 +251,19 @@ fn parameters(run: &Merged) -> String {
     said.collect::<Vec<_>>().join(" · ")
 }
 
+/// The p99 of each second. What was left of a stretch after its last whole second is no second of its own: the higher of
+/// both counts.
+fn over_time(series: &[Sample], begun: f64) -> Vec<(f64, f64)> {
+    let mut points: Vec<(f64, f64)> = Vec::new();
+    for (at, ms) in series.iter().filter_map(|sample| Some((sample.at_s - begun, sample.p99_ms?))) {
+        match points.last_mut() {
+            Some((before, highest)) if at - *before < 0.6 => *highest = highest.max(ms),
+            _ => points.push((at, ms)),
+        }
+    }
+    points
+}
+
 /// Behind a median.
 pub fn range(spread: &Spread) -> String {
     if spread.count < 2 { String::new() } else { format!(" ({} to {})", number(spread.low), number(spread.high)) }
@@ -253,7 +275,30 @@ fn spread(spread: Option<Spread>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::chapters::CHAPTERS;
     use super::*;
+
+    #[test]
+    fn remnants_of_a_second_join_it() {
+        let sample = |(at_s, p99_ms)| Sample { at_s, p99_ms, ..Sample::default() };
+        let series =
+            [(3.0, Some(1.0)), (3.001, Some(4.0)), (9.0, Some(2.0)), (10.0, None), (10.5, Some(0.5))].map(sample);
+        assert_eq!(over_time(&series, 3.0), [(0.0, 4.0), (6.0, 2.0), (7.5, 0.5)]);
+    }
+
+    #[test]
+    fn the_same_remark_is_made_once() {
+        let run = |target: &str, error: &str| {
+            let mut run = Merged::default();
+            (run.target, run.error, run.ok) = (target.into(), Some(error.into()), true);
+            run
+        };
+        let runs = [run("studyhall", "others took 72 %"), run("floor", "others took 8 %"), run("bun", "odd")];
+        let subject =
+            Subject { scenario: "rooms", title: String::new(), chapter: &CHAPTERS[0], runs: runs.iter().collect() };
+        let Some(Block::Text(said)) = subject.remarks() else { panic!("no remarks") };
+        assert_eq!(said, "To be read with care: others took 72 % (studyhall, floor); odd (bun).");
+    }
 
     #[test]
     fn names_of_figures_become_words() {

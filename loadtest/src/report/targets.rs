@@ -142,7 +142,7 @@ pub const TARGETS: &[Target] = &[
         unit: "ms",
         measured: |run, results| {
             let floor = results.one("rooms", FLOOR)?;
-            Spread::paired(&run.windows, &floor.windows, |ours, theirs| Some(ours.p99_ms - theirs.p99_ms))
+            run.beside(floor, |ours, theirs| Some(ours.p99_ms - theirs.p99_ms))
         },
     },
     Target {
@@ -170,7 +170,7 @@ pub const TARGETS: &[Target] = &[
         must: 0.12,
         aim: 0.08,
         unit: "ms",
-        measured: |run, _| run.figure("cpu_ms_per_connection"),
+        measured: |run, _| run.figure("cpu_per_connection_ms"),
     },
     Target {
         what: "10,000 resume at once, each 20 events behind: until all are back",
@@ -179,7 +179,7 @@ pub const TARGETS: &[Target] = &[
         must: 20.0,
         aim: 5.0,
         unit: "s",
-        measured: |run, _| run.figure("resumed_s"),
+        measured: |run, _| run.figure("resume_all_complete_s"),
     },
     Target {
         what: "the same: reads of the log",
@@ -188,7 +188,7 @@ pub const TARGETS: &[Target] = &[
         must: 500.0,
         aim: 500.0,
         unit: "reads",
-        measured: |run, _| run.figure("log_reads"),
+        measured: |run, _| run.figure("resume_log_reads"),
     },
     Target {
         what: "durable commands, 32 clients, over `pgbench` with one committed statement that writes as much",

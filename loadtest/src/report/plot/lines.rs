@@ -7,7 +7,7 @@ use super::{Axis, Canvas, Caption, EDGE, LETTER, TEXT, WIDTH, colour};
 
 const HEIGHT: f64 = 210.0;
 const LEFT: f64 = EDGE + 42.0;
-const RIGHT: f64 = WIDTH - EDGE - 14.0;
+const RIGHT: f64 = WIDTH - EDGE - 20.0;
 /// Of the sample of a line in the legend.
 const SAMPLE: f64 = 22.0;
 

@@ -303,7 +303,12 @@ impl World<'_> {
             ("away".to_owned(), json!(args.resume.then_some(args.away))),
         ]);
         Run {
-            scenario: if args.resume { "storm:resume" } else { "storm" }.into(),
+            scenario: match args.resume {
+                false => "storm",
+                true if args.user || args.profiles > 0 => "storm:tabs",
+                true => "storm:resume",
+            }
+            .into(),
             target: "studyhall".into(),
             started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
