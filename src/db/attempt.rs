@@ -8,8 +8,8 @@ use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
 use super::operations::{self, Claim, Wanted};
-use super::tx::{By, Several};
 use super::rows::{self, Wait};
+use super::tx::{By, Several};
 use super::{Drain, Tx, Writer};
 use crate::error::{Error, Result, Retry};
 use crate::live::backend::LogEvent;

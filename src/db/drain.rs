@@ -56,11 +56,7 @@ pub trait Drain: Send + Sync {
     ///
     /// The event of each, whose data is also what the command answers. `None` where nothing was done, for whatever
     /// reason: the command runs alone and finds out.
-    fn rows<'t>(
-        &'t self,
-        tx: &'t mut BatchTx,
-        batch: &'t [&'t Wanted],
-    ) -> BoxFuture<'t, Result<Vec<Option<Event>>>>;
+    fn rows<'t>(&'t self, tx: &'t mut BatchTx, batch: &'t [&'t Wanted]) -> BoxFuture<'t, Result<Vec<Option<Event>>>>;
 }
 
 /// What one command of a batch answers.

@@ -213,30 +213,34 @@ impl Tx<Several> {
         let actors = column(batch, |wanted| wanted.by.actor);
         let ops = column(batch, |wanted| wanted.by.op);
         let rows = match wait {
-            Wait::ForLocks => sqlx::query_as!(
-                Locked,
-                r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!",
+            Wait::ForLocks => {
+                sqlx::query_as!(
+                    Locked,
+                    r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!",
                        exists (select from unnest($2::uuid[], $3::uuid[]) as w (user_id, op)
                                join operations o on o.user_id = w.user_id and o.op = w.op) as "known!"
                    from channel_heads h where h.channel = any($1) order by h.channel for update of h"#,
-                &names,
-                &actors,
-                &ops
-            )
-            .fetch_all(self.conn())
-            .await?,
-            Wait::Never => sqlx::query_as!(
-                Locked,
-                r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!",
+                    &names,
+                    &actors,
+                    &ops
+                )
+                .fetch_all(self.conn())
+                .await?
+            }
+            Wait::Never => {
+                sqlx::query_as!(
+                    Locked,
+                    r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!",
                        exists (select from unnest($2::uuid[], $3::uuid[]) as w (user_id, op)
                                join operations o on o.user_id = w.user_id and o.op = w.op) as "known!"
                    from channel_heads h where h.channel = any($1) order by h.channel for update of h skip locked"#,
-                &names,
-                &actors,
-                &ops
-            )
-            .fetch_all(self.conn())
-            .await?,
+                    &names,
+                    &actors,
+                    &ops
+                )
+                .fetch_all(self.conn())
+                .await?
+            }
         };
         for row in &rows {
             self.locked(&row.channel, row.head, row.at, &row.epoch)?;

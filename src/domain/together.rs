@@ -67,11 +67,7 @@ impl Drain for Together {
         feed::likes::drain::perform(tx, lane, batch).boxed()
     }
 
-    fn rows<'t>(
-        &'t self,
-        tx: &'t mut BatchTx,
-        batch: &'t [&'t Wanted],
-    ) -> BoxFuture<'t, Result<Vec<Option<Event>>>> {
+    fn rows<'t>(&'t self, tx: &'t mut BatchTx, batch: &'t [&'t Wanted]) -> BoxFuture<'t, Result<Vec<Option<Event>>>> {
         async move {
             let mut events = tasks::update_tasks(tx, batch).await?;
             events.extend(workspaces::widgets::drain::update_widgets(tx, batch).await?);

@@ -232,8 +232,12 @@ async fn crowd(app: &TestApp, commands: usize, begin: impl FnOnce()) {
                 1 => (false, "widget.update", json!({"id": widget, "title": format!("{number}"), "op": op})),
                 2 => (false, "widget.move", json!({"id": widget, "grid_x": number, "grid_y": 1, "op": op})),
                 // The same for everybody.
-                _ => (false, "widget.move", json!({"id": widgets[20], "grid_x": number, "grid_y": 1,
-                    "drag_id": op, "op": op})),
+                _ => (
+                    false,
+                    "widget.move",
+                    json!({"id": widgets[20], "grid_x": number, "grid_y": 1,
+                    "drag_id": op, "op": op}),
+                ),
             };
             let answer = loop {
                 match live.rpc(method, data.clone()).await {

@@ -187,10 +187,10 @@ async fn window(
     let many = (args.rate * seconds) as usize;
     let from = Instant::now() + Duration::from_millis(20);
     let scheduled = |number: usize| from + Duration::from_secs_f64(number as f64 / args.rate);
-    let comments: Vec<(usize, Uuid)> = (0..many).step_by(COMMENT_EVERY).map(|number| (number, Uuid::new_v4())).collect();
-    let waited = comments.iter().map(|(number, op)| {
-        (*op, Comment { scheduled: scheduled(*number), left: stage.senders.len() })
-    });
+    let comments: Vec<(usize, Uuid)> =
+        (0..many).step_by(COMMENT_EVERY).map(|number| (number, Uuid::new_v4())).collect();
+    let waited =
+        comments.iter().map(|(number, op)| (*op, Comment { scheduled: scheduled(*number), left: stage.senders.len() }));
     *found.comments.borrow_mut() = waited.collect();
     found.arrived.set(0);
     found.received.set(0);

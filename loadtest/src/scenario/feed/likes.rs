@@ -22,11 +22,8 @@ pub async fn run(common: &Common, args: &FeedArgs) -> Result<bool> {
         (account, next)
     });
     let crowd = Crowd::connect(&api, clients.collect()).await?;
-    let parameters: [(&str, Value); 3] = [
-        ("people", accounts.len().into()),
-        ("seconds", args.seconds.into()),
-        ("windows", args.windows.into()),
-    ];
+    let parameters: [(&str, Value); 3] =
+        [("people", accounts.len().into()), ("seconds", args.seconds.into()), ("windows", args.windows.into())];
     let mut record = Record::new("feed:likes", "studyhall", &parameters);
     for _ in 0..args.windows.max(1) {
         let stretch = Stretch { warmup: args.warmup, seconds: args.seconds, postgres_pid: args.postgres_pid };

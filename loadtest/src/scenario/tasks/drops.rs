@@ -181,12 +181,7 @@ async fn window(
 }
 
 /// Sends each drop at its time, on a thread of its own: the timers of the runtime count milliseconds.
-async fn send(
-    rooms: &[Room],
-    senders: &[Sender],
-    ops: Vec<Uuid>,
-    scheduled: impl Fn(usize) -> Instant,
-) -> Result<()> {
+async fn send(rooms: &[Room], senders: &[Sender], ops: Vec<Uuid>, scheduled: impl Fn(usize) -> Instant) -> Result<()> {
     let drop = |(number, op): (usize, Uuid)| {
         let (room, round) = (number % rooms.len(), number / rooms.len());
         let person = round % PEOPLE;

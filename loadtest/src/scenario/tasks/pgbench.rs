@@ -70,7 +70,9 @@ impl Pgbench {
     fn latency(&self) -> Result<Latency> {
         let mut latency = Latency::new();
         for entry in fs::read_dir(&self.folder)?.flatten() {
-            if entry.file_name().to_string_lossy().starts_with("tick.") && entry.path().extension() != Some("sql".as_ref()) {
+            if entry.file_name().to_string_lossy().starts_with("tick.")
+                && entry.path().extension() != Some("sql".as_ref())
+            {
                 sampled(&entry.path(), &mut latency)?;
                 fs::remove_file(entry.path())?;
             }

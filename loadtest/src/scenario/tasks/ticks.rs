@@ -21,8 +21,7 @@ pub async fn run(common: &Common, args: &TasksArgs) -> Result<bool> {
     let tasks = api.tasks(&accounts, args.clients).await?;
     let clients = tasks.iter().enumerate().map(|(index, task)| {
         let id = task.id;
-        let next: Next =
-            Box::new(move |op, odd| ("task.update", json!({"id": id, "is_completed": odd, "op": op})));
+        let next: Next = Box::new(move |op, odd| ("task.update", json!({"id": id, "is_completed": odd, "op": op})));
         (&accounts[index % accounts.len()], next)
     });
     let crowd = Crowd::connect(&api, clients.collect()).await?;

@@ -44,9 +44,8 @@ pub async fn update_widgets(tx: &mut BatchTx, batch: &[&Wanted]) -> Result<HashM
     }
     let given: Vec<_> = patches.values().map(|(by, patch)| (by.actor, *patch)).collect();
     let changed = sql::patch_widgets(tx.conn(), &given).await?;
-    let events = changed
-        .into_iter()
-        .filter_map(|widget| Some((patches.get(&widget.id)?.0, Event::WidgetUpdated(widget))));
+    let events =
+        changed.into_iter().filter_map(|widget| Some((patches.get(&widget.id)?.0, Event::WidgetUpdated(widget))));
     Ok(events.collect())
 }
 

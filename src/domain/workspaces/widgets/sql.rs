@@ -1,7 +1,7 @@
 //! Every statement about widgets. Whoever writes is checked in the statement that writes: not a member is zero rows.
 
-use sqlx::{PgConnection, PgExecutor};
 use sqlx::types::Json;
+use sqlx::{PgConnection, PgExecutor};
 use studyhall_protocol::widgets::{NewWidget, Widget, WidgetMove, WidgetPatch};
 use uuid::Uuid;
 
