@@ -49,7 +49,7 @@ async fn room(owner: &Person, members: &[&Person]) -> (String, Vec<String>) {
     let id = |answer: Value| answer["data"]["id"].as_str().unwrap().to_owned();
     let room = id(owner.post("/workspaces", json!({"name": "together"})).await.expect(201));
     for member in members {
-        owner.put(&format!("/workspaces/{room}/members/{}", member.id)).await.expect(200);
+        owner.put(&format!("/workspaces/{room}/members/{}", member.id)).await.expect(201);
     }
     let mut widgets = Vec::new();
     for column in 0..members.len() + 2 {
@@ -166,7 +166,8 @@ async fn a_locked_channel_keeps_nobody_else_waiting() {
     let (mine, theirs) = (task(&ada).await, task(&bob).await);
     let lock = hold(&app, &ada.channel()).await;
     let ticked = |done: bool| Some(json!({"is_completed": done}));
-    let waits = ada.call("PATCH", &format!("/tasks/{mine}"), ticked(true), None);
+    let path = format!("/tasks/{mine}");
+    let waits = ada.call("PATCH", &path, ticked(true), None);
     let others = async {
         in_flight(&app, 1).await;
         for round in 0..10 {
