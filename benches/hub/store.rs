@@ -26,12 +26,12 @@ pub struct Store;
 
 impl Backend for Store {
     /// The token is the person's id.
-    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Identity, Refusal>> {
+    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Arc<Identity>, Refusal>> {
         let (Credential::Token(token) | Credential::Cookie(token)) = credential;
         async move {
             let user_id: Uuid = token.parse().map_err(|_| Refusal::Unauthorized)?;
             let info = Arc::from(RawValue::NULL.to_owned());
-            Ok(Identity { user_id, session_id: user_id, expires_at: Utc::now() + TimeDelta::hours(1), info })
+            Ok(Arc::new(Identity { user_id, session_id: user_id, expires_at: Utc::now() + TimeDelta::hours(1), info }))
         }
         .boxed()
     }
@@ -55,6 +55,15 @@ impl Backend for Store {
     }
 
     fn read_log(&self, _: Channel, _: u64, _: u32) -> BoxFuture<'_, Result<LogPage, WireError>> {
+        async { Err(WireError::internal()) }.boxed()
+    }
+
+    fn read_pages(
+        &self,
+        _: Vec<(Channel, u64)>,
+        _: u32,
+        _: u32,
+    ) -> BoxFuture<'_, Result<Vec<Option<LogPage>>, WireError>> {
         async { Err(WireError::internal()) }.boxed()
     }
 

@@ -107,7 +107,7 @@ pub fn sizes(units: &Units, hosting: &Hosting, mix: &Mix, seed: u64) -> String {
     row("Redis cores", &|_, size| digits(size.redis_cores));
     row("**Redis servers** (shards)", &|_, size| digits(size.redis_shards));
     row("network to clients, Gbit/s", &peak(|minute| minute.network_bytes * 8.0 / 1e9));
-    row("messages between nodes/s", &peak(|minute| minute.bus_messages));
+    row("network between nodes, Gbit/s", &peak(|minute| minute.bus_bytes * 8.0 / 1e9));
     text
 }
 

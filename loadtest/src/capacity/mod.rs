@@ -161,12 +161,15 @@ pub async fn run(common: &Common, args: &CapacityArgs) -> Result<bool> {
     Ok(ok)
 }
 
+/// What is read off a simulated minute.
+type Reading = fn(&Minute) -> f64;
+
 /// Plays a day and says what it asks for.
 pub fn simulated(args: &SimulateArgs) -> Result<bool> {
     let mix = Mix::read(&args.mix)?;
     let record = Record::read(&args.units)?;
     let (day, size) = simulate::simulate(&record.units, &args.hosting, &mix, args.people, args.seed);
-    let figures: [(&str, fn(&Minute) -> f64); 11] = [
+    let figures: [(&str, Reading); 11] = [
         ("online", |minute| minute.online),
         ("server_cores", |minute| minute.server_cores),
         ("busiest_node_cores", |minute| minute.busiest_node_cores),
@@ -175,7 +178,7 @@ pub fn simulated(args: &SimulateArgs) -> Result<bool> {
         ("redis_cores", |minute| minute.redis_cores),
         ("redis_ops_per_s", |minute| minute.redis_ops),
         ("network_bytes_per_s", |minute| minute.network_bytes),
-        ("bus_messages_per_s", |minute| minute.bus_messages),
+        ("bus_bytes_per_s", |minute| minute.bus_bytes),
         ("worst_server_cores", |minute| minute.worst_server_cores),
         ("worst_postgres_cores", |minute| minute.worst_postgres_cores),
     ];

@@ -55,8 +55,8 @@ pub struct Minute {
     pub network_bytes: f64,
     /// Bytes a second of write-ahead log.
     pub wal_bytes: f64,
-    /// Messages a second on the bus.
-    pub bus_messages: f64,
+    /// Bytes a second between nodes and the bus.
+    pub bus_bytes: f64,
     /// Durable commands a second.
     pub commands: f64,
     /// The worst second of the servers together.
@@ -237,7 +237,7 @@ impl<'a> World<'a> {
             redis_ops: cores(Resource::RedisOps) * 1e6,
             network_bytes: cores(Resource::NetworkBytes) * 1e6,
             wal_bytes: cores(Resource::WalBytes) * 1e6,
-            bus_messages: mean(&|(_, costs, _)| costs[BUS]),
+            bus_bytes: mean(&|(_, costs, _)| costs[BUS]),
             commands: mean(&|(.., commands)| *commands),
             worst_server_cores: worst(Resource::ServerUs),
             worst_postgres_cores: worst(Resource::PostgresUs),
@@ -259,7 +259,9 @@ impl Prices {
     fn new(units: &Units, hosting: &Hosting, mix: &Mix, nodes: f64) -> Self {
         let costs = |drivers: &Drivers| -> Costs {
             let found: Load = load(units, hosting, mix, drivers, nodes);
-            std::array::from_fn(|place| Resource::ALL.get(place).map_or(found.bus_messages, |each| found.get(*each)))
+            std::array::from_fn(|place| {
+                Resource::ALL.get(place).map_or(found.bus_bytes(hosting), |each| found.get(*each))
+            })
         };
         let nobody = costs(&Drivers::default());
         let one = |driver: Driver| {

@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 use studyhall_protocol::client::{Push, ServerLine};
 use studyhall_protocol::encode;
-use studyhall_protocol::format::Format;
 use studyhall_protocol::live::{Publication, Published};
 
 use super::*;
@@ -26,8 +25,7 @@ fn pushed(subject: Subject, publication: &str) -> Vec<u8> {
     let Publication { kind, key, data, .. } = serde_json::from_str(publication).unwrap();
     let published = Published { kind: &kind, key: key.as_deref(), actor: subject.actor, data };
     let mut line = Vec::new();
-    let data = serde_json::to_vec(&published).unwrap();
-    encode::push_unnumbered(&mut line, Format::Json, subject.channel, &data);
+    encode::push_published(&mut line, subject.channel, &published);
     line.pop();
     line
 }

@@ -145,7 +145,7 @@ pub mod tests {
             let (name, attributes) = tag.split_once(' ').unwrap_or((tag, ""));
             let quoted: Vec<&str> = attributes.split('"').collect();
             let named = quoted.iter().step_by(2).all(|part| part.trim().is_empty() || part.ends_with('='));
-            if quoted.len() % 2 == 0 || !named || quoted.iter().any(|part| part.contains("NaN") || part.contains("inf"))
+            if quoted.len().is_multiple_of(2) || !named || quoted.iter().any(|part| part.contains("NaN") || part.contains("inf"))
             {
                 return Err(format!("attributes of {tag}"));
             }

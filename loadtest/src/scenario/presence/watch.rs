@@ -31,9 +31,6 @@ pub enum Change {
 }
 
 impl Change {
-    /// All.
-    pub const ALL: [Change; 3] = [Change::Arrival, Change::Departure, Change::Status];
-
     /// The word in figures.
     pub fn name(self) -> &'static str {
         match self {
