@@ -96,7 +96,7 @@ impl Block {
         let _ = match self {
             Self::Text(said) => write!(text, "{}\n\n", said.trim()),
             Self::Command(command) => write!(text, "```sh\n{command}\n```\n\n"),
-            Self::Table(table) => write!(text, "{}\n", table.markdown()),
+            Self::Table(table) => writeln!(text, "{}", table.markdown()),
             Self::Plot { file, title, .. } => write!(text, "![{title}]({plots}{file})\n\n"),
         };
     }
