@@ -212,10 +212,8 @@ load() {
         >"$work/lines" &
     started+=($!)
     wait $! || status=$?
-    # Some scenarios print other lines, too.
-    grep '"target":' "$work/lines" >>"$results" || failed+=("$*")
-    # 1: a promise was broken, which the report says; more: the run came to no end.
-    [ $status -le 1 ] || failed+=("$* (exit code $status)")
+    # 1: a promise was broken, which the report says; more: the run came to no end. Some print other lines, too.
+    if ! grep '"target":' "$work/lines" >>"$results" || [ $status -gt 1 ]; then failed+=("$1 (exit code $status)"); fi
 }
 
 windows=(--windows "$WINDOWS" --seconds "$WINDOW_SECONDS")

@@ -51,7 +51,7 @@ impl Subject<'_> {
     /// What each came to, window by window.
     fn rates(&self) -> Option<Table> {
         let runs: Vec<_> = self.runs.iter().filter(|run| run.windows().next().is_some()).collect();
-        let base = self.runs.iter().find(|run| run.target == self.base());
+        let base = self.base();
         let (counted, many) = (self.chapter.counted, self.chapter.many);
         let mut head = vec!["server".into(), format!("{many}/s"), format!("CPU µs/{counted}")];
         head.extend(base.map(|base| {
@@ -78,13 +78,16 @@ impl Subject<'_> {
         (!runs.is_empty()).then(|| Table { head, rows: rows.collect() })
     }
 
-    /// Whom the others are compared with.
-    fn base(&self) -> &'static str {
-        match self.scenario {
+    /// Whom the others are compared with. Nobody at their highest rates, which differ: what a delivery costs there is no
+    /// ratio.
+    fn base(&self) -> Option<&Merged> {
+        let name = match self.scenario {
             "flood" => FLOOR_MERGED,
             "tasks" => "pgbench",
+            scenario if scenario.ends_with(":highest") => return None,
             _ => FLOOR,
-        }
+        };
+        self.runs.iter().find(|run| run.target == name).copied()
     }
 
     /// In a closed loop it is the rate that differs; on a schedule all have the same.
@@ -123,7 +126,7 @@ impl Subject<'_> {
 
     /// Where the rate is what differs.
     fn rate(&self) -> Option<Block> {
-        let base = self.runs.iter().find(|run| run.target == self.base());
+        let base = self.base();
         let bar = |run: &&Merged| {
             let value = run.over_windows(|window| window.per_s())?;
             let note = number(value.median) + &times(base.and_then(|base| run.rate_ratio(base)));
@@ -136,7 +139,7 @@ impl Subject<'_> {
     }
 
     fn cpu(&self) -> Option<Block> {
-        let base = self.runs.iter().find(|run| run.target == self.base() && !self.rate_counts());
+        let base = self.base().filter(|_| !self.rate_counts());
         let all: Vec<Bar> = self
             .runs
             .iter()

@@ -21,6 +21,8 @@ const EDGE: f64 = 16.0;
 const TEXT: f64 = 19.0;
 /// About the width of a letter.
 const LETTER: f64 = 7.0;
+/// Of one in a title.
+const TITLE_LETTER: f64 = 9.5;
 
 /// A background of its own, because an image does not know for certain what page it is on.
 const STYLE: &str = "\
@@ -62,8 +64,10 @@ impl Canvas {
     /// With the caption at its top.
     fn new(caption: &Caption) -> Self {
         let mut canvas = Self { body: String::new(), top: EDGE + 16.0 };
-        canvas.text("sh-text", EDGE, canvas.top, "start", &caption.title, " font-size=\"16\" font-weight=\"600\"");
-        canvas.top += TEXT;
+        for line in wrapped(&caption.title, ((WIDTH - 2.0 * EDGE) / TITLE_LETTER) as usize) {
+            canvas.text("sh-text", EDGE, canvas.top, "start", &line, " font-size=\"16\" font-weight=\"600\"");
+            canvas.top += TEXT;
+        }
         for line in wrapped(&caption.subtitle, ((WIDTH - 2.0 * EDGE) / LETTER) as usize) {
             canvas.text("sh-soft", EDGE, canvas.top, "start", &line, "");
             canvas.top += TEXT;
@@ -145,7 +149,9 @@ pub mod tests {
             let (name, attributes) = tag.split_once(' ').unwrap_or((tag, ""));
             let quoted: Vec<&str> = attributes.split('"').collect();
             let named = quoted.iter().step_by(2).all(|part| part.trim().is_empty() || part.ends_with('='));
-            if quoted.len().is_multiple_of(2) || !named || quoted.iter().any(|part| part.contains("NaN") || part.contains("inf"))
+            if quoted.len().is_multiple_of(2)
+                || !named
+                || quoted.iter().any(|part| part.contains("NaN") || part.contains("inf"))
             {
                 return Err(format!("attributes of {tag}"));
             }
