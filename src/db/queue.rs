@@ -47,6 +47,11 @@ impl Queue {
         free && inner.another_crew()
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().waiting.len()
+    }
+
     /// The next batch for a crew, in the order of arrival within each channel; its channels are held from now on.
     /// `None`: nothing can be done now, and the crew is dismissed.
     ///

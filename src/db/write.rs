@@ -124,6 +124,11 @@ impl Writer {
         self.in_flight_max - self.in_flight.available_permits()
     }
 
+    /// How many of them wait for a transaction that they share with others.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Refuses new work and waits until all that runs has been answered.
     pub async fn drain(&self) {
         self.tasks.close();
