@@ -44,7 +44,7 @@ pub struct RoomsArgs {
 /// Messages a second in the large room.
 const LECTURE_RATE: f64 = 10.0;
 /// Those who publish there.
-const LECTURERS: usize = 8;
+const LECTURERS: usize = 4;
 
 /// Runs the scenario; `false` when a promise was broken.
 pub async fn run(common: &Common, args: &RoomsArgs) -> Result<bool> {
