@@ -39,7 +39,8 @@ pub async fn run(common: &Common, args: &LectureArgs) -> Result<bool> {
     let mut fanout = Fanout::new(common, &args.fanout).await?;
     fanout.fill(&specs, args.fanout.send).await?;
     let runs = if args.highest {
-        highest::search(&mut fanout, &args.fanout, "lecture:highest", args.rate, args.p99_ms)?
+        let bound = highest::Bound { p99_ms: args.p99_ms, conflated: false };
+        highest::search(&mut fanout, &args.fanout, "lecture:highest", args.rate, bound)?
     } else {
         let scenario = if args.fanout.send { "lecture:send" } else { "lecture" };
         runs::interleaved(&mut fanout, &args.fanout, scenario, &[Load::Rate(args.rate)])?
