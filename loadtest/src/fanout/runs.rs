@@ -16,7 +16,7 @@ use crate::report::run::Run;
 /// Above this share of a core the load tester may be what is measured.
 const OWN_BUSY_MAX: f64 = 0.9;
 /// Above this share of a core others disturb the measurement.
-const OTHER_BUSY_MAX: f64 = 0.2;
+pub const OTHER_BUSY_MAX: f64 = 0.2;
 
 /// Steps of [`Run::percentiles`] from 0 to 90 %, from there to 99 %, and so on to 99.999 %.
 const STEPS: i32 = 8;
@@ -33,6 +33,8 @@ pub struct Taking {
 pub fn interleaved(fanout: &mut Fanout, args: &FanoutArgs, scenario: &str, loads: &[Load]) -> Result<Vec<Run>> {
     let settle = Duration::from_secs_f64(args.settle);
     let targets = fanout.bench.world.targets.len();
+    let expected = (args.warmup + args.windows as f64 * args.seconds) * targets as f64;
+    let mut progress = Progress::new(scenario, Duration::from_secs_f64(expected));
     let warmup = Plan { groups: loads.to_vec(), seconds: args.warmup, settle };
     if args.warmup > 0.0 {
         for target in 0..targets {
@@ -47,12 +49,16 @@ pub fn interleaved(fanout: &mut Fanout, args: &FanoutArgs, scenario: &str, loads
         for place in 0..targets {
             // Back and forth: what drifts favours nobody.
             let target = if round % 2 == 0 { place } else { targets - 1 - place };
+            progress.label(format!("{scenario}, {}", fanout.bench.world.targets[target].name));
             let measured = fanout.bench.window(target, &plan)?;
             delivered += measured.window.delivered;
             progress.tick(delivered);
             taking[target].take(measured);
+            // Between windows only: drawing takes longer than a delivery.
+            progress.tick(fanout.bench.world.delivered());
         }
     }
+    drop(progress);
     let runs = taking.into_iter().enumerate();
     Ok(runs.map(|(target, taking)| taking.finish(fanout, target)).collect())
 }

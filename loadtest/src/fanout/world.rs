@@ -111,6 +111,11 @@ impl World {
         Ok(started.elapsed())
     }
 
+    /// Deliveries from the start on, at all servers.
+    pub fn delivered(&self) -> u64 {
+        self.targets.iter().flat_map(|target| &target.groups).map(|group| group.counts.delivered).sum()
+    }
+
     /// Forgets everybody and every room.
     pub fn clear(&mut self) {
         self.seats.clear();

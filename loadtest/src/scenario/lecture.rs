@@ -15,9 +15,10 @@ pub struct LectureArgs {
     /// Connections in the room.
     #[arg(long, default_value_t = 5_000)]
     people: usize,
-    /// Those among them who take turns at publishing; a connection may do so 250 times a second.
-    #[arg(long, default_value_t = 8)]
-    publishers: usize,
+    /// Those among them who take turns at publishing, 4 if not said otherwise, and 64 for --highest: a connection may
+    /// publish 250 times a second.
+    #[arg(long)]
+    publishers: Option<usize>,
     /// Messages a second.
     #[arg(long, default_value_t = 10.0)]
     rate: f64,
@@ -33,11 +34,13 @@ pub struct LectureArgs {
 
 /// Runs the scenario; `false` when a promise was broken.
 pub async fn run(common: &Common, args: &LectureArgs) -> Result<bool> {
-    let specs = [spec(args.people, args.publishers)];
+    let publishers = args.publishers.unwrap_or(if args.highest { 64 } else { 4 });
+    let specs = [spec(args.people, publishers)];
     let mut fanout = Fanout::new(common, &args.fanout).await?;
     fanout.fill(&specs, args.fanout.send).await?;
     let runs = if args.highest {
-        highest::search(&mut fanout, &args.fanout, "lecture:highest", args.rate, args.p99_ms)?
+        let bound = highest::Bound { p99_ms: args.p99_ms, conflated: false };
+        highest::search(&mut fanout, &args.fanout, "lecture:highest", args.rate, bound)?
     } else {
         let scenario = if args.fanout.send { "lecture:send" } else { "lecture" };
         runs::interleaved(&mut fanout, &args.fanout, scenario, &[Load::Rate(args.rate)])?

@@ -34,6 +34,9 @@ pub struct RoomsArgs {
     /// What counts as in time for --highest.
     #[arg(long, default_value_t = 100.0)]
     p99_ms: f64,
+    /// Let --highest go on where newer values replace older ones; what is received counts.
+    #[arg(long, requires = "highest")]
+    conflated: bool,
     /// While a room of so many people gets a broadcast ten times a second.
     #[arg(long)]
     beside_lecture: Option<usize>,
@@ -44,7 +47,7 @@ pub struct RoomsArgs {
 /// Messages a second in the large room.
 const LECTURE_RATE: f64 = 10.0;
 /// Those who publish there.
-const LECTURERS: usize = 8;
+const LECTURERS: usize = 4;
 
 /// Runs the scenario; `false` when a promise was broken.
 pub async fn run(common: &Common, args: &RoomsArgs) -> Result<bool> {
@@ -58,7 +61,8 @@ pub async fn run(common: &Common, args: &RoomsArgs) -> Result<bool> {
     let mut fanout = Fanout::new(common, &args.fanout).await?;
     fanout.fill(&specs, args.fanout.send).await?;
     let runs = if args.highest {
-        highest::search(&mut fanout, &args.fanout, "rooms:highest", args.rate, args.p99_ms)?
+        let bound = highest::Bound { p99_ms: args.p99_ms, conflated: args.conflated };
+        highest::search(&mut fanout, &args.fanout, "rooms:highest", args.rate, bound)?
     } else {
         let scenario = match (args.beside_lecture, args.fanout.send) {
             (Some(_), _) => "rooms:lecture",
