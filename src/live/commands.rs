@@ -13,11 +13,12 @@ use studyhall_protocol::frame::{ClientCommand, Commands, Connect, History, Refre
 
 use super::backend::{Admission, Credential, Identity, LogPage, Refusal};
 use super::limits::{CHANNELS_MAX, HISTORY_MAX, PING_EVERY};
+use super::newcomer::{Asked, Newcomer, NoSeat};
 use super::session::{Session, Step};
 use super::socket::Next;
 use super::subscription::Subscription;
 use super::time::Ticks;
-use super::topic::{Asked, Newcomer, NoSeat, Topic};
+use super::topic::Topic;
 
 /// How often a permission that was revoked meanwhile is asked for again before giving up.
 const ADMIT_TRIES: usize = 4;

@@ -17,6 +17,7 @@ pub mod hub;
 pub mod limits;
 mod link;
 mod moves;
+mod newcomer;
 mod pace;
 mod pages;
 mod people;

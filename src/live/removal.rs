@@ -10,8 +10,9 @@ use super::backend::{Effect, Grant};
 use super::conn::ConnId;
 use super::flush::Flusher;
 use super::limits::REVOKED_MAX;
+use super::newcomer::Newcomer;
 use super::seats::Seat;
-use super::topic::{Newcomer, TopicState};
+use super::topic::TopicState;
 
 /// Who lost the right to be here, and with which event.
 #[derive(Debug)]

@@ -5,9 +5,8 @@
 //! connection by atomics and leaves notes (`expelled`) for what the connection has to find out itself.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
@@ -15,18 +14,18 @@ use studyhall_protocol::encode::ClientInfo;
 use studyhall_protocol::format::Format;
 use uuid::Uuid;
 
-use super::backend::{Admission, Effect, Identity, LogEvent};
+use super::backend::{Admission, Effect, LogEvent};
 use super::bars::Bars;
-use super::conn::{Conn, ConnId};
+use super::conn::ConnId;
 use super::elsewhere::Nodes;
 use super::flush::Flusher;
+use super::newcomer::{Asked, Newcomer, NoSeat, Seated};
 use super::people::{People, Viewer};
 use super::removal::{Expelled, Revoked};
 use super::rings::Rings;
 use super::seats::{Seat, Seats};
 use super::shown::Shown;
 use super::slots::Slots;
-use super::standing::Known;
 use super::time::Ticks;
 
 /// A channel of this node.
@@ -81,60 +80,6 @@ pub(super) enum Phase {
     Void,
     /// Out of the hub's map; look it up again.
     Retired,
-}
-
-/// A subscriber who takes a seat.
-#[derive(Debug)]
-pub struct Newcomer<'a> {
-    /// The connection.
-    pub conn: &'a Arc<Conn>,
-    /// The subscription's index in it.
-    pub index: u16,
-    /// What was asked about them.
-    pub asked: &'a Asked<'a>,
-}
-
-/// Who somebody is, and the answers to what was asked about them.
-#[derive(Debug)]
-pub struct Asked<'a> {
-    /// Who it is.
-    pub identity: &'a Identity,
-    /// What others may see of them.
-    pub standing: &'a Arc<Known>,
-    /// What they may do, and where the log was then.
-    pub admission: &'a Admission,
-    /// When that was asked for.
-    pub at: Instant,
-}
-
-/// What a newcomer finds.
-#[derive(Debug)]
-pub struct Seated {
-    /// The seat.
-    pub place: u32,
-    /// The next broadcast.
-    pub next_cast: u64,
-    /// The next join or leave.
-    pub next_move: NonZeroU64,
-    /// The version of the slots in `data`.
-    pub slots_seen: u64,
-    /// The version of the person's presence in `data`.
-    pub shown: u32,
-    /// `{"num_users":…,"people":[…],"slots":[…]}`
-    pub data: Vec<u8>,
-    /// Somebody came into the place and has to be watched.
-    pub timed: bool,
-    /// There is a hole behind the head: read the log.
-    pub repair: bool,
-}
-
-/// Why there is no seat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoSeat {
-    /// The topic left the hub: get the new one.
-    Retired,
-    /// The permission was revoked since it was checked.
-    Revoked,
 }
 
 /// What has to be done after events were applied, outside the lock.

@@ -43,16 +43,11 @@ pub fn interleaved(fanout: &mut Fanout, args: &FanoutArgs, scenario: &str, loads
     }
     let plan = Plan { seconds: args.seconds, ..warmup };
     let mut taking: Vec<Taking> = (0..targets).map(|target| Taking::new(&fanout.bench, target, scenario)).collect();
-    let seconds = args.seconds * (args.windows * targets) as f64;
-    let (mut progress, mut delivered) = (Progress::new(scenario, Duration::from_secs_f64(seconds)), 0);
     for round in 0..args.windows {
         for place in 0..targets {
             // Back and forth: what drifts favours nobody.
             let target = if round % 2 == 0 { place } else { targets - 1 - place };
-            progress.label(format!("{scenario}, {}", fanout.bench.world.targets[target].name));
             let measured = fanout.bench.window(target, &plan)?;
-            delivered += measured.window.delivered;
-            progress.tick(delivered);
             taking[target].take(measured);
             // Between windows only: drawing takes longer than a delivery.
             progress.tick(fanout.bench.world.delivered());

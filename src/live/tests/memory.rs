@@ -9,11 +9,11 @@ use crate::live::backend::{Effect, Grant};
 use crate::live::conn::ConnId;
 use crate::live::elsewhere::Nodes;
 use crate::live::flush::Flusher;
+use crate::live::newcomer::Newcomer;
 use crate::live::pages::LogPages;
 use crate::live::seats::Seat;
 use crate::live::subscription::Subscription;
 use crate::live::time::Ticks;
-use crate::live::topic::Newcomer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_connection() {

@@ -140,7 +140,7 @@ async fn an_admission_older_than_the_topic_is_asked_for_again() {
     let other = engine.connected(2).await;
     let conn = engine.conn(2);
     let answers = Answers::new(3, true);
-    let newcomer = crate::live::topic::Newcomer { conn: &conn, index: 0, asked: &answers.of(&identity) };
+    let newcomer = crate::live::newcomer::Newcomer { conn: &conn, index: 0, asked: &answers.of(&identity) };
     assert!(topic.enter(newcomer, flusher).is_ok());
     engine.hub.apply(vec![removal]);
     engine.toy.admitting.open();

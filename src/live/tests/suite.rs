@@ -36,11 +36,12 @@ use self::client::Client;
 use super::FORMAT;
 use crate::live::backend::{Admission, Grant, Identity, LogEvent, Standing};
 use crate::live::conn::Conn;
+use crate::live::newcomer::Asked;
 use crate::live::roster::{Alone, Roster};
 use crate::live::session::Session;
 use crate::live::socket;
 use crate::live::standing::Known;
-use crate::live::topic::{Asked, Topic};
+use crate::live::topic::Topic;
 use crate::live::{Hub, HubLink, Limits};
 
 /// The format that these tests are not in.

@@ -48,7 +48,7 @@ pub struct Caption {
 
 /// The colour of a target: the same in every plot.
 fn colour(target: &str) -> usize {
-    let known = [STUDYHALL, FLOOR, FLOOR_MERGED, "bun", "nchan", "ws", "axum"];
+    let known = [STUDYHALL, FLOOR, FLOOR_MERGED, "bun", "nchan", "ws"];
     let found = known.iter().position(|name| *name == target);
     found.unwrap_or_else(|| if target.starts_with("pgbench") { 1 } else { 7 })
 }
