@@ -41,7 +41,7 @@ bench_tabs() { crowd && on_one_core storm --connections "$RESUME" --resume --use
 bench_tasks() { durable tasks --pool 32 --pgbench "$DATABASE_URL"; }
 bench_latency() { durable tasks --rate 1000; }
 bench_feed() { durable feed --pool 200; }
-bench_likes() { durable feed --likes --pool 32; }
+bench_likes() { durable feed --likes --pool 800; }
 bench_presence() { on_all_cores presence; }
 bench_day() { on_all_cores day; }
 

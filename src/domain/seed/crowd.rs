@@ -59,5 +59,6 @@ pub async fn make_crowd(db: &Db, wanted: Wanted) -> Result<Vec<Member>> {
     for some in crowd.chunks(ROWS_AT_ONCE) {
         sql::insert_crowd_ties(db, some).await?;
     }
+    sql::analyze(db).await?;
     Ok(crowd)
 }

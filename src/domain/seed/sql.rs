@@ -99,3 +99,9 @@ pub(super) async fn insert_crowd_ties(db: &Db, crowd: &[Member]) -> Result<()> {
     .await?;
     Ok(())
 }
+
+/// Has PostgreSQL look at its tables: until it does so by itself, a minute later, it takes them for as small as they were.
+pub(super) async fn analyze(db: &Db) -> Result<()> {
+    sqlx::query!("analyze").execute(db.pool()).await?;
+    Ok(())
+}
