@@ -34,7 +34,7 @@ bench_beside-lecture() { alone rooms --rooms "$ROOMS" --beside-lecture "$LECTURE
 bench_lecture() { beside_all "$LECTURE" floor -- lecture --people "$LECTURE"; }
 bench_lecture-highest() { each_once "$LECTURE" -- lecture --people "$LECTURE" --highest --rate 20; }
 bench_flood() { beside_all "$FLOOD" floor-merged -- flood --people "$FLOOD"; }
-bench_idle() { each_once 0 -- idle --rooms "$IDLE_ROOMS"; }
+bench_idle() { each_once 0 -- idle --rooms "$IDLE_ROOMS" --pool 32; }
 bench_storm() { crowd && on_one_core storm --connections "$STORM" "${of_crowd[@]}"; }
 bench_resume() { crowd && on_one_core storm --connections "$RESUME" --resume "${of_crowd[@]}"; }
 bench_tabs() { crowd && on_one_core storm --connections "$RESUME" --resume --user --profiles 10 "${of_crowd[@]}"; }
