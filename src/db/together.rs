@@ -166,6 +166,11 @@ mod tests {
         // Both lanes are busy now. In order, as many as fit; what is too much for any statement goes alone.
         answers.extend([3, 4, 4, 20, 5].map(|question| ask(&together, question)));
         until(|| together.0.state.lock().waiting.len() == 5).await;
+        // Everything else that could run now does, and nobody takes them.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((together.0.state.lock().waiting.len(), asked.lock().len()), (5, 2));
         permits.add_permits(10);
         for (answer, question) in answers.into_iter().zip([1, 2, 3, 4, 4, 20, 5]) {
             assert_eq!(answer.await.unwrap(), Ok(2 * question));
