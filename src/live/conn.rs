@@ -107,6 +107,8 @@ pub(super) struct Out {
     rest: Vec<u8>,
     rest_at: usize,
     rest_has_ping: bool,
+    /// Not everything that has come about since the kernel last did not take all has been gathered yet.
+    is_late: bool,
     /// Since when the reader was not slow any more, before this batch.
     progress_before: Option<Ticks>,
 }
@@ -246,7 +248,10 @@ impl Conn {
             }
         }
         let begin = batch.len();
-        let more = gather::subscriptions(self, out, &mut Batch { format: self.format, bytes: batch, begin }, pages);
+        let is_late = out.is_late;
+        let into = &mut Batch { format: self.format, bytes: batch, begin, is_late };
+        let more = gather::subscriptions(self, out, into, pages);
+        out.is_late = is_late && more;
         Gathered { raw: false, ping, more }
     }
 
@@ -272,6 +277,7 @@ impl Conn {
         out.rest = rest.to_vec();
         out.rest_at = 0;
         out.rest_has_ping = ping;
+        out.is_late = true;
         // A reader that stands still cannot answer a ping either: progress is what counts now.
         self.times.pong_by.set(None);
         out.progress_before = self.times.progress_at.get();

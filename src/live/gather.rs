@@ -36,6 +36,8 @@ pub struct Batch<'a> {
     pub bytes: &'a mut Vec<u8>,
     /// Where the pushes begin, behind ping and replies.
     pub begin: usize,
+    /// The socket did not take all of the last batch: of every slot the newest value only.
+    pub is_late: bool,
 }
 
 impl Batch<'_> {
@@ -229,23 +231,31 @@ impl TopicState {
     }
 
     fn gather_slots(&mut self, topic: &Topic, subscription: &mut Subscription, batch: &mut Batch<'_>) -> bool {
-        let version = self.slots.as_ref().map_or(0, |slots| slots.version());
-        if self.slots.as_ref().is_some_and(|slots| slots.forgot_since(subscription.slots_seen)) {
+        let Some(slots) = &mut self.slots else { return true };
+        let (seen, newest) = (subscription.slots_seen, slots.version());
+        if seen == newest {
+            return true;
+        }
+        if !batch.is_late
+            && let Some(recent) = slots.recent(seen, batch.format)
+        {
+            subscription.slots_seen = batch.copy(recent, seen + 1, u64::MAX) - 1;
+            return subscription.slots_seen == newest;
+        }
+        if slots.forgot_since(seen) {
             let Some(seat) = self.seats.get(subscription.place) else { return true };
             let pushed = self.push_snapshot(topic, seat, batch);
-            if pushed {
-                subscription.slots_seen = version;
-            }
+            subscription.slots_seen = if pushed { newest } else { seen };
             return pushed;
         }
-        let seen = subscription.slots_seen;
-        let slots = self.slots.iter_mut().flat_map(|slots| slots.since(seen));
-        for (version, slot) in slots {
+        for (version, slot) in slots.since(seen) {
             if !batch.push(slot.message(batch.format, topic.channel)) {
                 return false;
             }
             subscription.slots_seen = version;
         }
+        // The newest change may have been removed without a trace.
+        subscription.slots_seen = newest;
         true
     }
 

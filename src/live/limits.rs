@@ -52,6 +52,8 @@ pub const READS_PER_TURN: usize = 4;
 pub const FLUSH_SLICE: usize = 256;
 /// Bytes one channel's ring holds of events, and of broadcasts. Tests lag sooner.
 pub const RING_BYTES_PER_CHANNEL: usize = if cfg!(test) { 8 * 1024 } else { 256 * 1024 };
+/// Bytes of the last slot values that a channel holds for readers that keep up.
+pub const RECENT_BYTES: usize = if cfg!(test) { 2 * 1024 } else { 16 * 1024 };
 /// Bytes one channel's ring of joins and leaves holds.
 pub const MOVES_BYTES_PER_CHANNEL: usize = 16 * 1024;
 /// Events in one page of the log for readers that lag.

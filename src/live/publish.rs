@@ -56,7 +56,7 @@ impl Topic {
         };
         let by = Writer { author: from.author, conn: from.conn, now: from.now };
         let slots = state.slots.get_or_insert_default();
-        match slots.write(write, by, line) {
+        match slots.write(self.channel, write, by, line) {
             Ok(false) => return Ok(false),
             Ok(true) => {}
             // A late value of a gesture that is over says nothing; that is not the sender's mistake.
@@ -117,7 +117,7 @@ impl TopicState {
         let write = SlotWrite { key, clear: true, gesture: None };
         let by = Writer { author, conn: ConnId::NONE, now: Ticks::now() };
         // What is cleared already stays so.
-        let _ = slots.write(&write, by, &line);
+        let _ = slots.write(channel, &write, by, &line);
         self.last_used = by.now;
     }
 }

@@ -101,9 +101,12 @@ impl TopicState {
     /// Clears the slots of people who were put out, and notes their leaves. Whoever stays is marked once,
     /// by [`TopicState::drain_early`].
     fn forget_people(&mut self, channel: Channel, gone: &HashSet<Uuid>) {
-        let slots = self.slots.as_ref().map(|slots| slots.of_authors(gone)).unwrap_or_default();
-        for key in slots {
-            self.clear_slot(channel, key);
+        if let Some(slots) = &mut self.slots {
+            // What they published last is not to be seen after the event that put them out.
+            slots.forget_recent();
+            for key in slots.of_authors(gone) {
+                self.clear_slot(channel, key);
+            }
         }
         for user_id in gone {
             if self.people.is_some() {

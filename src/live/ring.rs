@@ -46,6 +46,8 @@ impl Ring {
 
     /// Adds a message, and drops the oldest ones beyond `max` bytes.
     pub fn push(&mut self, message: &[u8], max: usize) {
+        // First, so that the buffer does not grow for what is dropped at once.
+        self.trim(max.saturating_sub(message.len()));
         self.bytes.extend(message);
         self.ends.push_back(self.start + self.bytes.len() as u64);
         self.trim(max);

@@ -2,10 +2,14 @@
 //!
 //! A slot keeps its newest value only. A reader remembers the version it has seen; what it has to
 //! send are the slots with a higher one. So a slow reader skips values and never falls behind.
+//!
+//! A reader that keeps up skips nothing: the last values of all slots are also in a short ring, in the
+//! order in which they came, each under its version.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use foldhash::fast::RandomState;
+use hashlink::LinkedHashMap;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode::{self, data_of};
 use studyhall_protocol::format::Format;
@@ -14,17 +18,23 @@ use uuid::Uuid;
 use super::backend::{SlotKey, SlotWrite};
 use super::conn::ConnId;
 use super::limits::{
-    ENDED_GESTURES_MAX, GESTURE_HOLD, GESTURES_MAX, ORPHAN_AFTER, SILENT_AFTER, SLOTS_MAX, TOMBSTONES_MAX,
+    ENDED_GESTURES_MAX, GESTURE_HOLD, GESTURES_MAX, ORPHAN_AFTER, RECENT_BYTES, SILENT_AFTER, SLOTS_MAX, TOMBSTONES_MAX,
 };
+use super::ring::Ring;
 use super::time::Ticks;
 
-/// The values of one channel, in the order in which they changed.
-#[derive(Debug, Default)]
+/// The values of one channel.
+#[derive(Debug)]
 pub struct Slots {
-    by_version: BTreeMap<u64, Slot>,
-    versions: HashMap<SlotKey, u64, RandomState>,
+    /// In the order in which they changed.
+    slots: LinkedHashMap<SlotKey, Slot, RandomState>,
     /// The version of the newest change.
     version: u64,
+    /// The last changes, in JSON; the number of each is its version. Whatever ends a gesture empties it: no value of a
+    /// gesture may be seen after the event that ended it.
+    recent: Ring,
+    /// The same in protobuf, once somebody has asked for it.
+    recent_protobuf: Option<Ring>,
     /// Cleared slots at or below this version are forgotten; a reader that is older gets everything.
     floor: u64,
     tombstones: usize,
@@ -35,7 +45,7 @@ pub struct Slots {
 /// One value.
 #[derive(Debug)]
 pub struct Slot {
-    key: SlotKey,
+    version: u64,
     /// The push in JSON.
     line: Vec<u8>,
     /// The push in protobuf, once somebody has asked for it.
@@ -100,6 +110,21 @@ impl Slot {
     }
 }
 
+impl Default for Slots {
+    fn default() -> Self {
+        Self {
+            slots: LinkedHashMap::default(),
+            version: 0,
+            recent: Ring::starting_at(1),
+            recent_protobuf: None,
+            floor: 0,
+            tombstones: 0,
+            gestures: 0,
+            ended: VecDeque::new(),
+        }
+    }
+}
+
 impl Slots {
     /// The version of the newest change; a new reader starts behind it.
     pub fn version(&self) -> u64 {
@@ -113,20 +138,48 @@ impl Slots {
 
     /// Values that are set, in JSON, oldest change first.
     pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        self.by_version.values().filter(|slot| !slot.cleared).map(|slot| slot.line.as_slice())
+        self.slots.values().filter(|slot| !slot.cleared).map(|slot| slot.line.as_slice())
     }
 
-    /// Changes after `version`, with their own versions.
+    /// Every change, for a reader that has seen `version`; `None` when they are not all there any more.
+    pub fn recent(&mut self, version: u64, format: Format) -> Option<&Ring> {
+        let ring = match format {
+            Format::Json => &self.recent,
+            Format::Protobuf => self.recent_protobuf.get_or_insert_with(|| Ring::starting_at(self.version + 1)),
+        };
+        (version + 1 >= ring.first()).then_some(ring)
+    }
+
+    /// The newest values of the slots that have changed after `version`, with their own versions.
     pub fn since(&mut self, version: u64) -> impl Iterator<Item = (u64, &mut Slot)> {
-        self.by_version.range_mut(version + 1..).map(|(version, slot)| (*version, slot))
+        let newer = self.slots.values_mut().rev().take_while(|slot| slot.version > version);
+        let newer: Vec<&mut Slot> = newer.collect();
+        newer.into_iter().rev().map(|slot| (slot.version, slot))
+    }
+
+    /// Forgets how the values came about, and gives the memory back. Readers that have not seen them all yet get the
+    /// newest ones.
+    pub fn forget_recent(&mut self) {
+        self.recent.clear();
+        self.recent_protobuf.iter_mut().for_each(Ring::clear);
+    }
+
+    /// Nobody speaks protobuf any more.
+    pub fn end_protobuf(&mut self) {
+        self.recent_protobuf = None;
+    }
+
+    /// Bytes taken from the heap for recent values.
+    pub fn held_bytes(&self) -> usize {
+        self.recent.held_bytes() + self.recent_protobuf.as_ref().map_or(0, |ring| ring.held_bytes())
     }
 
     /// Takes a new value. `Ok(false)` when it cleared what was not set.
-    pub fn write(&mut self, write: &SlotWrite, by: Writer, line: &[u8]) -> Result<bool, SlotRefusal> {
+    pub fn write(&mut self, channel: Channel, write: &SlotWrite, by: Writer, line: &[u8]) -> Result<bool, SlotRefusal> {
         if write.gesture.is_some_and(|gesture| self.ended.contains(&gesture)) {
             return Err(SlotRefusal::Ended);
         }
-        let current = self.versions.get(&write.key).and_then(|version| self.by_version.get(version));
+        let current = self.slots.get(&write.key);
         let set = current.filter(|slot| !slot.cleared);
         if let Some(slot) = set {
             let held = slot.author != by.author && by.now.since(slot.written_at) < GESTURE_HOLD;
@@ -140,7 +193,7 @@ impl Slots {
         }
         let is_gesture = write.gesture.is_some() && !write.clear;
         let was_gesture = set.is_some_and(|slot| slot.gesture.is_some());
-        let full = current.is_none() && self.by_version.len() >= SLOTS_MAX;
+        let full = current.is_none() && self.slots.len() >= SLOTS_MAX;
         if full || (is_gesture && !was_gesture && self.gestures >= GESTURES_MAX) {
             return Err(SlotRefusal::Full);
         }
@@ -150,13 +203,13 @@ impl Slots {
             self.end(previous);
         }
         self.put(write, by, line);
+        self.remember(channel, line);
         Ok(true)
     }
 
     fn put(&mut self, write: &SlotWrite, by: Writer, line: &[u8]) {
-        let old = self.versions.get(&write.key).and_then(|version| self.by_version.remove(version));
         let (mut buffer, mut protobuf) = (Vec::new(), Vec::new());
-        if let Some(old) = old {
+        if let Some(old) = self.slots.remove(&write.key) {
             self.gestures -= usize::from(old.gesture.is_some() && !old.cleared);
             self.tombstones -= usize::from(old.cleared);
             (buffer, protobuf) = (old.line, old.protobuf);
@@ -167,9 +220,8 @@ impl Slots {
         self.version += 1;
         self.gestures += usize::from(write.gesture.is_some() && !write.clear);
         self.tombstones += usize::from(write.clear);
-        self.versions.insert(write.key, self.version);
         let slot = Slot {
-            key: write.key,
+            version: self.version,
             line: buffer,
             protobuf,
             author: by.author,
@@ -179,8 +231,17 @@ impl Slots {
             written_at: by.now,
             author_gone: None,
         };
-        self.by_version.insert(self.version, slot);
+        self.slots.insert(write.key, slot);
         self.forget_tombstones();
+    }
+
+    fn remember(&mut self, channel: Channel, line: &[u8]) {
+        self.recent.push(line, RECENT_BYTES);
+        if let Some(ring) = &mut self.recent_protobuf {
+            let mut message = Vec::with_capacity(line.len());
+            encode::push_unnumbered(&mut message, Format::Protobuf, channel, data_of(channel, line));
+            ring.push(&message, RECENT_BYTES);
+        }
     }
 
     /// Ends a gesture, or whatever gesture holds the slot, and removes its value without a trace: the
@@ -188,25 +249,24 @@ impl Slots {
     pub fn end_gesture(&mut self, key: SlotKey, gesture: Option<Uuid>) {
         if let Some(gesture) = gesture {
             self.end(gesture);
+            self.forget_recent();
         }
-        let Some(version) = self.versions.get(&key).copied() else {
-            return;
-        };
-        let held = self.by_version.get(&version).and_then(|slot| slot.gesture);
+        let held = self.slots.get(&key).and_then(|slot| slot.gesture);
         let Some(held) = held.filter(|held| gesture.is_none_or(|gesture| gesture == *held)) else {
             return;
         };
         self.end(held);
-        self.remove(version);
+        self.remove(key);
+        self.forget_recent();
     }
 
     /// The connection is gone. Its plain slots are returned, to be cleared; its gestures wait.
     pub fn author_left(&mut self, conn: ConnId, now: Ticks) -> Vec<SlotKey> {
         let mut plain = Vec::new();
-        for slot in self.by_version.values_mut().filter(|slot| slot.conn == conn && !slot.cleared) {
+        for (key, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.conn == conn && !slot.cleared) {
             match slot.gesture {
                 Some(_) => slot.author_gone = Some(now),
-                None => plain.push(slot.key),
+                None => plain.push(*key),
             }
         }
         plain
@@ -214,14 +274,13 @@ impl Slots {
 
     /// These people may not be here any more: the keys of all their slots, to be cleared.
     pub fn of_authors(&self, authors: &HashSet<Uuid>) -> Vec<SlotKey> {
-        let theirs = |slot: &&Slot| !slot.cleared && authors.contains(&slot.author);
-        self.by_version.values().filter(theirs).map(|slot| slot.key).collect()
+        let theirs = |(_, slot): &(&SlotKey, &Slot)| !slot.cleared && authors.contains(&slot.author);
+        self.slots.iter().filter(theirs).map(|(key, _)| *key).collect()
     }
 
     /// Who wrote the slot last, and its gesture.
     pub fn owner(&self, key: SlotKey) -> Option<(Uuid, Option<Uuid>)> {
-        let slot = self.by_version.get(self.versions.get(&key)?)?;
-        Some((slot.author, slot.gesture))
+        self.slots.get(&key).map(|slot| (slot.author, slot.gesture))
     }
 
     /// Gestures that nobody carries on. They stay in place, ended, until their end is an event or
@@ -232,11 +291,11 @@ impl Slots {
                 || now.since(slot.written_at) >= SILENT_AFTER
         };
         let mut abandoned = Vec::new();
-        for slot in self.by_version.values().filter(|slot| !slot.cleared && given_up(slot)) {
+        for (key, slot) in self.slots.iter().filter(|(_, slot)| !slot.cleared && given_up(slot)) {
             let Some(gesture) = slot.gesture.filter(|gesture| !self.ended.contains(gesture)) else {
                 continue;
             };
-            abandoned.push(Abandoned { key: slot.key, author: slot.author, gesture, line: slot.line.clone() });
+            abandoned.push(Abandoned { key: *key, author: slot.author, gesture, line: slot.line.clone() });
         }
         for Abandoned { gesture, .. } in &abandoned {
             self.end(*gesture);
@@ -258,22 +317,24 @@ impl Slots {
         }
     }
 
-    fn remove(&mut self, version: u64) {
-        if let Some(slot) = self.by_version.remove(&version) {
-            self.versions.remove(&slot.key);
+    fn remove(&mut self, key: SlotKey) {
+        if let Some(slot) = self.slots.remove(&key) {
             self.gestures -= usize::from(slot.gesture.is_some() && !slot.cleared);
             self.tombstones -= usize::from(slot.cleared);
         }
     }
 
+    /// Half of them at once, the oldest: looking for them is a walk.
     fn forget_tombstones(&mut self) {
         if self.tombstones <= TOMBSTONES_MAX {
             return;
         }
-        let oldest = self.by_version.iter().find(|(_, slot)| slot.cleared).map(|(version, _)| *version);
-        if let Some(oldest) = oldest {
-            self.remove(oldest);
-            self.floor = oldest;
+        let cleared = self.slots.iter().filter(|(_, slot)| slot.cleared);
+        let oldest: Vec<(SlotKey, u64)> =
+            cleared.take(TOMBSTONES_MAX / 2).map(|(key, slot)| (*key, slot.version)).collect();
+        for (key, version) in oldest {
+            self.remove(key);
+            self.floor = version;
         }
     }
 }

@@ -262,12 +262,13 @@ impl Topic {
     /// Bytes in the rings, and when the channel was last used.
     pub fn ring_use(&self) -> (usize, Ticks) {
         let state = self.state.lock();
-        (state.rings.held_bytes(), state.last_used)
+        let recent = state.slots.as_ref().map_or(0, |slots| slots.held_bytes());
+        (state.rings.held_bytes() + recent, state.last_used)
     }
 
     /// Gives the rings' memory back; readers that lag go to the log.
     pub fn drop_rings(&self) {
-        self.state.lock().rings.clear();
+        self.state.lock().clear_rings();
     }
 
     /// Gives the rings' memory back if nothing has happened for a while, or nobody reads their format: whoever comes
@@ -276,9 +277,10 @@ impl Topic {
         let mut state = self.state.lock();
         if state.rings.has_protobuf() && !state.anybody_speaks(Format::Protobuf) {
             state.rings.end_protobuf();
+            state.slots.iter_mut().for_each(|slots| slots.end_protobuf());
         }
         if now.since(state.last_used) >= after {
-            state.rings.clear();
+            state.clear_rings();
         }
     }
 
@@ -296,6 +298,11 @@ impl TopicState {
     /// Whether a subscriber reads this format, or one that was put out has not been told yet.
     fn anybody_speaks(&self, format: Format) -> bool {
         !self.expelled.is_empty() || self.seats.iter().any(|seat| seat.conn.format == format)
+    }
+
+    fn clear_rings(&mut self) {
+        self.rings.clear();
+        self.slots.iter_mut().for_each(|slots| slots.forget_recent());
     }
 
     /// Tells every subscriber that there is news.

@@ -15,6 +15,7 @@ mod people;
 mod presence;
 mod presence_nodes;
 mod presence_rights;
+mod recent;
 mod recovery;
 mod removal;
 mod resumes;
