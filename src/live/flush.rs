@@ -7,11 +7,12 @@
 //! them: there are two lists, and each has its share of every visit.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::conn::Conn;
 use super::limits::FLUSH_SLICE;
@@ -47,13 +48,14 @@ impl Lists {
         self.few.is_empty() && self.many.is_empty()
     }
 
-    /// Whose turn it is: half of a slice from each list, or more of one where the other has less.
-    fn take(&mut self, due: &mut Vec<Arc<Conn>>) {
+    /// Whose turn it is: half of a slice from each list, or more of one where the other has less. Whether there are more.
+    fn take(&mut self, due: &mut Vec<Arc<Conn>>) -> bool {
         let half = FLUSH_SLICE / 2;
         let few = self.few.len().min(FLUSH_SLICE - self.many.len().min(half));
         due.extend(self.few.drain(..few));
         let many = self.many.len().min(FLUSH_SLICE - few);
         due.extend(self.many.drain(..many));
+        !self.is_empty()
     }
 }
 
@@ -81,30 +83,36 @@ impl Flusher {
     /// These subscriptions of theirs, some `count`, have the same news.
     pub fn mark_all<'a>(&self, count: usize, subscribers: impl IntoIterator<Item = (&'a Arc<Conn>, u16)>) {
         let many = count > FLUSH_SLICE;
-        // One lock for as many as follow each other in one list: on one core that is all of them.
-        let mut held = Held { flusher: self, open: None };
-        for (conn, index) in subscribers {
+        let enlisted = subscribers.into_iter().filter(|(conn, index)| {
             #[cfg(test)]
             self.marks.fetch_add(1, Ordering::Relaxed);
-            conn.mark(index);
-            if conn.set_enlisted() {
-                held.push(conn, many);
-            }
+            conn.mark(*index);
+            conn.set_enlisted()
+        });
+        let enlisted = enlisted.map(|(conn, _)| conn);
+        match self.shards.as_slice() {
+            // One lock for all of them.
+            [shard] => shard.add(many, enlisted),
+            _ => enlisted.for_each(|conn| self.shard_of(conn).add(many, [conn])),
         }
     }
 
     /// The connection has something to send.
     pub fn enlist(&self, conn: &Arc<Conn>) {
         if conn.set_enlisted() {
-            Held { flusher: self, open: None }.push(conn, false);
+            self.shard_of(conn).add(false, [conn]);
         }
     }
 
     /// The connection has had its turn and has more to send.
     pub fn enlist_behind(&self, conn: &Arc<Conn>) {
         if conn.set_enlisted() {
-            Held { flusher: self, open: None }.push(conn, true);
+            self.shard_of(conn).add(true, [conn]);
         }
+    }
+
+    fn shard_of(&self, conn: &Conn) -> &Shard {
+        &self.shards[conn.id.0 as usize % self.shards.len()]
     }
 
     /// Ends all tasks.
@@ -123,16 +131,19 @@ impl Flusher {
             if self.stopped.load(Ordering::Acquire) {
                 return Poll::Ready(());
             }
+            let mut more = false;
             if waited {
-                shard.enlisted.lock().take(&mut due);
+                more = shard.enlisted.lock().take(&mut due);
                 for conn in due.drain(..) {
                     conn.flush(self, pages);
                 }
             }
             // Being woken is a turn for the readers as well: what is enlisted from now on has had it when this comes back.
             waited = !shard.enlisted.lock().is_empty();
-            if waited {
-                again(cx);
+            if more {
+                behind_the_kernel(cx);
+            } else if waited {
+                behind_the_ready(cx);
             }
             Poll::Pending
         })
@@ -142,53 +153,34 @@ impl Flusher {
 
 /// Waking oneself while running means the back of the run queue, behind every reader that is ready: they add to what the
 /// next write will carry.
-fn again(cx: &Context<'_>) {
+fn behind_the_ready(cx: &Context<'_>) {
     cx.waker().wake_by_ref();
 }
 
+/// As long as somebody can run, the runtime hardly ever asks the kernel who else has something to read; one who yields
+/// comes after that question. It costs a system call, little beside a slice of writes.
+fn behind_the_kernel(cx: &mut Context<'_>) {
+    let _yielded = pin!(tokio::task::yield_now()).poll(cx);
+}
+
 impl Shard {
+    /// Whoever adds the first ones wakes the task.
+    fn add<'a>(&self, many: bool, conns: impl IntoIterator<Item = &'a Arc<Conn>>) {
+        let mut lists = self.enlisted.lock();
+        let was_empty = lists.is_empty();
+        let list = if many { &mut lists.many } else { &mut lists.few };
+        list.extend(conns.into_iter().cloned());
+        let wake = was_empty && !lists.is_empty();
+        drop(lists);
+        if wake {
+            self.wake();
+        }
+    }
+
     fn wake(&self) {
         // Not there before its first look at the lists, which comes behind.
         if let Some(writer) = self.writer.get() {
             writer.wake_by_ref();
         }
-    }
-}
-
-/// The lists that are being added to. Whoever adds the first one wakes the task, once the lock is gone.
-struct Held<'f> {
-    flusher: &'f Flusher,
-    open: Option<(usize, MutexGuard<'f, Lists>, bool)>,
-}
-
-impl Held<'_> {
-    fn push(&mut self, conn: &Arc<Conn>, many: bool) {
-        let shards = self.flusher.shards.len();
-        let shard = if shards == 1 { 0 } else { conn.id.0 as usize % shards };
-        if self.open.as_ref().is_none_or(|(open, _, _)| *open != shard) {
-            self.close();
-            let lists = self.flusher.shards[shard].enlisted.lock();
-            let was_empty = lists.is_empty();
-            self.open = Some((shard, lists, was_empty));
-        }
-        if let Some((_, lists, _)) = &mut self.open {
-            let list = if many { &mut lists.many } else { &mut lists.few };
-            list.push(conn.clone());
-        }
-    }
-
-    fn close(&mut self) {
-        if let Some((shard, lists, was_empty)) = self.open.take() {
-            drop(lists);
-            if was_empty {
-                self.flusher.shards[shard].wake();
-            }
-        }
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.close();
     }
 }

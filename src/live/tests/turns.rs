@@ -1,11 +1,11 @@
 //! Whose turn it is when many have news.
 
-use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use studyhall_protocol::format::Format;
+use tokio::io::AsyncWriteExt;
 
 use crate::live::conn::{Conn, ConnId};
 use crate::live::flush::Flusher;
@@ -66,4 +66,21 @@ fn a_lecture_does_not_wait_for_rooms() {
         turn();
     }
     assert_eq!((waiting(&lecture), waiting(&rooms)), (0, 2 * FLUSH_SLICE - FLUSH_SLICE / 2));
+}
+
+/// While one is written to after the other, somebody else says something: that is heard before the last one is written to.
+#[tokio::test]
+async fn readers_are_heard_during_a_lecture() {
+    let (flusher, lecture) = (Arc::new(Flusher::new(1)), people(20 * FLUSH_SLICE));
+    let writer = flusher.clone();
+    let writing = tokio::spawn(async move { writer.run(0, &LogPages::new(1 << 20)).await });
+    let (mut speaker, listener) = tokio::net::UnixStream::pair().unwrap();
+    let listening = tokio::spawn(async move { listener.readable().await });
+    tokio::task::yield_now().await;
+    mark(&flusher, &lecture);
+    speaker.write_all(b"!").await.unwrap();
+    listening.await.unwrap().unwrap();
+    assert!(waiting(&lecture) > 0, "everybody was written to first");
+    flusher.stop();
+    writing.await.unwrap();
 }
