@@ -31,6 +31,7 @@ pub mod format;
 pub mod frame;
 pub mod live;
 pub mod patch;
+mod plain;
 pub mod posts;
 pub mod presence;
 mod protobuf;

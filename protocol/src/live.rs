@@ -1,13 +1,14 @@
 //! What is published without a number: slot values and broadcasts.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use uuid::Uuid;
 
 use crate::describe::{SchemaOf, schema_of};
+use crate::plain::Cursor;
 use crate::presence::Presence;
 
 /// What a client publishes: `{"type":"drag","key":"<widget id>","data":{…}}`.
@@ -25,7 +26,44 @@ pub struct Publication<'a> {
     pub key: Option<Cow<'a, str>>,
     /// The value; `null` clears a slot.
     #[serde(borrow, default)]
-    pub data: Option<&'a RawValue>,
+    pub data: Option<Json<'a>>,
+}
+
+/// One JSON value, proven to be one, as it is spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Json<'a>(&'a str);
+
+impl<'a> Json<'a> {
+    /// Whoever reads a value proves it.
+    pub(crate) fn proven(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    /// As it is spelled.
+    pub fn get(self) -> &'a str {
+        self.0
+    }
+
+    /// What did not come as a line may be spread over several: a newline, which can only stand between the parts of a
+    /// value, would end the line that it is put into.
+    pub fn in_one_line(self) -> Cow<'a, str> {
+        if memchr::memchr2(b'\n', b'\r', self.0.as_bytes()).is_none() {
+            return Cow::Borrowed(self.0);
+        }
+        Cow::Owned(self.0.replace(['\n', '\r'], " "))
+    }
+}
+
+impl<'a> From<&'a RawValue> for Json<'a> {
+    fn from(value: &'a RawValue) -> Self {
+        Self(value.get())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&'de RawValue>::deserialize(deserializer).map(Json::from)
+    }
 }
 
 /// What everybody in the channel gets: the same, with the author's id.
@@ -37,8 +75,8 @@ pub struct Published<'a> {
     pub key: Option<&'a str>,
     /// Set by the server.
     pub actor: Uuid,
-    /// As published; `null` when a slot was cleared.
-    pub data: Option<&'a RawValue>,
+    /// As published, in one line; `null` when a slot was cleared.
+    pub data: Option<&'a str>,
 }
 
 /// A widget on its way, in a `drag` slot. Grid units; fractions are allowed while it moves.
@@ -57,6 +95,46 @@ pub struct Drag {
     /// Height, when the gesture resizes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grid_h: Option<f64>,
+}
+
+impl Drag {
+    /// Reads an object. Errors as JSON that is none, or none of a drag.
+    pub fn read(json: &str) -> serde_json::Result<Self> {
+        match Self::read_plain(json) {
+            Some(drag) => Ok(drag),
+            None => serde_json::from_str(json),
+        }
+    }
+
+    /// As front-ends spell it, which is asked for at every step of a drag.
+    fn read_plain(json: &str) -> Option<Self> {
+        let mut cursor = Cursor(json);
+        let (mut drag_id, mut x, mut y, mut w, mut h) = (None, None, None, None, None);
+        cursor.eat(b'{')?;
+        loop {
+            let number = match cursor.name()? {
+                "drag_id" if drag_id.is_none() => {
+                    drag_id = Some(Uuid::try_parse(cursor.text()?).ok()?);
+                    None
+                }
+                "grid_x" => Some(&mut x),
+                "grid_y" => Some(&mut y),
+                "grid_w" => Some(&mut w),
+                "grid_h" => Some(&mut h),
+                _ => return None,
+            };
+            if let Some(number) = number
+                && number.replace(cursor.decimal()?).is_some()
+            {
+                return None;
+            }
+            if !cursor.more()? {
+                break;
+            }
+        }
+        let drag = Self { drag_id: drag_id?, grid_x: x?, grid_y: y?, grid_w: w, grid_h: h };
+        cursor.0.is_empty().then_some(drag)
+    }
 }
 
 /// What the application sees of a connect: `data` of the connect reply.
@@ -212,5 +290,39 @@ impl Unnumbered {
     const fn without_key(mut self) -> Self {
         self.key = Key::Absent;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever one byte more, less or other makes of a drag: what is read by hand is what the general parser reads.
+    #[test]
+    fn damaged_drags_are_not_taken_for_others() {
+        const BYTES: &[u8] = b"\"\\{}[]:,0 1.-+eE\n\r\t\x01nul";
+        let plain = [
+            r#"{"drag_id":"0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b","grid_x":0.25,"grid_y":-7.5}"#,
+            r#"{"grid_w":4,"grid_h":3.125,"grid_y":100000,"drag_id":"0190A1B2C3D47E5F8A9B0C1D2E3F4A5B","grid_x":-0}"#,
+        ];
+        let mut taken = 0;
+        for drag in plain {
+            assert!(Drag::read_plain(drag).is_some(), "{drag}");
+            for at in 0..drag.len() {
+                let (before, after) = (&drag.as_bytes()[..at], &drag.as_bytes()[at..]);
+                let mut damaged = vec![[before, &after[1..]].concat(), before.to_vec()];
+                for byte in BYTES {
+                    damaged.push([before, &[*byte], after].concat());
+                    damaged.push([before, &[*byte], &after[1..]].concat());
+                }
+                for text in damaged.iter().filter_map(|text| str::from_utf8(text).ok()) {
+                    if let Some(drag) = Drag::read_plain(text) {
+                        taken += 1;
+                        assert_eq!(Some(drag), serde_json::from_str(text).ok(), "{text}");
+                    }
+                }
+            }
+        }
+        assert!(taken > 200, "{taken}");
     }
 }

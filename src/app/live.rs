@@ -29,7 +29,8 @@ const UNBUFFERED: (HeaderName, HeaderValue) =
 
 const CLOSE: (HeaderName, HeaderValue) = (header::CONNECTION, HeaderValue::from_static("close"));
 
-pub(super) fn router() -> Router<App> {
+/// Behind one pointer: the router copies its state for every request, more than once.
+pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/connection/websocket", get(connect))
         .route("/connection/http_stream", post(open_stream))
@@ -47,7 +48,7 @@ fn cookie(app: &App, headers: &HeaderMap) -> Result<Option<String>> {
     }
 }
 
-async fn connect(State(app): State<App>, request: Request) -> Response {
+async fn connect(State(app): State<Arc<App>>, request: Request) -> Response {
     match cookie(&app, request.headers()) {
         Ok(cookie) => upgrade::connect(app.hub.clone(), request, cookie),
         Err(error) => error.into_response(),
@@ -55,7 +56,7 @@ async fn connect(State(app): State<App>, request: Request) -> Response {
 }
 
 /// The request has the connect command in it; its answer is the connection.
-async fn open_stream(State(app): State<App>, request: Request) -> Result<Response> {
+async fn open_stream(State(app): State<Arc<App>>, request: Request) -> Result<Response> {
     let cookie = cookie(&app, request.headers())?;
     let format = format_of(request.headers());
     let road = request.extensions().get::<Arc<Road>>().cloned();
@@ -69,7 +70,7 @@ async fn open_stream(State(app): State<App>, request: Request) -> Result<Respons
 }
 
 /// Commands for a stream, wherever it is.
-async fn emulate(State(app): State<App>, request: Request) -> Result<Response> {
+async fn emulate(State(app): State<Arc<App>>, request: Request) -> Result<Response> {
     cookie(&app, request.headers())?;
     let format = format_of(request.headers());
     let body = body(request).await?;

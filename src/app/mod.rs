@@ -118,7 +118,7 @@ impl App {
 
     /// Everything that is served over HTTP.
     pub fn router(&self) -> Router {
-        let live = live::router().with_state(self.clone());
+        let live = live::router().with_state(Arc::new(self.clone()));
         let health = Router::new()
             .route("/livez", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz))

@@ -57,7 +57,8 @@ pub(super) async fn select_by_tokens(db: impl PgExecutor<'_>, hashes: &[[u8; 32]
                u.profile_image_url,
                coalesce(s.end_reason = 'expired', false) or (s.ended_at is null and s.expires_at <= now()) as "expired!",
                s.ended_at is not null or c.disabled_at is not null as "ended!"
-        from unnest($1::bytea[]) with ordinality t (hash, number)
+        -- Not shown to the planner, or it would plan anew for every array.
+        from unnest((select $1::bytea[])) with ordinality t (hash, number)
         join sign_ins s on s.token_hash = t.hash
         join users u on u.id = s.user_id
         join credentials c on c.user_id = s.user_id"#,

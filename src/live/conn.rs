@@ -26,6 +26,7 @@ use super::pages::LogPages;
 use super::subscription::Subscription;
 use super::time::{Deadline, Ticks};
 use super::transport::Transport;
+use super::wake::Wake;
 use super::ws::{HEADER_MAX, OpCode, encode_close};
 
 /// Names a connection on this node.
@@ -70,7 +71,7 @@ pub struct Conn {
     closing: OnceLock<Disconnect>,
     silent: AtomicBool,
     /// Wakes the connection's task, to wait for the kernel or to close.
-    pub(super) wake: Notify,
+    pub(super) wake: Wake,
     /// Who it is, once connected. The person of a connection never changes.
     pub(super) user_id: OnceLock<Uuid>,
     pub(super) times: Times,
@@ -129,7 +130,7 @@ impl Conn {
             busy: AtomicBool::new(false),
             closing: OnceLock::new(),
             silent: AtomicBool::new(false),
-            wake: Notify::new(),
+            wake: Wake::default(),
             user_id: OnceLock::new(),
             times: Times::default(),
             out: Mutex::default(),
@@ -164,6 +165,11 @@ impl Conn {
         !self.enlisted.load(Ordering::SeqCst) && !self.enlisted.swap(true, Ordering::SeqCst)
     }
 
+    #[cfg(test)]
+    pub(super) fn is_enlisted(&self) -> bool {
+        self.enlisted.load(Ordering::SeqCst)
+    }
+
     pub(super) fn is_blocked(&self) -> bool {
         self.blocked.load(Ordering::SeqCst)
     }
@@ -176,7 +182,7 @@ impl Conn {
     /// Closes it, once; the first reason counts.
     pub fn close(&self, why: Disconnect) {
         if self.closing.set(why).is_ok() {
-            self.wake.notify_one();
+            self.wake.ring();
         }
     }
 
@@ -221,7 +227,7 @@ impl Conn {
                 *batch = Vec::with_capacity(HEADER_MAX + 2 * BATCH_BYTES);
             }
             if gathered.more && !self.is_blocked() {
-                flusher.enlist(self);
+                flusher.enlist_behind(self);
             }
         });
     }
@@ -235,7 +241,7 @@ impl Conn {
             out.frames = Vec::new();
             return Gathered { raw: true, ping: false, more: true };
         }
-        let ping = self.ping_due.swap(false, Ordering::SeqCst);
+        let ping = self.ping_due.load(Ordering::SeqCst) && self.ping_due.swap(false, Ordering::SeqCst);
         if ping {
             encode::ping(batch, self.format);
         }
@@ -283,7 +289,7 @@ impl Conn {
         out.progress_before = self.times.progress_at.get();
         self.times.progress_at.set(Some(Ticks::now()));
         self.blocked.store(true, Ordering::SeqCst);
-        self.wake.notify_one();
+        self.wake.ring();
     }
 
     /// The kernel takes bytes again: sends what was kept, then goes on. By the connection's own task.

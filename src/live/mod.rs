@@ -43,6 +43,7 @@ mod time;
 mod topic;
 mod transport;
 pub mod upgrade;
+mod wake;
 pub mod ws;
 
 pub use hub::Hub;

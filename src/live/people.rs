@@ -218,6 +218,11 @@ pub(super) fn encode_info(format: Format, channel: Channel, kind: Move, info: &C
 }
 
 impl Topic {
+    /// Everybody's id who is here, or held.
+    pub(super) fn ids(&self) -> Vec<Uuid> {
+        self.state.lock().people.as_ref().map(|people| people.ids().collect()).unwrap_or_default()
+    }
+
     /// A person's standing has changed, or may have: tells those who see them now or do not any more, and them whom
     /// they see.
     pub(super) fn set_standing(&self, known: &Arc<Known>, flusher: &Flusher) {

@@ -1,7 +1,5 @@
 //! Publications without a number: slot values and broadcasts.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode::{self, data_of};
@@ -27,16 +25,6 @@ pub struct From {
     pub place: u32,
     /// When.
     pub now: Ticks,
-}
-
-/// JSON that did not come as a line may be spread over several: a newline, which can only stand between its parts, would
-/// end the line that it is put into.
-pub(super) fn one_line(data: &RawValue) -> Cow<'_, RawValue> {
-    if memchr::memchr2(b'\n', b'\r', data.get().as_bytes()).is_none() {
-        return Cow::Borrowed(data);
-    }
-    let line = RawValue::from_string(data.get().replace(['\n', '\r'], " "));
-    line.map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned)
 }
 
 impl Topic {

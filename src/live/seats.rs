@@ -68,7 +68,11 @@ impl Seats {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.free.len() == self.seats.len()
+        self.len() == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.seats.len() - self.free.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Seat> {

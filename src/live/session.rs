@@ -3,6 +3,7 @@
 //! Commands run in the order in which they came. What needs no database runs at once, in the reader;
 //! the rest of a frame that begins with a command that does is handled by [`Session::run_commands`].
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,17 +13,22 @@ use studyhall_protocol::encode::{self, Kind, Outcome, PresenceResult, PresenceSt
 use studyhall_protocol::error::{Disconnect, WireError};
 use studyhall_protocol::format::Format;
 use studyhall_protocol::frame::{ChannelOnly, ClientCommand, Commands, Publish, Said, Send, Unreadable};
-use studyhall_protocol::live::{Publication, Published};
+use studyhall_protocol::live::{Json, Publication, Published};
 
-use super::conn::Conn;
+use super::conn::{Conn, Out};
 use super::hub::Hub;
 use super::limits::LEFT_HOLD;
 use super::people::Viewer;
-use super::publish::{From, one_line};
+use super::publish::From;
 use super::socket::Next;
 use super::time::Ticks;
 use super::topic::Topic;
 use super::ws::Message;
+
+thread_local! {
+    /// What is being published; its capacity is shared by all connections of a thread, and bounded by what may be.
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// One connection's side of the protocol.
 pub(super) struct Session {
@@ -62,7 +68,7 @@ impl Session {
     /// One message of the client.
     pub(super) fn message(&mut self, message: Message<'_>) -> Next {
         match message {
-            Message::Text(text) if self.conn.format == Format::Json => self.commands(text.as_bytes()),
+            Message::Text(text) if self.conn.format == Format::Json => self.run_at_once(Commands::lines(text)),
             Message::Binary(bytes) if self.conn.format == Format::Protobuf => self.commands(bytes),
             Message::Text(_) | Message::Binary(_) => Next::Close(Disconnect::UNSUPPORTED_DATA),
             Message::Ping(payload) => {
@@ -76,7 +82,11 @@ impl Session {
 
     /// The commands of one frame.
     pub(super) fn commands(&mut self, frame: &[u8]) -> Next {
-        let mut commands = Commands::new(self.conn.format, frame);
+        self.run_at_once(Commands::new(self.conn.format, frame))
+    }
+
+    /// Runs commands up to the first one that needs waiting.
+    fn run_at_once(&mut self, mut commands: Commands<'_>) -> Next {
         loop {
             let here = commands.rest();
             if !self.conn.is_backed_up()
@@ -149,20 +159,8 @@ impl Session {
         if !self.spend(1.0) {
             return self.too_fast(said.id);
         }
-        let published = self.publish_to(said.channel, &said.publication);
-        if said.id == 0 {
-            self.drop_unsaid(published);
-        } else {
-            self.answer_publish(said.id, published);
-        }
+        self.publish_to(said.id, said.channel, &said.publication);
         Step::Done
-    }
-
-    fn answer_publish(&self, id: u32, published: Result<(), WireError>) {
-        match published {
-            Ok(()) => self.done(id, Kind::Publish),
-            Err(error) => self.refuse(id, &error),
-        }
     }
 
     fn at_once(&mut self, command: &ClientCommand<'_>) -> Step {
@@ -173,8 +171,7 @@ impl Session {
             self.unsubscribe(unsubscribe);
             self.done(id, Kind::Unsubscribe);
         } else if let Some(publish) = &command.publish {
-            let published = self.publish(publish);
-            self.answer_publish(id, published);
+            self.publish(id, publish);
         } else if let Some(presence) = &command.presence {
             self.presence(id, presence);
         } else if let Some(presence) = &command.presence_stats {
@@ -261,10 +258,12 @@ impl Session {
         }
     }
 
-    fn publish(&self, request: &Publish<'_>) -> Result<(), WireError> {
-        let data = request.data.ok_or_else(|| WireError::bad_request("publish needs data"))?;
-        let publication = read(data)?;
-        self.publish_to(&request.channel, &publication)
+    fn publish(&self, id: u32, request: &Publish<'_>) {
+        let data = request.data.ok_or_else(|| WireError::bad_request("publish needs data"));
+        match data.and_then(read) {
+            Ok(publication) => self.publish_to(id, &request.channel, &publication),
+            Err(error) => self.refuse(id, &error),
+        }
     }
 
     /// `send` has no reply: what cannot be taken is dropped.
@@ -273,36 +272,54 @@ impl Session {
         if let Some(publication) = publication
             && let Some(channel) = &publication.channel
         {
-            self.drop_unsaid(self.publish_to(channel, &publication));
+            self.publish_to(0, channel, &publication);
         }
     }
 
-    fn drop_unsaid(&self, sent: Result<(), WireError>) {
-        if let Err(error) = sent {
-            tracing::debug!(conn = self.conn.id.0, %error, "dropped a send");
+    /// Publishes and answers, under one lock. Without an `id` there is no answer.
+    fn publish_to(&self, id: u32, channel: &str, publication: &Publication<'_>) {
+        let mut out = self.conn.out.lock();
+        let published = LINE.with_borrow_mut(|line| self.put(&out, channel, publication, line));
+        if id == 0 {
+            drop(out);
+            if let Err(error) = published {
+                tracing::debug!(conn = self.conn.id.0, %error, "dropped a send");
+            }
+            return;
         }
+        match published {
+            Ok(()) => encode::reply_empty(&mut out.replies, self.conn.format, id, Kind::Publish),
+            Err(error) => encode::reply_error(&mut out.replies, self.conn.format, id, &error),
+        }
+        self.conn.note_backlog(&out);
+        drop(out);
+        self.hub.flusher.enlist(&self.conn);
     }
 
-    fn publish_to(&self, channel: &str, publication: &Publication<'_>) -> Result<(), WireError> {
+    /// Hands a publication to its channel. `line` is a buffer.
+    fn put(
+        &self,
+        out: &Out,
+        channel: &str,
+        publication: &Publication<'_>,
+        line: &mut Vec<u8>,
+    ) -> Result<(), WireError> {
         let channel: Channel = channel.parse().map_err(|_| WireError::unknown_channel())?;
-        let out = self.conn.out.lock();
         let subscription = out.find(channel).and_then(|index| out.subscriptions[index].as_ref());
         let subscription = subscription.ok_or_else(WireError::permission_denied)?;
-        let author = out.identity.as_ref().map(|identity| identity.user_id).ok_or_else(WireError::unauthorized)?;
-        let (topic, grant, place) = (subscription.topic.clone(), subscription.grant, subscription.place);
-        drop(out);
-        let action = self.hub.backend.publication(author, channel, grant, publication)?;
-        let data = publication.data.map(one_line);
+        let author = *self.conn.user_id.get().ok_or_else(WireError::unauthorized)?;
+        let action = self.hub.backend.publication(author, channel, subscription.grant, publication)?;
+        let data = publication.data.map(Json::in_one_line);
         let published = Published {
             kind: &publication.kind,
             key: publication.key.as_deref(),
             actor: author,
             data: data.as_deref(),
         };
-        let mut line = Vec::with_capacity(384);
-        encode::push_published(&mut line, channel, &published);
-        let from = From { author, conn: self.conn.id, place, now: self.bucket.filled_at };
-        if topic.publish(&action, from, &line, &self.hub.flusher)? {
+        line.clear();
+        encode::push_published(line, channel, &published);
+        let from = From { author, conn: self.conn.id, place: subscription.place, now: self.bucket.filled_at };
+        if subscription.topic.publish(&action, from, line, &self.hub.flusher)? {
             self.hub.watch(channel);
         }
         Ok(())

@@ -6,7 +6,6 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, Read as _};
 use std::ops::ControlFlow;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -127,14 +126,13 @@ async fn read_until_end<H: Handler>(
     handler: &mut H,
     decoder: &mut Decoder,
 ) -> End {
-    let mut woken = pin!(conn.wake.notified());
+    let mut listens = false;
     loop {
         if let Some(why) = conn.closing() {
             return End::Close(why);
         }
         let readable = poll_fn(|cx| {
-            if woken.as_mut().poll(cx).is_ready() {
-                woken.set(conn.wake.notified());
+            if conn.wake.poll(&mut listens, cx).is_ready() {
                 return Poll::Ready(Ok(false));
             }
             if conn.is_blocked()
@@ -159,8 +157,6 @@ async fn read_until_end<H: Handler>(
                 Ok(Read::Nothing) => break,
                 Ok(Read::Handled) => {}
                 Ok(Read::PutOff(next, mut rest)) => {
-                    // Whoever waits next is to be woken, and not this one, which is not looked at meanwhile.
-                    woken.set(conn.wake.notified());
                     let put_off = async {
                         after(hub, conn, handler, next).await?;
                         handle(hub, conn, handler, decoder, &mut rest).await
@@ -277,7 +273,7 @@ pub(super) async fn after<H: Handler>(
                     Next::Read | Next::Drop | Next::Run(_) => ControlFlow::Continue(()),
                 };
             }
-            () = conn.wake.notified() => {
+            () = conn.wake.rung() => {
                 if let Some(why) = conn.closing() {
                     return ControlFlow::Break(End::Close(why));
                 }

@@ -3,7 +3,7 @@
 //! One task asks, one question at a time: an older answer never overwrites a newer one. Whoever is asked for twice while
 //! a question is under way is asked for again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -87,27 +87,39 @@ impl Hub {
             invisible: true,
             hidden: Vec::new(),
         });
-        for standing in nobody.chain(found).collect::<Vec<_>>() {
-            let user_id = standing.user_id;
-            let known = Arc::new(Known { version, standing });
-            self.set_standing(&known);
-            for room in self.rooms_of(user_id) {
-                room.set_standing(&known, &self.flusher);
+        let news: HashMap<Uuid, Arc<Known>> =
+            nobody.chain(found).map(|standing| (standing.user_id, Arc::new(Known { version, standing }))).collect();
+        for (user_id, known) in &news {
+            self.set_standing(known);
+            for room in self.rooms_of(*user_id) {
+                room.set_standing(known, &self.flusher);
             }
         }
+        self.set_standings_held(&news);
     }
 
-    /// Rooms in which this person has a seat, or may be held.
+    /// Rooms in which this person has a seat.
     fn rooms_of(&self, user_id: Uuid) -> Vec<Arc<Topic>> {
         let mut rooms: Vec<Arc<Topic>> = Vec::new();
         for conn in self.conns_of(user_id) {
             let out = conn.out.lock();
-            rooms.extend(out.subscriptions.iter().flatten().map(|subscription| subscription.topic.clone()));
+            let topics = out.subscriptions.iter().flatten().map(|subscription| &subscription.topic);
+            rooms.extend(topics.filter(|topic| matches!(topic.channel, Channel::Workspace(_))).cloned());
         }
-        let held: Vec<Channel> = self.timed.lock().iter().copied().collect();
-        rooms.extend(held.iter().filter_map(|channel| self.topics.get(channel).map(|topic| topic.clone())));
-        rooms.retain(|topic| matches!(topic.channel, Channel::Workspace(_)));
         rooms
+    }
+
+    /// Who has left is held in their rooms for a while. In a storm many are asked for together and many rooms hold
+    /// somebody: each room is looked at once for all of them.
+    fn set_standings_held(&self, news: &HashMap<Uuid, Arc<Known>>) {
+        let held: Vec<Channel> = self.timed.lock().iter().copied().collect();
+        for channel in held {
+            let room = self.topics.get(&channel).map(|topic| topic.clone());
+            let Some(room) = room else { continue };
+            for known in room.ids().iter().filter_map(|user_id| news.get(user_id)) {
+                room.set_standing(known, &self.flusher);
+            }
+        }
     }
 
     /// How a person stands who has a connection here. Waits until it is known.

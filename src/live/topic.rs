@@ -311,9 +311,7 @@ impl TopicState {
             return;
         }
         self.told = true;
-        for seat in self.seats.iter() {
-            flusher.mark(&seat.conn, seat.index);
-        }
+        flusher.mark_all(self.seats.len(), self.seats.iter().map(|seat| (&seat.conn, seat.index)));
     }
 
     pub fn push_cast(&mut self, channel: Channel, line: &[u8], now: Ticks, flusher: &Flusher) {

@@ -9,7 +9,6 @@ mod results;
 use std::io::Write;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::channel::Channel;
@@ -184,7 +183,7 @@ pub fn push_published(buffer: &mut Vec<u8>, channel: Channel, published: &Publis
     buffer.extend_from_slice(br#","actor":""#);
     hyphenated(buffer, published.actor);
     buffer.extend_from_slice(br#"","data":"#);
-    buffer.extend_from_slice(published.data.map_or("null", RawValue::get).as_bytes());
+    buffer.extend_from_slice(published.data.unwrap_or("null").as_bytes());
     buffer.push(b'}');
     buffer.extend_from_slice(TAIL);
 }

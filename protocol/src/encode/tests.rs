@@ -196,7 +196,7 @@ fn publications_are_put_together_as_json() {
         let value: serde_json::Value = serde_json::from_slice(data_of(ROOM, &line)).unwrap();
         (String::from_utf8(line).unwrap(), value)
     };
-    let (line, _) = said("drag", Some("k"), Some(&*data));
+    let (line, _) = said("drag", Some("k"), Some(data.get()));
     let expected = concat!(
         r#"{"push":{"channel":"workspace:00000000-0000-0000-0000-000000000007","pub":{"data":"#,
         r#"{"type":"drag","key":"k","actor":"00000000-0000-0000-0000-000000000009","data":{"x": [1]}}}}}"#,

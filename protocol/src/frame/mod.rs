@@ -264,41 +264,62 @@ impl<'a> ClientCommand<'a> {
 /// The commands of one frame, in order.
 #[derive(Debug, Clone, Copy)]
 pub struct Commands<'a> {
-    format: Format,
     /// What has not been read; `None` behind the last command.
-    rest: Option<&'a [u8]>,
+    rest: Option<Rest<'a>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Rest<'a> {
+    Lines(&'a str),
+    /// Of which nobody has said that they are text.
+    Bytes(&'a [u8]),
+    Messages(&'a [u8]),
 }
 
 impl<'a> Commands<'a> {
     /// All commands of a frame. A frame without any has one that cannot be read.
     pub fn new(format: Format, frame: &'a [u8]) -> Self {
-        Self { format, rest: Some(frame) }
+        Self {
+            rest: Some(match format {
+                Format::Json => Rest::Bytes(frame),
+                Format::Protobuf => Rest::Messages(frame),
+            }),
+        }
+    }
+
+    /// The same for JSON that is known to be text.
+    pub fn lines(frame: &'a str) -> Self {
+        Self { rest: Some(Rest::Lines(frame)) }
     }
 
     /// What has not been read, as a frame of its own.
     pub fn rest(&self) -> &'a [u8] {
-        self.rest.unwrap_or_default()
+        match self.rest {
+            Some(Rest::Lines(text)) => text.as_bytes(),
+            Some(Rest::Bytes(bytes) | Rest::Messages(bytes)) => bytes,
+            None => &[],
+        }
     }
 
     /// The next command, if it is a publication in JSON and spelled as nearly all are: that takes a third of the time.
     /// `None` says nothing about it; [`Iterator::next`] reads the same command.
     pub fn next_said(&mut self) -> Option<Said<'a>> {
-        let text = self.rest.filter(|_| self.format == Format::Json)?;
-        let (line, rest) = split_line(text);
-        let said = str::from_utf8(line).ok().and_then(plain::read)?;
+        let (line, rest) = match self.rest? {
+            Rest::Lines(text) => split_text(text),
+            Rest::Bytes(bytes) => {
+                let (line, rest) = split_line(bytes);
+                (str::from_utf8(line).ok()?, rest.map(Rest::Bytes))
+            }
+            Rest::Messages(_) => return None,
+        };
+        let said = plain::read(line)?;
         self.rest = rest;
         Some(said)
     }
 
-    fn line(&mut self, text: &'a [u8]) -> Result<ClientCommand<'a>, Unreadable> {
-        let (line, rest) = split_line(text);
-        self.rest = rest;
-        str::from_utf8(line).map_err(|_| Unreadable::Malformed).and_then(ClientCommand::parse)
-    }
-
     fn message(&mut self, frame: &'a [u8]) -> Result<ClientCommand<'a>, Unreadable> {
         let (message, rest) = protobuf::split(frame).ok_or(Unreadable::Malformed)?;
-        self.rest = Some(rest).filter(|rest| !rest.is_empty());
+        self.rest = Some(rest).filter(|rest| !rest.is_empty()).map(Rest::Messages);
         ClientCommand::parse_protobuf(message)
     }
 }
@@ -311,14 +332,29 @@ fn split_line(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
+fn split_text(text: &str) -> (&str, Option<Rest<'_>>) {
+    match memchr::memchr(b'\n', text.as_bytes()).and_then(|end| text.split_at_checked(end)) {
+        Some((line, rest)) => (line, rest.get(1..).map(Rest::Lines)),
+        None => (text, None),
+    }
+}
+
 impl<'a> Iterator for Commands<'a> {
     type Item = Result<ClientCommand<'a>, Unreadable>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let frame = self.rest.take()?;
-        Some(match self.format {
-            Format::Json => self.line(frame),
-            Format::Protobuf => self.message(frame),
+        Some(match self.rest.take()? {
+            Rest::Lines(text) => {
+                let (line, rest) = split_text(text);
+                self.rest = rest;
+                ClientCommand::parse(line)
+            }
+            Rest::Bytes(bytes) => {
+                let (line, rest) = split_line(bytes);
+                self.rest = rest.map(Rest::Bytes);
+                str::from_utf8(line).map_err(|_| Unreadable::Malformed).and_then(ClientCommand::parse)
+            }
+            Rest::Messages(frame) => self.message(frame),
         })
     }
 }

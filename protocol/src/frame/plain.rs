@@ -8,7 +8,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::live::Publication;
+use crate::live::{Json, Publication};
+use crate::plain::Cursor;
 
 /// A `publish` or a `send`.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(super) fn read(line: &str) -> Option<Said<'_>> {
     cursor.eat(b'{')?;
     loop {
         match cursor.name()? {
-            "id" if id.is_none() => id = Some(cursor.number()?),
+            "id" if id.is_none() => id = Some(cursor.whole()?),
             "publish" if request.is_none() => request = Some((true, cursor.publish()?)),
             "send" if request.is_none() => request = Some((false, cursor.send()?)),
             _ => return None,
@@ -42,63 +43,16 @@ pub(super) fn read(line: &str) -> Option<Said<'_>> {
     (cursor.0.is_empty() && replied == (id > 0)).then_some(Said { id, channel, publication })
 }
 
-/// What has not been read of a line.
-struct Cursor<'a>(&'a str);
-
 impl<'a> Cursor<'a> {
-    fn peek(&self) -> Option<u8> {
-        self.0.as_bytes().first().copied()
-    }
-
-    fn eat(&mut self, byte: u8) -> Option<()> {
-        self.0 = self.0.strip_prefix(char::from(byte))?;
-        Some(())
-    }
-
-    /// Behind a field: whether another one follows.
-    fn more(&mut self) -> Option<bool> {
-        let next = self.peek()?;
-        self.0 = self.0.get(1..)?;
-        match next {
-            b',' => Some(true),
-            b'}' => Some(false),
-            _ => None,
-        }
-    }
-
-    /// A string without escapes.
-    fn text(&mut self) -> Option<&'a str> {
-        let inside = self.0.strip_prefix('"')?;
-        let end = memchr::memchr2(b'"', b'\\', inside.as_bytes())?;
-        let (text, rest) = inside.split_at_checked(end)?;
-        self.0 = rest.strip_prefix('"')?;
-        // Those below would have to be escaped. To the end in any case, which the compiler does many bytes at a time.
-        text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20)).then_some(text)
-    }
-
-    /// A field's name and the colon.
-    fn name(&mut self) -> Option<&'a str> {
-        let name = self.text()?;
-        self.eat(b':')?;
-        Some(name)
-    }
-
-    fn number(&mut self) -> Option<u32> {
-        let digits = self.0.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, rest) = self.0.split_at_checked(digits)?;
-        self.0 = rest;
-        if number.len() > 1 && number.starts_with('0') {
-            return None;
-        }
-        number.parse().ok()
-    }
-
     /// A value, which is only looked through; `None` inside for `null`.
-    fn value(&mut self) -> Option<Option<&'a RawValue>> {
+    fn value(&mut self) -> Option<Option<Json<'a>>> {
+        if let Some(object) = self.flat() {
+            return Some(Some(Json::proven(object)));
+        }
         let mut values = serde_json::Deserializer::from_str(self.0).into_iter::<&RawValue>();
         let value = values.next()?.ok()?;
         self.0 = self.0.get(values.byte_offset()..)?;
-        Some(Some(value).filter(|value| value.get() != "null"))
+        Some(Some(Json::from(value)).filter(|value| value.get() != "null"))
     }
 
     fn publish(&mut self) -> Option<(&'a str, Publication<'a>)> {

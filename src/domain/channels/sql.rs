@@ -33,11 +33,13 @@ pub(super) async fn select_admissions(db: &Db, asked: &[(Uuid, Channel)]) -> Res
     let rows = sqlx::query!(
         r#"
         -- A person at a time, and each row of a table by its key, which `limit` insists on: the planner knows nothing of
-        -- how many are asked for, and would rather read whole tables.
+        -- how many are asked for, and would rather read whole tables. Nor is it shown the arrays themselves, or it would
+        -- plan anew for every one of them, which takes longer than to answer for somebody alone.
         with people as (
             select a.viewer, array_agg(a.channel) as channels, array_agg(a.kind) as kinds, array_agg(a.id) as ids,
                    array_agg(a.i) as numbers
-            from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) with ordinality a (viewer, channel, kind, id, i)
+            from unnest((select $1::uuid[]), (select $2::text[]), (select $3::text[]), (select $4::uuid[]))
+                 with ordinality a (viewer, channel, kind, id, i)
             group by a.viewer
         )
         select coalesce(h.head, 0) as "head!", coalesce(h.floor, 1) as "floor!", l.epoch as "epoch!",
@@ -50,9 +52,10 @@ pub(super) async fn select_admissions(db: &Db, asked: &[(Uuid, Channel)]) -> Res
         cross join log_epoch l
         cross join lateral (
             -- In the list and not after `from`, so that these are calls: put into this statement, the rule about rooms
-            -- would be answered for one person and kept for the next (a hashed subplan, PostgreSQL 15).
-            select array(select presence_seen_by(p.viewer, p.ids)) as seen,
-                   array(select parted_from(p.viewer)) as parted
+            -- would be answered for one person and kept for the next (a hashed subplan, PostgreSQL 15). Only profiles
+            -- need them.
+            select case when 'profile' = any (p.kinds) then array(select presence_seen_by(p.viewer, p.ids)) end as seen,
+                   case when 'profile' = any (p.kinds) then array(select parted_from(p.viewer)) end as parted
             offset 0
         ) rights
         cross join lateral unnest(p.channels, p.kinds, p.ids, p.numbers) a (channel, kind, id, i)

@@ -3,11 +3,10 @@
 //! Asked for every frame of every drag, so nothing here waits, and what is fine allocates nothing.
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 use studyhall_protocol::Channel;
 use studyhall_protocol::check::{GRID_MAX, GRID_SIZE_MAX};
 use studyhall_protocol::error::WireError;
-use studyhall_protocol::live::{Drag, Publication};
+use studyhall_protocol::live::{Drag, Json, Publication};
 use uuid::Uuid;
 
 use crate::live::backend::{Action, Grant, SlotKey, SlotWrite};
@@ -55,18 +54,17 @@ fn drag(publication: &Publication<'_>) -> Result<Action, WireError> {
     let Some(data) = publication.data else {
         return Ok(Action::Slot(SlotWrite { key, clear: true, gesture: None }));
     };
-    let drag = read_drag(data)?;
+    let drag = read_drag(data.get())?;
     Ok(Action::Slot(SlotWrite { key, clear: false, gesture: Some(drag.drag_id) }))
 }
 
 /// Reads and checks the value of a drag.
-pub(super) fn read_drag(data: &RawValue) -> Result<Drag, WireError> {
+pub(super) fn read_drag(data: &str) -> Result<Drag, WireError> {
     // An array would be read as well, field by field.
-    if !data.get().starts_with('{') || data.get().len() > SLOT_BYTES_MAX {
+    if !data.starts_with('{') || data.len() > SLOT_BYTES_MAX {
         return Err(WireError::bad_request("data must be a drag: {drag_id, grid_x, grid_y}"));
     }
-    let drag: Drag = serde_json::from_str(data.get())
-        .map_err(|error| WireError::bad_request(format_args!("data is not a drag: {error}")))?;
+    let drag = Drag::read(data).map_err(|error| WireError::bad_request(format_args!("data is not a drag: {error}")))?;
     let place = |value: f64| value.is_finite() && value.abs() <= f64::from(GRID_MAX);
     let size = |value: Option<f64>| value.is_none_or(|value| value > 0.0 && value <= f64::from(GRID_SIZE_MAX));
     if place(drag.grid_x) && place(drag.grid_y) && size(drag.grid_w) && size(drag.grid_h) {
@@ -102,7 +100,7 @@ fn broadcast(publication: &Publication<'_>) -> Result<Action, WireError> {
 /// Whether free JSON can be handed on: small, and readable for everybody else. It was scanned, not read: a lone
 /// surrogate (`"\ud800"`) or a number beyond all bounds (`1e400`) gets through a scan and breaks the frame for whoever
 /// decodes it strictly, as does nesting without end.
-fn sound(data: &RawValue, bytes_max: usize) -> Result<(), WireError> {
+fn sound(data: Json<'_>, bytes_max: usize) -> Result<(), WireError> {
     let text = data.get();
     if text.len() > bytes_max {
         return Err(WireError::bad_request(format_args!(

@@ -65,7 +65,7 @@ enum Batch {
 }
 
 impl Stream {
-    fn new(road: Arc<Road>) -> Self {
+    pub(super) fn new(road: Arc<Road>) -> Self {
         Self { flow: Arc::default(), road, session: rand::random() }
     }
 

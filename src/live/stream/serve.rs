@@ -83,7 +83,7 @@ async fn read_until_end(
         }
         tokio::select! {
             biased;
-            () = conn.wake.notified() => {}
+            () = conn.wake.rung() => {}
             ready = stream.writable(), if conn.is_blocked() => {
                 if ready.is_ok() {
                     conn.unblock(&hub.flusher, &hub.pages);

@@ -5,3 +5,4 @@ mod json;
 mod protobuf;
 mod spelling;
 mod stream;
+mod turns;

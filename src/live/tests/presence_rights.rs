@@ -312,3 +312,16 @@ async fn a_standing_that_changes_while_subscribing() {
     assert!(["", "+-"].contains(&&*seen), "{seen}");
     assert!(!people(&mut viewer).await.0);
 }
+
+/// Who has lost their connection has no seat any more, and is still to be seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standing_that_changes_of_somebody_held() {
+    let engine = Engine::start().await;
+    let mut viewer = engine.subscribed(2, room(1)).await;
+    let person = engine.subscribed(1, room(1)).await;
+    assert_eq!(moves_of(&viewer.all().await, 1), "+");
+    drop(person);
+    eventually("lost", || engine.hub.counts().0 == 1).await;
+    engine.restand(1, Everyone, true, &[]).await;
+    assert_eq!(moves_of(&viewer.all().await, 1), "-");
+}

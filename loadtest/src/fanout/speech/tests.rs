@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use studyhall_protocol::client::{Push, ServerLine};
 use studyhall_protocol::encode;
-use studyhall_protocol::live::{Publication, Published};
+use studyhall_protocol::live::{Json, Publication, Published};
 
 use super::*;
 use crate::frames::{Found, parse};
@@ -23,7 +23,7 @@ fn text(frame: &[u8]) -> String {
 /// What the server makes of a publication: its own encoder's bytes.
 fn pushed(subject: Subject, publication: &str) -> Vec<u8> {
     let Publication { kind, key, data, .. } = serde_json::from_str(publication).unwrap();
-    let published = Published { kind: &kind, key: key.as_deref(), actor: subject.actor, data };
+    let published = Published { kind: &kind, key: key.as_deref(), actor: subject.actor, data: data.map(Json::get) };
     let mut line = Vec::new();
     encode::push_published(&mut line, subject.channel, &published);
     line.pop();

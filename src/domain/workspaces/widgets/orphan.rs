@@ -27,7 +27,7 @@ pub async fn adopt_orphan(writer: &Writer, orphan: Orphan) -> Result<()> {
         return Ok(());
     };
     // Only checked values get into a slot.
-    let drag = read_drag(&orphan.data).map_err(Error::internal)?;
+    let drag = read_drag(orphan.data.get()).map_err(Error::internal)?;
     let drag_id = orphan.gesture;
     let drop = drop_of(orphan.key.id, drag_id, &drag);
     let mut attempt = 1;
