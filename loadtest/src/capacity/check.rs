@@ -103,7 +103,7 @@ pub async fn check(
         line("statements/s", Resource::Statements, 1.0),
         line("Redis commands/s", Resource::RedisOps, 1.0),
         line("network, MB/s", Resource::NetworkBytes, 1e6),
-        line("write-ahead log, KB/s", Resource::WalBytes, 1e3),
+        line("write-ahead log without images, KB/s", Resource::WalBytes, 1e3),
     ];
     lines.push(Compared {
         what: "server memory, MiB".into(),
