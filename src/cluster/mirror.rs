@@ -41,7 +41,8 @@ struct State {
 
 #[derive(Default)]
 struct Place {
-    people: HashMap<Uuid, Vec<Said>>,
+    /// Boxed and absent without anybody: of most places nobody else says anything, and there are more places than people.
+    people: Option<Box<HashMap<Uuid, Vec<Said>>>>,
     /// Whether all that was said is here.
     fresh: bool,
     /// Whether a read is on its way.
@@ -110,7 +111,8 @@ impl Mirror {
         let mut state = self.state.lock();
         let state = &mut *state;
         for (place, mirrored) in &mut state.places {
-            state.news.extend(mirrored.people.drain().map(|(person, _)| (*place, person)));
+            let people = mirrored.people.take().into_iter().flat_map(|people| people.into_keys());
+            state.news.extend(people.map(|person| (*place, person)));
         }
         self.news.notify_one();
     }
@@ -125,6 +127,10 @@ impl Mirror {
             state.wishes.remove(&place);
             let attended = state.places.contains_key(&place);
             if attended { &mut wishes.attend } else { &mut wishes.desert }.push(place);
+        }
+        if state.wishes.is_empty() {
+            // After a storm there is room in it for all of them.
+            state.wishes = HashSet::new();
         }
         wishes
     }
@@ -172,16 +178,19 @@ impl Mirror {
         }
         mirrored.reading = false;
         mirrored.fresh = true;
-        mirrored.people.retain(|person, said| {
-            said.retain(|said| {
-                let missing = complete && said.after < read && !named.contains(&(said.node, *person));
-                if missing && said.entry.is_some() {
-                    state.news.insert((place, *person));
-                }
-                said.entry.is_some() && !missing
+        if let Some(people) = &mut mirrored.people {
+            people.retain(|person, said| {
+                said.retain(|said| {
+                    let missing = complete && said.after < read && !named.contains(&(said.node, *person));
+                    if missing && said.entry.is_some() {
+                        state.news.insert((place, *person));
+                    }
+                    said.entry.is_some() && !missing
+                });
+                !said.is_empty()
             });
-            !said.is_empty()
-        });
+        }
+        mirrored.people.take_if(|people| people.is_empty());
         self.news.notify_one();
     }
 
@@ -199,6 +208,7 @@ impl Mirror {
             mirrored
                 .people
                 .iter()
+                .flat_map(|people| people.iter())
                 .map(|(person, said)| (*person, entries(said)))
                 .filter(|all| !all.1.is_empty())
                 .collect(),
@@ -214,7 +224,8 @@ impl Mirror {
         for key in keys {
             state.news.remove(&key);
             if let Some(mirrored) = state.places.get(&key.0) {
-                news.push((key.0, (key.1, mirrored.people.get(&key.1).map_or_else(Vec::new, |said| entries(said)))));
+                let said = mirrored.people.as_ref().and_then(|people| people.get(&key.1));
+                news.push((key.0, (key.1, said.map_or_else(Vec::new, |said| entries(said)))));
             }
         }
         news
@@ -225,7 +236,8 @@ impl Place {
     /// Whether this changes what is said of the person.
     fn take(&mut self, word: Word, reads: u64) -> bool {
         let Word { node, person, version, entry } = word;
-        let said = self.people.entry(person).or_default();
+        let people = self.people.get_or_insert_default();
+        let said = people.entry(person).or_default();
         let known = said.iter_mut().find(|said| said.node == node);
         let changed = match known {
             Some(known) if known.version >= version => false,
@@ -244,8 +256,9 @@ impl Place {
             said.retain(|said| said.entry.is_some());
         }
         if said.is_empty() {
-            self.people.remove(&person);
+            people.remove(&person);
         }
+        self.people.take_if(|people| people.is_empty());
         changed
     }
 }
@@ -311,7 +324,7 @@ mod tests {
         mirror.take(PLACE, vec![word(ADA, (1, 1), Some("a"))], read, true);
         assert_eq!(news(&mirror), [(ADA, vec![]), (BOB, vec![Bytes::from("b")])]);
         assert_eq!(mirror.fresh(PLACE).unwrap(), [(BOB, vec![Bytes::from("b")])]);
-        assert_eq!(mirror.state.lock().places[&PLACE].people.len(), 1, "the tombstone is gone");
+        assert_eq!(mirror.state.lock().places[&PLACE].people.as_ref().unwrap().len(), 1, "the tombstone is gone");
     }
 
     #[test]
