@@ -341,6 +341,16 @@ mod tests {
     }
 
     #[test]
+    fn a_place_of_which_nobody_says_anything_is_small() {
+        // Every profile that somebody here watches is one, so ten of them to a connection are not rare.
+        assert!(size_of::<(Channel, Place)>() <= 32);
+        let mirror = attended();
+        mirror.hear(PLACE, word(ADA, (1, 1), Some("a")));
+        mirror.hear(PLACE, word(ADA, (1, 2), None));
+        assert!(mirror.state.lock().places[&PLACE].people.is_none());
+    }
+
+    #[test]
     fn nothing_is_kept_of_places_that_nobody_attends() {
         let mirror = attended();
         mirror.end();
