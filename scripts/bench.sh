@@ -23,7 +23,7 @@ cd "$(dirname "$0")/.."
 : "${STORM:=5000}" "${RESUME:=10000}"
 
 all=(rooms send highest beside-lecture lecture lecture-highest flood idle storm resume tabs tasks latency
-    feed likes presence day)
+    feed likes reads presence day)
 quick=(rooms lecture)
 
 # What is run beside what is said further down.
@@ -42,6 +42,7 @@ bench_tasks() { durable tasks --pool 32 --pgbench "$DATABASE_URL"; }
 bench_latency() { durable tasks --rate 1000; }
 bench_feed() { durable feed --pool 200; }
 bench_likes() { durable feed --likes --pool 800; }
+bench_reads() { on_all_cores reads --windows 3 --seconds 3 --postgres-pid "$(postgres_pid "$work")"; }
 bench_presence() { on_all_cores presence; }
 bench_day() { on_all_cores day; }
 

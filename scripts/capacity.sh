@@ -1,7 +1,7 @@
 #!/bin/bash
 # Measures unit costs, checks the model against runs that it was not fitted to, and writes docs/capacity.md anew.
-# Six minutes on a quiet machine. Needs psql, redis-server and the extension pg_stat_statements. Options go to
-# `studyhall-loadtest capacity`, such as --people 200 or --seconds 2.
+# Six minutes on a quiet machine. Needs psql, redis-server and the extensions pg_stat_statements and pg_walinspect (of
+# PostgreSQL 15 and newer). Options go to `studyhall-loadtest capacity`, such as --people 200 or --seconds 2.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

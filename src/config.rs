@@ -1,7 +1,8 @@
 //! Every setting, with its name, unit and default. The environment is read here and nowhere else.
 
-use std::net::SocketAddr;
+use std::net::{AddrParseError, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -13,9 +14,9 @@ pub struct Config {
     #[arg(long, env = "STUDYHALL_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
-    /// Address of the page of metrics, such as 127.0.0.1:9464; without it there is none.
-    #[arg(long, env = "STUDYHALL_METRICS_LISTEN")]
-    pub metrics_listen: Option<SocketAddr>,
+    /// Address of the page of metrics, which is for this machine only; `off`: none.
+    #[arg(long, env = "STUDYHALL_METRICS_LISTEN", default_value = "127.0.0.1:9464")]
+    pub metrics_listen: MetricsListen,
 
     /// Directory of the private servers, when there are any.
     #[arg(long, env = "STUDYHALL_DATA", default_value = ".studyhall")]
@@ -122,6 +123,23 @@ pub struct Config {
     pub log: String,
 }
 
+/// Where the page of metrics is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsListen {
+    /// Nowhere.
+    Off,
+    /// At this address; port 0 takes a free one.
+    At(SocketAddr),
+}
+
+impl FromStr for MetricsListen {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" { Ok(Self::Off) } else { text.parse().map(Self::At) }
+    }
+}
+
 /// How the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -173,5 +191,15 @@ mod tests {
         assert_eq!(config.origins, ["https://a.example", "https://b.example"]);
         assert_eq!(config.follow_interval(), Duration::from_secs(1));
         assert_eq!(config.lease(), Duration::from_secs(10));
+        let MetricsListen::At(metrics) = config.metrics_listen else { panic!("metrics are on by default") };
+        assert!(metrics.ip().is_loopback() && metrics.port() != config.listen.port(), "{metrics}");
+    }
+
+    #[test]
+    fn the_page_of_metrics_can_be_elsewhere_or_nowhere() {
+        assert_eq!("off".parse(), Ok(MetricsListen::Off));
+        let address = "[::1]:9000".parse().unwrap();
+        assert_eq!("[::1]:9000".parse(), Ok(MetricsListen::At(address)));
+        assert!("".parse::<MetricsListen>().is_err() && "9464".parse::<MetricsListen>().is_err());
     }
 }

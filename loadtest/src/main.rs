@@ -21,7 +21,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::report::command::{self, MachineArgs, ReportArgs};
-use crate::scenario::{day, feed, flood, idle, lecture, presence, rooms, slow, storm, tasks};
+use crate::scenario::{day, feed, flood, idle, lecture, presence, reads, rooms, slow, storm, tasks};
 
 /// Load for a running Studyhall.
 #[derive(Debug, Parser)]
@@ -70,6 +70,8 @@ enum Scenario {
     Tasks(tasks::TasksArgs),
     /// Likes and comments on hot posts before people who follow two hundred others.
     Feed(feed::FeedArgs),
+    /// The home page, a room and the feed over REST, as many as go through.
+    Reads(reads::ReadsArgs),
     /// People who are there and do nothing, and others who watch their pills.
     Presence(presence::PresenceArgs),
     /// Everybody connects at once; everybody comes back at once.
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
                 Scenario::Floor(args) => floor::run(&args).map(|()| true),
                 Scenario::Tasks(args) => tasks::run(&cli.common, &args).await,
                 Scenario::Feed(args) => feed::run(&cli.common, &args).await,
+                Scenario::Reads(args) => reads::run(&cli.common, &args).await,
                 Scenario::Presence(args) => presence::run(&cli.common, &args).await,
                 Scenario::Storm(args) => storm::run(&cli.common, &args).await,
                 Scenario::Day(args) => day::run(&cli.common, &args).await,

@@ -97,6 +97,13 @@ impl Api {
         bail!("{method} {path}: the server stays too busy")
     }
 
+    /// Bytes of the answer to a GET, which is not looked at.
+    pub async fn get(&self, path: &str, token: &str) -> Result<usize> {
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(token);
+        let response = request.send().await.and_then(reqwest::Response::error_for_status)?;
+        Ok(response.bytes().await?.len())
+    }
+
     /// The people of the pool: from the file where their tokens still work, else new ones.
     pub async fn accounts(&self, common: &Common) -> Result<Vec<Account>> {
         let known = common.accounts.as_deref().map(read_accounts).unwrap_or_default();

@@ -2,12 +2,14 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
@@ -15,14 +17,33 @@ use super::server;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Serves the page until `stop`. Where the address is taken, as by another node on this machine, it does without.
+/// Between two looks for whether an address is free by now.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Serves the page until `stop`. Another node on this machine may have the address: no reason not to serve people, and
+/// when that one ends the page is here.
 pub(super) async fn serve(app: App, address: SocketAddr, stop: CancellationToken) {
-    match server::listen(address) {
-        Ok(listener) => {
-            let router = Router::new().route("/metrics", get(page)).with_state(app);
-            server::serve(listener, router, stop).await;
+    let Some(listener) = stop.run_until_cancelled(listen(address)).await else { return };
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!("metrics at http://{address}/metrics");
+    }
+    let router = Router::new().route("/metrics", get(page)).with_state(app);
+    server::serve(listener, router, stop).await;
+}
+
+async fn listen(address: SocketAddr) -> TcpListener {
+    let mut told = false;
+    loop {
+        match server::listen(address) {
+            Ok(listener) => return listener,
+            Err(error) if !told => tracing::warn!(
+                "no metrics for now: cannot listen on {address}: {error}; going on without them, and trying again. \
+                 STUDYHALL_METRICS_LISTEN is another address, or `off`"
+            ),
+            Err(_) => {}
         }
-        Err(error) => tracing::warn!(%error, "no metrics; set STUDYHALL_METRICS_LISTEN to a free address"),
+        told = true;
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

@@ -7,6 +7,7 @@ mod metrics;
 mod nodes;
 pub mod server;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,9 +109,6 @@ impl App {
             self.stop.clone(),
         );
         self.tasks.spawn(follow);
-        if let Some(address) = config.metrics_listen {
-            self.tasks.spawn(metrics::serve(self.clone(), address, self.stop.clone()));
-        }
         self.tasks.spawn(domain::presence::keep_tidy(db.clone(), self.state.hub.clone(), self.stop.clone()));
         self.tasks.spawn(self.state.rates.clone().forget(self.stop.clone()));
         self.tasks.spawn(db::retention::run(db, retention(config), RETENTION_EVERY, self.stop.clone()));
@@ -126,6 +124,12 @@ impl App {
         let rates = middleware::from_fn_with_state(self.state.clone(), http::hold_off);
         let api = Router::new().nest("/api/v1", domain::router()).layer(rates).with_state(self.state.clone());
         http::shield(api.merge(live).merge(health), &self.state.origins)
+    }
+
+    /// Serves the page of metrics at `address`, until [`App::serve`] has drained. Where that is taken, it comes later and
+    /// the rest does not wait.
+    pub fn serve_metrics(&self, address: SocketAddr) {
+        self.tasks.spawn(metrics::serve(self.clone(), address, self.stop.clone()));
     }
 
     /// Serves until `stop`, then drains: no new sockets, commands finished, sockets told to come back.

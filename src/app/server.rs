@@ -1,6 +1,7 @@
 //! The accept loop: from TCP to the router, with the deadlines that keep slow clients from piling up.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,16 +27,11 @@ const HEADER_WITHIN: Duration = Duration::from_secs(10);
 const HTTP_CONNECTIONS_MAX: usize = 4_096;
 
 /// Listens on `address`; port 0 takes a free one.
-pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let explain = |error: std::io::Error| {
-        anyhow::anyhow!(
-            "cannot listen on {address}: {error}; set STUDYHALL_LISTEN to another address, such as 127.0.0.1:8090"
-        )
-    };
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(explain)?;
-    socket.set_reuseaddr(true).map_err(explain)?;
-    socket.bind(address).map_err(explain)?;
-    socket.listen(BACKLOG).map_err(explain)
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves connections until `stop`; then lets the requests that are under way end.

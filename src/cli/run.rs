@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
+use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, server};
-use crate::config::Config;
+use crate::config::{Config, MetricsListen};
 use crate::db::Db;
 
 /// Serves until a signal.
@@ -18,8 +19,13 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
 /// Listens, says that it is ready, and serves until `stop`.
 pub async fn serve_app(config: &Config, app: App, stop: CancellationToken) -> anyhow::Result<()> {
-    let listener = server::listen(config.listen)?;
+    let listener = server::listen(config.listen).with_context(|| {
+        format!("cannot listen on {}; set STUDYHALL_LISTEN to another address, such as 127.0.0.1:8090", config.listen)
+    })?;
     let address = listener.local_addr()?;
+    if let MetricsListen::At(address) = config.metrics_listen {
+        app.serve_metrics(address);
+    }
     let mut stdout = std::io::stdout();
     // Whoever waits for this line must get it at once, also through a pipe.
     let _ = writeln!(stdout, "ready: http://{address}").and_then(|()| stdout.flush());

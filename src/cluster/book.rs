@@ -71,6 +71,10 @@ impl Book {
                 batch.push((key, line.entry.clone()));
             }
         }
+        if pages.due.is_empty() {
+            // After a storm there is room in it for everybody.
+            pages.due = HashSet::new();
+        }
         batch
     }
 

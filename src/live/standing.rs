@@ -51,6 +51,10 @@ impl Standings {
         for user_id in &some {
             wanted.remove(user_id);
         }
+        if wanted.is_empty() {
+            // After a storm there is room in it for everybody.
+            *wanted = HashSet::new();
+        }
         some
     }
 }

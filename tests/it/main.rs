@@ -19,6 +19,7 @@ mod handover;
 mod harness;
 mod likes;
 mod one_command;
+mod plans;
 mod presence;
 mod rights;
 mod rooms;

@@ -145,6 +145,27 @@ fn two_on_one_data_directory_are_told_apart() {
     first.stop();
 }
 
+#[test]
+fn metrics_are_on_a_port_of_their_own_which_a_second_server_takes_over() {
+    let (one, other) = (Data::new(), Data::new());
+    let mut first = Dev::start_with(&one, "127.0.0.1:0");
+    let address = first.ready();
+    let page = first.has_said("metrics at http://127.0.0.1:");
+    let page = page.split_once("metrics at ").expect("an address").1.to_owned();
+    assert_eq!((get(&page), get(&format!("{address}/metrics"))), (200, 404));
+
+    let metrics = page.trim_start_matches("http://").trim_end_matches("/metrics");
+    let mut second = Dev::start_with(&other, metrics);
+    let address = second.ready();
+    second.has_said("no metrics for now");
+    assert_eq!(get(&format!("{address}/readyz")), 200, "it serves people all the same");
+
+    first.stop();
+    second.line(&page);
+    assert_eq!(get(&page), 200);
+    second.stop();
+}
+
 /// A directory that goes with its test.
 struct Data {
     path: PathBuf,
@@ -185,8 +206,13 @@ struct Dev {
 
 impl Dev {
     fn start(data: &Data) -> Dev {
+        Dev::start_with(data, "off")
+    }
+
+    fn start_with(data: &Data, metrics: &str) -> Dev {
         let mut command = Command::new(env!("CARGO_BIN_EXE_studyhall"));
         command.arg("dev").env("STUDYHALL_DATA", &data.path).env("STUDYHALL_LISTEN", "127.0.0.1:0");
+        command.env("STUDYHALL_METRICS_LISTEN", metrics);
         for name in ["DATABASE_URL", "REDIS_URL", "RUST_LOG"] {
             command.env_remove(name);
         }
@@ -205,6 +231,12 @@ impl Dev {
     fn ready(&mut self) -> String {
         let line = self.line("ready: http://127.0.0.1:");
         line.trim_start_matches("ready: ").trim().to_owned()
+    }
+
+    /// A line with `text` in it, now or before: output and log are two streams.
+    fn has_said(&mut self, text: &str) -> String {
+        let before = self.said.lines().find(|line| line.contains(text)).map(str::to_owned);
+        before.unwrap_or_else(|| self.line(text))
     }
 
     /// The next line with `text` in it.

@@ -40,6 +40,8 @@ fn plans() -> Vec<Plan> {
     let usual = Gesture::default();
     // Drags with few drops, and drops with hardly a drag.
     let (long, short) = (Gesture { seconds: 1.0, per_second: 20.0 }, Gesture { seconds: 0.1, per_second: 20.0 });
+    // As many at once as a busy node has.
+    let fast = Gesture { seconds: 1.0, per_second: 40.0 };
     let some = |kind: Kind, rate: f64| (Some((kind, rate)), usual);
     let alone = vec![
         (None, usual),
@@ -48,6 +50,8 @@ fn plans() -> Vec<Plan> {
         some(Kind::Like, 150.0),
         some(Kind::Comment, 120.0),
         some(Kind::Post, 80.0),
+        // Few are told by themselves, many together.
+        some(Kind::Status, 5.0),
         some(Kind::Status, 300.0),
         some(Kind::Dashboard, 150.0),
         some(Kind::Feed, 120.0),
@@ -63,14 +67,21 @@ fn plans() -> Vec<Plan> {
     let rooms = vec![
         (Some((Kind::Gesture, 40.0)), long),
         (Some((Kind::Gesture, 120.0)), long),
+        (Some((Kind::Gesture, 120.0)), fast),
         (Some((Kind::Gesture, 60.0)), short),
         some(Kind::Pointer, 600.0),
         some(Kind::Pointer, 2_000.0),
+        some(Kind::Pointer, 6_000.0),
         some(Kind::Broadcast, 600.0),
         some(Kind::RoomLoad, 150.0),
         some(Kind::Visit, 30.0),
     ];
-    let single = vec![(Some((Kind::Gesture, 50.0)), long), some(Kind::Pointer, 1_500.0), some(Kind::Broadcast, 800.0)];
+    let single = vec![
+        (Some((Kind::Gesture, 50.0)), long),
+        some(Kind::Pointer, 1_500.0),
+        some(Kind::Pointer, 6_000.0),
+        some(Kind::Broadcast, 800.0),
+    ];
     let shape = |profiles: usize, profiles_online: usize, share: f64, size: usize| Mix {
         name: "calibration".into(),
         about: String::new(),
@@ -128,7 +139,9 @@ pub async fn calibrate(world: &Rc<World>, observer: &Observer, pace: Pace, mixed
 }
 
 async fn one(crowd: &Rc<Crowd>, mix: &Mix, speed: f64, observer: &Observer, pace: Pace) -> Result<(Drivers, Amounts)> {
-    let stretch = Stretch { warmup: 0.7, seconds: pace.seconds, speed };
+    // Not before the first drags are dropped.
+    let warmup = 0.7_f64.max(mix.gesture.seconds + 0.2);
+    let stretch = Stretch { warmup, seconds: pace.seconds, speed };
     let measured = window::run(crowd, mix, stretch, observer).await?;
     let what = mix.per_hour.keys().map(super::mix::name).collect::<Vec<_>>().join(" ");
     let cores = |resource| measured.used.get(&resource).copied().unwrap_or_default() / 1e6;

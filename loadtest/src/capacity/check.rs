@@ -90,7 +90,8 @@ pub async fn check(
         eprintln!("{}: {:?} {:?}", mix.name, measured.faults, crowd.found.first_error.borrow());
     }
     crowd.part().await;
-    let predicted = units.load(&drivers(mix, people as f64, &actions(mix, people as f64, stretch.speed)));
+    // Of what was done, not of what the mix means: in so few seconds the one is a third more than the other by chance.
+    let predicted = units.load(&measured.drivers(mix, people as f64));
     let line = |what: &str, resource: Resource, scale: f64| Compared {
         what: what.into(),
         predicted: predicted[&resource] / scale,
@@ -103,7 +104,7 @@ pub async fn check(
         line("statements/s", Resource::Statements, 1.0),
         line("Redis commands/s", Resource::RedisOps, 1.0),
         line("network, MB/s", Resource::NetworkBytes, 1e6),
-        line("write-ahead log, KB/s", Resource::WalBytes, 1e3),
+        line("write-ahead log without images, KB/s", Resource::WalBytes, 1e3),
     ];
     lines.push(Compared {
         what: "server memory, MiB".into(),

@@ -102,6 +102,7 @@ pub fn sizes(units: &Units, hosting: &Hosting, mix: &Mix, seed: u64) -> String {
     row("PostgreSQL cores for followers, as built", &|_, size| digits(size.follower_cores));
     row("statements/s", &peak(|minute| minute.statements));
     row("write-ahead log, MB/s", &peak(|minute| minute.wal_bytes / 1e6));
+    row("… and images of pages, at the most", &peak(|minute| minute.image_bytes / 1e6));
     row("**PostgreSQL primaries** (shards)", &|_, size| digits(size.postgres_shards));
     row("Redis commands/s", &peak(|minute| minute.redis_ops));
     row("Redis cores", &|_, size| digits(size.redis_cores));

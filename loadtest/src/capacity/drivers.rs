@@ -7,12 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use super::mix::{Kind, Mix};
 
+/// What comes to a node within this is read and written together: the load tester's clock has this grain, and a node with
+/// more to do than that merges by itself.
+const ROUND_S: f64 = 0.001;
+/// A node gathers what changes about its people for so long before it tells the others, …
+const GATHER_S: f64 = 0.05;
+/// … and what changes so soon after that it tells at once.
+const PACE_S: f64 = 0.01;
+
 /// Something that costs something. All are rates a second, but for the two that are there all the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Driver {
     /// A node that runs.
     Node,
+    /// A time that a node wakes up for what came: at most a thousand a second, so that a busy node does a thing for less.
+    Round,
+    /// A time that a node tells the others who came, went or changed: what changes together is told together.
+    Telling,
     /// A connection that is open.
     Connection,
     /// A leave and a connect with `user:<me>`, and what presence makes of both.
@@ -53,8 +65,10 @@ pub enum Driver {
 
 impl Driver {
     /// Every driver.
-    pub const ALL: [Driver; 19] = [
+    pub const ALL: [Driver; 21] = [
         Driver::Node,
+        Driver::Round,
+        Driver::Telling,
         Driver::Connection,
         Driver::Visit,
         Driver::Subscription,
@@ -86,6 +100,39 @@ impl Driver {
             Driver::Task | Driver::Comment | Driver::Drop => 1.0,
             Driver::Like => 2.0,
             Driver::Post => 3.0,
+            _ => 0.0,
+        }
+    }
+
+    /// Pages of tables and indexes that one of them changes somewhere in the middle: the first change after a checkpoint
+    /// writes the whole page to the log. Pages at the end, which all add to, are not counted.
+    pub fn pages(self) -> f64 {
+        match self {
+            // The operation, the event, the head of the channel, the row.
+            Driver::Task => 4.0,
+            // And the layout, and the drag.
+            Driver::Drop => 6.0,
+            // And the count of comments, and its index; of a post those of two channels.
+            Driver::Comment => 6.0,
+            Driver::Post => 8.0,
+            // Two heads, two events, three indexes.
+            Driver::Like => 9.0,
+            _ => 0.0,
+        }
+    }
+
+    /// Whether one of them comes to a node by itself.
+    fn arrives(self) -> bool {
+        use Driver::{Broadcast, Dashboard, Drag, Feed, Pointer, Room, Status, Visit};
+        self.is_durable() || matches!(self, Visit | Dashboard | Feed | Room | Status | Drag | Pointer | Broadcast)
+    }
+
+    /// Changes of one of them about who is where, at moments of their own.
+    fn changes(self) -> f64 {
+        match self {
+            // Away, and here again.
+            Driver::Visit => 2.0,
+            Driver::Status => 1.0,
             _ => 0.0,
         }
     }
@@ -148,6 +195,23 @@ impl Drivers {
         self.all().filter(|(driver, _)| driver.is_durable()).map(|(_, amount)| amount).sum()
     }
 
+    /// Pages that durable commands change, at the most.
+    pub fn pages(&self) -> f64 {
+        self.all().map(|(driver, amount)| driver.pages() * amount).sum()
+    }
+
+    /// What nodes do for all that comes to them, spread evenly over so many: they themselves, rounds and tellings. The
+    /// only drivers that are not twice as many when twice as much is done.
+    pub fn spread(mut self, nodes: f64) -> Self {
+        let sum = |each: &dyn Fn(Driver) -> f64| self.all().map(|(driver, amount)| each(driver) * amount).sum::<f64>();
+        let arrivals = sum(&|driver| f64::from(u8::from(driver.arrives()))) / nodes;
+        let changes = sum(&Driver::changes) / nodes;
+        self.0[Driver::Node as usize] = nodes;
+        self.0[Driver::Round as usize] = nodes * rounds(arrivals);
+        self.0[Driver::Telling as usize] = nodes * tellings(changes);
+        self
+    }
+
     /// Events in logs.
     pub fn events(&self) -> f64 {
         self.all().map(|(driver, amount)| driver.events() * amount).sum()
@@ -160,6 +224,21 @@ impl Drivers {
         self.put(Driver::ProfileDelivery, profiles * audience.profile);
         self
     }
+}
+
+/// Spans of [`ROUND_S`] with something in them, of so many arrivals a second at random.
+fn rounds(arrivals: f64) -> f64 {
+    (1.0 - (-arrivals * ROUND_S).exp()) / ROUND_S
+}
+
+/// Times a second that a node tells others, of so many changes a second at random: it waits for one, gathers, tells, and
+/// goes on telling as long as more comes within the pace.
+fn tellings(changes: f64) -> f64 {
+    if changes <= 0.0 {
+        return 0.0;
+    }
+    let in_a_row = (changes * PACE_S).exp();
+    in_a_row / (1.0 / changes + GATHER_S + in_a_row * PACE_S)
 }
 
 impl Add for Drivers {
@@ -214,7 +293,6 @@ pub fn drivers(mix: &Mix, people: f64, actions: &Actions) -> Drivers {
     let (visits, gestures) = (often(Kind::Visit), often(Kind::Gesture));
     let seats = visits * mix.rooms.share;
     let direct = [
-        (Driver::Node, 1.0),
         (Driver::Connection, people),
         (Driver::Visit, visits),
         (Driver::Subscription, visits * mix.profiles as f64),
@@ -232,7 +310,7 @@ pub fn drivers(mix: &Mix, people: f64, actions: &Actions) -> Drivers {
         (Driver::Pointer, often(Kind::Pointer)),
         (Driver::Broadcast, often(Kind::Broadcast)),
     ];
-    Drivers::from(direct).deliver(Audience::of(mix))
+    Drivers::from(direct).deliver(Audience::of(mix)).spread(1.0)
 }
 
 /// What so many connections a second cost that come back after a node died: all channels, but nothing over REST, and
@@ -288,11 +366,30 @@ mod tests {
         let of = |people: f64, speed: f64| drivers(&mix, people, &actions(&mix, people, speed));
         let (one, many, fast) = (of(100.0, 1.0), of(1_000.0, 1.0), of(100.0, 10.0));
         for driver in Driver::ALL {
-            let expected = if driver == Driver::Node { 1.0 } else { 10.0 * one.get(driver) };
-            assert!((many.get(driver) - expected).abs() < 1e-9);
-            let still = matches!(driver, Driver::Node | Driver::Connection);
+            if matches!(driver, Driver::Node | Driver::Round | Driver::Telling) {
+                continue;
+            }
+            assert!((many.get(driver) - 10.0 * one.get(driver)).abs() < 1e-9);
+            let still = driver == Driver::Connection;
             let expected = if still { one.get(driver) } else { 10.0 * one.get(driver) };
             assert!((fast.get(driver) - expected).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn what_is_done_together_grows_less_than_what_is_done() {
+        let near =
+            |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 0.02, "{found}, not {expected}");
+        // Alone, each wakes a node and each is told; a crowd shares.
+        near(rounds(1.0), 1.0);
+        near(tellings(0.1), 0.1);
+        near(rounds(1e6), 1_000.0);
+        assert!(tellings(100.0) < 40.0 && tellings(100.0) > tellings(50.0));
+        assert_eq!((rounds(0.0), tellings(0.0)), (0.0, 0.0));
+        let all = drivers(&mix(), 1e6, &actions(&mix(), 1e6, 1.0));
+        let spread = all.clone().spread(1_000.0);
+        assert_eq!((all.get(Driver::Node), spread.get(Driver::Node)), (1.0, 1_000.0));
+        assert!(spread.get(Driver::Round) > 50.0 * all.get(Driver::Round));
+        assert_eq!(spread.get(Driver::Task), all.get(Driver::Task));
     }
 }

@@ -138,7 +138,9 @@ pub async fn run(common: &Common, args: &CapacityArgs) -> Result<bool> {
         }
         for mix in &mixes {
             let speed = check::speed_for(&record.units, mix, args.people, args.load);
-            let stretch = Stretch { warmup: 2.0, seconds: args.seconds * 2.0, speed };
+            // Not before the first drags are dropped.
+            let warmup = 2.0_f64.max(mix.gesture.seconds + 0.5);
+            let stretch = Stretch { warmup, seconds: args.seconds * 4.0, speed };
             let checked = check::check(&world, &observer, &record.units, mix, stretch, args.seed).await?;
             println!("{}", serde_json::to_string(&told(&checked))?);
             ok &= checked.holds();

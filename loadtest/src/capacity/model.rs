@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::drivers::{Audience, Driver, Drivers};
+use super::drivers::{Audience, Drivers};
 use super::mix::Mix;
 use super::units::{Amounts, Resource, Units};
 
@@ -43,6 +43,9 @@ pub struct Hosting {
     /// Assumed: bytes of a message between nodes, with its heads.
     #[arg(long, default_value_t = 400.0)]
     pub bus_bytes: f64,
+    /// Bytes of a page in the write-ahead log, which leaves out what is free in it.
+    #[arg(long, default_value_t = 6_000.0)]
+    pub image_bytes: f64,
     /// CPU of PostgreSQL for an event that another node reads when it looks for what it missed, microseconds.
     #[arg(long, default_value_t = 8.0)]
     pub follow_us: f64,
@@ -57,6 +60,8 @@ pub struct Load {
     pub bus_messages: f64,
     /// Copies of them that other nodes take.
     pub bus_copies: f64,
+    /// Pages that are changed, each of which may be in the log as a whole.
+    pub pages: f64,
     /// CPU of PostgreSQL for nodes that look for what they missed, microseconds: each reads every event.
     pub followers_us: f64,
 }
@@ -65,6 +70,11 @@ impl Load {
     /// So much of it.
     pub fn get(&self, resource: Resource) -> f64 {
         self.used.get(&resource).copied().unwrap_or_default()
+    }
+
+    /// Bytes of pages in the write-ahead log when no page is changed twice between two checkpoints.
+    pub fn image_bytes(&self, hosting: &Hosting) -> f64 {
+        self.pages * hosting.image_bytes
     }
 
     /// Bytes between nodes and the bus: in once, out by copy.
@@ -84,9 +94,12 @@ pub fn other_nodes(nodes: f64, others: f64) -> f64 {
 /// to the bus once and to every node that has a subscriber. Today events reach other nodes by their followers and
 /// presence by Redis; drags, pointers and broadcasts do not cross at all. The bus that carries them is an assumption.
 pub fn load(units: &Units, hosting: &Hosting, mix: &Mix, drivers: &Drivers, nodes: f64) -> Load {
-    let mut drivers = drivers.clone();
-    drivers.put(Driver::Node, nodes - drivers.get(Driver::Node));
-    let mut used = units.load(&drivers);
+    price(units, hosting, mix, &drivers.clone().spread(nodes), nodes)
+}
+
+/// The same of drivers that were [spread](Drivers::spread): twice as much for twice as much of all.
+pub fn price(units: &Units, hosting: &Hosting, mix: &Mix, drivers: &Drivers, nodes: f64) -> Load {
+    let mut used = units.load(drivers);
     let (rooms, profiles) = drivers.messages();
     let audience = Audience::of(mix);
     let crosses = if nodes > 1.0 { 1.0 } else { 0.0 };
@@ -97,7 +110,7 @@ pub fn load(units: &Units, hosting: &Hosting, mix: &Mix, drivers: &Drivers, node
     put(Resource::RedisUs, messages * hosting.bus_redis_us + copies * hosting.bus_redis_hop_us);
     put(Resource::RedisOps, messages);
     let followers_us = (nodes - 1.0) * drivers.events() * hosting.follow_us;
-    Load { used, bus_messages: messages, bus_copies: copies, followers_us }
+    Load { used, bus_messages: messages, bus_copies: copies, pages: drivers.pages(), followers_us }
 }
 
 /// KiB of all nodes together.
@@ -194,7 +207,7 @@ mod tests {
 
     use clap::Parser;
 
-    use super::super::drivers::{actions, drivers};
+    use super::super::drivers::{Driver, actions, drivers};
     use super::super::units::Memory;
     use super::*;
 

@@ -17,7 +17,7 @@ pub enum Resource {
     PostgresUs,
     /// Statements that PostgreSQL ran.
     Statements,
-    /// Bytes of PostgreSQL's write-ahead log.
+    /// Bytes of PostgreSQL's write-ahead log, but for the images of pages: those follow the checkpoints.
     WalBytes,
     /// CPU of Redis, microseconds.
     RedisUs,
@@ -41,17 +41,18 @@ impl Resource {
 
     /// Whether the driver can use any of it: what is known from the code need not be guessed from noise.
     pub fn is_used_by(self, driver: Driver) -> bool {
-        use Driver::{Broadcast, Connection, Drag, Drop, Node, Pointer, ProfileDelivery, RoomDelivery};
-        let live = matches!(driver, Drag | Pointer | Broadcast | RoomDelivery | ProfileDelivery);
+        use Driver::{Broadcast, Connection, Drag, Drop, Node, Pointer, ProfileDelivery, RoomDelivery, Round, Telling};
+        let live = matches!(driver, Round | Telling | Drag | Pointer | Broadcast | RoomDelivery | ProfileDelivery);
         match self {
-            Resource::ServerUs => true,
-            Resource::NetworkBytes => driver != Node,
+            // What it costs the server is in what is told.
+            Resource::ServerUs => driver != Telling,
+            Resource::NetworkBytes => !matches!(driver, Node | Round | Telling),
             Resource::PostgresUs | Resource::Statements => !live && driver != Connection,
             Resource::WalBytes => {
                 driver.is_durable() || matches!(driver, Node | Driver::Status | Driver::Visit) || driver == Drop
             }
             Resource::RedisUs | Resource::RedisOps => {
-                matches!(driver, Node | Driver::Visit | Driver::Subscription | Driver::Seat | Driver::Status)
+                matches!(driver, Node | Telling | Driver::Visit | Driver::Subscription | Driver::Seat | Driver::Status)
             }
         }
     }

@@ -101,6 +101,13 @@ pub const CHAPTERS: &[Chapter] = &[
     chapter("feed", "Feeds", "Likes and comments on posts that everybody looks at.", COMMAND),
     chapter("feed:likes", "Likes on one hot post", "Everybody likes the same post.", ("like", "likes")),
     chapter(
+        "reads",
+        "Pages over REST",
+        "Clients load a page, each again when it has been answered: the home page, a room of four, the feed of somebody who \
+         follows twenty people.",
+        ("request", "requests"),
+    ),
+    chapter(
         "presence",
         "People coming and going",
         "Some change their status, the others watch their pills.",

@@ -7,6 +7,7 @@ pub mod flood;
 pub mod idle;
 pub mod lecture;
 pub mod presence;
+pub mod reads;
 pub mod record;
 pub mod rooms;
 pub mod slow;

@@ -14,7 +14,7 @@ impl Process {
     pub async fn start(database: &str, redis: Option<&str>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_studyhall"));
         command.arg("serve").env("DATABASE_URL", database).env("STUDYHALL_LISTEN", "127.0.0.1:0");
-        command.env("STUDYHALL_LIMIT_LOOPBACK", "false").env_remove("REDIS_URL");
+        command.env("STUDYHALL_LIMIT_LOOPBACK", "false").env("STUDYHALL_METRICS_LISTEN", "off").env_remove("REDIS_URL");
         if let Some(redis) = redis {
             command.env("REDIS_URL", redis);
         }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use self::postgres::Postgres;
 use super::units::{Amounts, Resource};
 use crate::process::{cpu_seconds, rss_kib};
 
@@ -20,7 +21,8 @@ pub struct Observed {
     /// The process of Redis; without it the one that the server started.
     #[arg(long)]
     pub redis_pid: Option<u32>,
-    /// The server's PostgreSQL, to count statements (with the extension pg_stat_statements) and bytes of its log.
+    /// The server's PostgreSQL, to count statements (with the extension pg_stat_statements) and bytes of its log
+    /// (with pg_walinspect, PostgreSQL 15).
     #[arg(long)]
     pub database_url: Option<String>,
     /// `host:port` or socket path of the server's Redis, to count its commands.
@@ -34,8 +36,8 @@ pub struct Observer {
     server: Option<u32>,
     postgres: Option<u32>,
     redis: Option<u32>,
-    asked: Observed,
-    counts: bool,
+    database: Option<Postgres>,
+    redis_address: Option<String>,
 }
 
 /// What was used until a moment.
@@ -53,23 +55,23 @@ impl Observer {
     pub async fn new(server: Option<u32>, asked: &Observed) -> Self {
         let child =
             |name: &str| server.and_then(|server| children(server).into_iter().find(|pid| is_called(*pid, name)));
-        let counts = match &asked.database_url {
-            Some(url) => postgres::count_statements(url).await,
-            None => false,
+        let database = match &asked.database_url {
+            Some(url) => Some(Postgres::new(url).await),
+            None => None,
         };
         Self {
             server,
             postgres: asked.postgres_pid.or_else(|| child("postgres")),
             redis: asked.redis_pid.or_else(|| child("redis-server")),
-            asked: asked.clone(),
-            counts,
+            database,
+            redis_address: asked.redis.clone(),
         }
     }
 
     /// Waits until what was just made is no news to PostgreSQL.
     pub async fn settle(&self) -> Result<()> {
-        match &self.asked.database_url {
-            Some(url) => postgres::analyze(url).await,
+        match &self.database {
+            Some(database) => database.analyze().await,
             None => Ok(()),
         }
     }
@@ -98,14 +100,13 @@ impl Observer {
 
     /// What has to be asked for.
     pub async fn ask(&self, moment: &mut Moment) -> Result<()> {
-        if let Some(url) = &self.asked.database_url {
-            let done = postgres::done(url, self.counts).await?;
-            moment.used.insert(Resource::WalBytes, done.wal_bytes as f64);
-            if let Some(statements) = done.statements {
-                moment.used.insert(Resource::Statements, statements as f64);
+        if let Some(database) = &self.database {
+            let done = database.done().await?;
+            for (resource, amount) in [(Resource::Statements, done.statements), (Resource::WalBytes, done.wal_bytes)] {
+                moment.used.extend(amount.map(|amount| (resource, amount as f64)));
             }
         }
-        if let Some(address) = &self.asked.redis {
+        if let Some(address) = &self.redis_address {
             moment.used.insert(Resource::RedisOps, redis::commands_run(address).await? as f64);
         }
         Ok(())

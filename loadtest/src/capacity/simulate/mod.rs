@@ -6,7 +6,7 @@
 
 use super::drivers::{Actions, Driver, Drivers, drivers, reconnects};
 use super::mix::{Day, Kind, Mix};
-use super::model::{Hosting, Load, Size, load, size};
+use super::model::{Hosting, Size, load, price, size};
 use super::random::Random;
 use super::units::{Resource, Units};
 
@@ -53,8 +53,10 @@ pub struct Minute {
     pub redis_ops: f64,
     /// Bytes a second between clients and servers.
     pub network_bytes: f64,
-    /// Bytes a second of write-ahead log.
+    /// Bytes a second of write-ahead log, but for the images of pages.
     pub wal_bytes: f64,
+    /// Bytes a second of images of pages, when no page is changed twice between two checkpoints.
+    pub image_bytes: f64,
     /// Bytes a second between nodes and the bus.
     pub bus_bytes: f64,
     /// Durable commands a second.
@@ -237,6 +239,7 @@ impl<'a> World<'a> {
             redis_ops: cores(Resource::RedisOps) * 1e6,
             network_bytes: cores(Resource::NetworkBytes) * 1e6,
             wal_bytes: cores(Resource::WalBytes) * 1e6,
+            image_bytes: mean(&|(_, costs, _)| costs[IMAGES]),
             bus_bytes: mean(&|(_, costs, _)| costs[BUS]),
             commands: mean(&|(.., commands)| *commands),
             worst_server_cores: worst(Resource::ServerUs),
@@ -245,34 +248,34 @@ impl<'a> World<'a> {
     }
 }
 
-/// What is used in a second, by resource; and behind them the messages on the bus.
-type Costs = [f64; Resource::ALL.len() + 1];
+/// What is used in a second, by resource; and behind them bytes on the bus and of pages in the log.
+type Costs = [f64; Resource::ALL.len() + 2];
 const BUS: usize = Resource::ALL.len();
+const IMAGES: usize = BUS + 1;
 
-/// The model for so many nodes: it is linear, so one of each driver says all, and a day is quickly added up.
+/// The model for so many nodes: for what was spread over them it is linear, so one of each driver says all, and a day is
+/// quickly added up.
 struct Prices {
-    nobody: Costs,
+    nodes: f64,
     each: Vec<Costs>,
 }
 
 impl Prices {
     fn new(units: &Units, hosting: &Hosting, mix: &Mix, nodes: f64) -> Self {
-        let costs = |drivers: &Drivers| -> Costs {
-            let found: Load = load(units, hosting, mix, drivers, nodes);
-            std::array::from_fn(|place| {
-                Resource::ALL.get(place).map_or(found.bus_bytes(hosting), |each| found.get(*each))
+        let one = |driver: Driver| -> Costs {
+            let found = price(units, hosting, mix, &Drivers::from([(driver, 1.0)]), nodes);
+            std::array::from_fn(|place| match place {
+                BUS => found.bus_bytes(hosting),
+                IMAGES => found.image_bytes(hosting),
+                _ => found.get(Resource::ALL[place]),
             })
         };
-        let nobody = costs(&Drivers::default());
-        let one = |driver: Driver| {
-            let with = costs(&Drivers::from([(driver, 1.0)]));
-            std::array::from_fn(|place| with[place] - nobody[place])
-        };
-        Self { nobody, each: Driver::ALL.into_iter().map(one).collect() }
+        Self { nodes, each: Driver::ALL.into_iter().map(one).collect() }
     }
 
     fn of(&self, drivers: &Drivers) -> Costs {
-        let mut sum = self.nobody;
+        let drivers = drivers.clone().spread(self.nodes);
+        let mut sum: Costs = std::array::from_fn(|_| 0.0);
         for (driver, each) in Driver::ALL.into_iter().zip(&self.each) {
             let amount = drivers.get(driver);
             sum.iter_mut().zip(each).for_each(|(sum, cost)| *sum += cost * amount);
