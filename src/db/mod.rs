@@ -54,11 +54,13 @@ pub const PARTITION_DAYS_AHEAD: i32 = 7;
 
 /// Guards on every connection; PostgreSQL has all of them off. A node that stands still with a channel's lock in
 /// hand blocks that channel for the idle time and no longer.
-const SESSION: [(&str, &str); 4] = [
+const SESSION: [(&str, &str); 5] = [
     ("statement_timeout", "5s"),
     ("lock_timeout", "2s"),
     ("idle_in_transaction_session_timeout", "10s"),
     ("client_connection_check_interval", "1s"),
+    // Statements here take less time than to compile them.
+    ("jit", "off"),
 ];
 
 /// Without these an acknowledged write can be gone after a crash.

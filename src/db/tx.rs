@@ -13,6 +13,7 @@ use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
 use super::log::{number, payload};
+use super::operations::Wanted;
 use crate::error::{Error, Result};
 use crate::live::backend::LogEvent;
 
@@ -107,8 +108,10 @@ impl<W> Tx<W> {
     async fn lock_existing(&mut self, channels: &[String]) -> Result<usize> {
         // The order of the locks is the database's order of the text, here and in every other statement.
         let rows = sqlx::query!(
-            r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!"
-               from channel_heads h where h.channel = any($1) order by h.channel for update of h"#,
+            r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e where e.singleton) as "epoch!"
+               from (select c from unnest($1::text[]) c order by c) w
+               cross join lateral (
+                   select h.channel, h.head from channel_heads h where h.channel = w.c for update) h"#,
             channels
         )
         .fetch_all(&mut *self.inner)
@@ -154,16 +157,9 @@ impl<W> Tx<W> {
         Ok(self.events.last().map_or(RawValue::NULL, |event| &event.data))
     }
 
-    /// The last statement: raises the heads, appends the events, stores the answers of the operations, and gives the
-    /// ids of `refused` ones free again. Returns the events as they will be once COMMIT has succeeded.
-    pub(super) async fn finish(&mut self, answers: &[(By, &str)], refused: &[By]) -> Result<Vec<LogEvent>> {
-        if let Some(fault) = self.fault.take() {
-            return Err(Error::internal(anyhow::anyhow!(fault)));
-        }
-        if !self.events.is_empty() || !answers.is_empty() {
-            self.store(answers, refused).await?;
-        }
-        Ok(self.take_events())
+    /// No event was lost on the way here.
+    fn check(&mut self) -> Result<()> {
+        self.fault.take().map_or(Ok(()), |fault| Err(Error::internal(anyhow::anyhow!(fault))))
     }
 
     /// The events as they will be once COMMIT has succeeded.
@@ -172,27 +168,24 @@ impl<W> Tx<W> {
         self.events.drain(..).map(|event| event.into_log_event(at)).collect()
     }
 
-    async fn store(&mut self, answers: &[(By, &str)], refused: &[By]) -> Result<()> {
-        let one = match (answers, refused) {
-            ([], []) => self.events.first().and_then(|event| event.by).map(|by| (by, None)),
-            ([(by, answer)], []) => Some((*by, Some(*answer))),
-            _ => None,
-        };
-        let one = one.filter(|(by, _)| self.events.iter().all(|event| event.by == Some(*by)));
-        let (appended, answered) = match one {
-            Some((by, answer)) => (self.store_one(by, answer).await?, answers.len() as i64),
-            None => self.store_several(answers, refused).await?,
-        };
-        // The values prove that the transaction is alive: COMMIT of a failed one would look like success.
-        if (appended, answered) != (self.events.len() as i64, answers.len() as i64) {
-            return Err(Error::internal(anyhow::anyhow!("stored {appended} events and {answered} answers")));
-        }
-        Ok(())
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        self.inner.commit().await
     }
 
-    /// What one command did. Apart from that of several, because it is planned with each use and that takes a third of
-    /// its time: joined with lists, it let through a sixth less.
-    async fn store_one(&mut self, by: By, answer: Option<&str>) -> Result<i64> {
+    pub(super) async fn rollback(self) -> Result<(), sqlx::Error> {
+        self.inner.rollback().await
+    }
+}
+
+impl Tx<By> {
+    /// The last statement: raises the heads, appends the events, and stores the answer of the operation if there is one.
+    /// Returns the events as they will be once COMMIT has succeeded.
+    pub(super) async fn finish(&mut self, answer: Option<&str>) -> Result<Vec<LogEvent>> {
+        self.check()?;
+        if self.events.is_empty() && answer.is_none() {
+            return Ok(Vec::new());
+        }
+        let by = self.by;
         let events = &self.events;
         let appended = sqlx::query_scalar!(
             r#"
@@ -220,62 +213,14 @@ impl<W> Tx<W> {
             by.op,
             answer,
         );
-        Ok(appended.fetch_one(&mut *self.inner).await?)
+        let appended = appended.fetch_one(&mut *self.inner).await?;
+        // The value proves that the transaction is alive: COMMIT of a failed one would look like success.
+        if appended != self.events.len() as i64 {
+            return Err(Error::internal(anyhow::anyhow!("stored {appended} events")));
+        }
+        Ok(self.take_events())
     }
 
-    /// How many events and answers of several commands it stored.
-    async fn store_several(&mut self, answers: &[(By, &str)], refused: &[By]) -> Result<(i64, i64)> {
-        let events = &self.events;
-        let stored = sqlx::query!(
-            r#"
-            with e as (
-                select * from unnest($1::text[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[])
-                    as e (channel, "offset", type, actor, op, data)
-            ), raised as (
-                update channel_heads h set head = n.head
-                from (select e.channel, max(e."offset") as head from e group by e.channel) n
-                where h.channel = n.channel
-            ), appended as (
-                insert into events (channel, "offset", type, actor, op, data)
-                select e.channel, e."offset", e.type, e.actor, e.op, e.data::json from e
-                returning 1
-            ), answered as (
-                update operations o set answer = a.answer::json
-                from unnest($7::uuid[], $8::uuid[], $9::text[]) as a (actor, op, answer)
-                where o.user_id = a.actor and o.op = a.op
-                returning 1
-            ), released as (
-                delete from operations o using unnest($10::uuid[], $11::uuid[]) as r (actor, op)
-                where o.user_id = r.actor and o.op = r.op
-            )
-            select (select count(*) from appended) as "appended!", (select count(*) from answered) as "answered!""#,
-            &column(events, |event| event.channel.to_string()),
-            &column(events, |event| event.offset as i64),
-            &column(events, |event| event.name.to_owned()),
-            &column(events, |event| event.by.map(|by| by.actor)) as &[Option<Uuid>],
-            &column(events, |event| event.by.map(|by| by.op)) as &[Option<Uuid>],
-            &column(events, |event| event.data.get().to_owned()),
-            &column(answers, |(by, _)| by.actor),
-            &column(answers, |(by, _)| by.op),
-            &column(answers, |(_, answer)| (*answer).to_owned()),
-            &column(refused, |by| by.actor),
-            &column(refused, |by| by.op),
-        )
-        .fetch_one(&mut *self.inner)
-        .await?;
-        Ok((stored.appended, stored.answered))
-    }
-
-    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
-        self.inner.commit().await
-    }
-
-    pub(super) async fn rollback(self) -> Result<(), sqlx::Error> {
-        self.inner.rollback().await
-    }
-}
-
-impl Tx<By> {
     /// Who acts.
     pub fn actor(&self) -> Uuid {
         self.by.actor
@@ -306,6 +251,63 @@ impl Tx<By> {
 }
 
 impl Tx<Several> {
+    /// From here on no lock is waited for longer than an instant. Whoever would wait longer is better begun again.
+    pub(super) async fn wait_shortly(&mut self) -> Result<()> {
+        sqlx::raw_sql("set local lock_timeout = '50ms'").execute(&mut *self.inner).await?;
+        Ok(())
+    }
+
+    /// The last statement: raises the heads, appends the events and stores the operations with their answers. Returns the
+    /// events as they will be once COMMIT has succeeded.
+    pub(super) async fn finish_several(&mut self, done: &[(&Wanted, &str)]) -> Result<Vec<LogEvent>> {
+        self.check()?;
+        let events = &self.events;
+        let stored = sqlx::query!(
+            r#"
+            with e as (
+                select * from unnest($1::text[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[])
+                    as e (channel, "offset", type, actor, op, data)
+            ), raised as (
+                update channel_heads h set head = n.head
+                from (select e.channel, max(e."offset") as head from e group by e.channel) n
+                where h.channel = n.channel
+            ), appended as (
+                insert into events (channel, "offset", type, actor, op, data)
+                select e.channel, e."offset", e.type, e.actor, e.op, e.data::json from e
+                returning 1
+            ), answered as (
+                insert into operations (user_id, op, fingerprint, answer)
+                select o.actor, o.op, o.fingerprint, o.answer::json
+                from unnest($7::uuid[], $8::uuid[], $9::bytea[], $10::text[]) as o (actor, op, fingerprint, answer)
+                order by o.actor, o.op
+                on conflict do nothing
+                returning 1
+            )
+            select (select count(*) from appended) as "appended!", (select count(*) from answered) as "answered!""#,
+            &column(events, |event| event.channel.to_string()),
+            &column(events, |event| event.offset as i64),
+            &column(events, |event| event.name) as &[&str],
+            &column(events, |event| event.by.map(|by| by.actor)) as &[Option<Uuid>],
+            &column(events, |event| event.by.map(|by| by.op)) as &[Option<Uuid>],
+            &column(events, |event| event.data.get()) as &[&str],
+            &column(done, |(wanted, _)| wanted.by.actor),
+            &column(done, |(wanted, _)| wanted.by.op),
+            &column(done, |(wanted, _)| &wanted.fingerprint[..]) as &[&[u8]],
+            &column(done, |(_, answer)| *answer) as &[&str],
+        );
+        let stored = stored.fetch_one(&mut *self.inner).await?;
+        let (events, answers) = (events.len() as i64, done.len() as i64);
+        // The values also prove that the transaction is alive: COMMIT of a failed one would look like success.
+        match (stored.appended, stored.answered) {
+            (appended, answered) if (appended, answered) == (events, answers) => Ok(self.take_events()),
+            // Somebody did one of them since we looked: the next attempt will find their answer.
+            (_, answered) if answered < answers => Err(Error::changed_meanwhile()),
+            (appended, answered) => {
+                Err(Error::internal(anyhow::anyhow!("stored {appended} events and {answered} answers")))
+            }
+        }
+    }
+
     /// Like [`Tx::emit`], for an event that is one command's own.
     pub fn emit_by(&mut self, by: By, channel: Channel, event: Event) {
         self.append(channel, &event, Some(by));
@@ -323,7 +325,7 @@ impl Tx<Several> {
     }
 }
 
-pub(super) fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> Vec<T> {
+pub(super) fn column<'a, R, T>(rows: &'a [R], value: impl Fn(&'a R) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
 }
 
