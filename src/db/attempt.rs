@@ -23,8 +23,7 @@ const LOST_PAUSE: Duration = Duration::from_millis(100);
 /// Statements of a command find rows by key, so a plan for any value is as good as one for these; and PostgreSQL would
 /// make a new one for each execution, which takes longer than to execute it, as long as it knows how long a list is.
 /// They are made once, perhaps while a table is empty, and must do when it is full: no scan of a whole table.
-pub(super) const BEGIN: &str =
-    "begin; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off";
+pub(super) const BEGIN: &str = "begin; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off";
 
 /// What is done in one transaction.
 #[derive(Clone, Copy)]
@@ -83,20 +82,26 @@ pub(super) enum Worked<T> {
 impl Writer {
     /// Runs `work` until it is known what became of each of its commands, in their order. An error is that of all.
     pub(super) async fn settle(&self, work: Work<'_>) -> Result<Vec<Settled>> {
+        let (settled, events) = self.settle_untold(work).await?;
+        (self.on_commit)(events);
+        Ok(settled)
+    }
+
+    /// The same, and the events, which `on_commit` is to be told before anybody is answered.
+    pub(super) async fn settle_untold(&self, work: Work<'_>) -> Result<(Vec<Settled>, Vec<LogEvent>)> {
         let mut patience = Patience::new();
         // The outcome of a COMMIT whose answer was lost. Running the commands again tells what became of it: the claim
         // waits for the old transaction, then finds its answers or free ids.
         let mut unknown: Option<(Vec<Settled>, Vec<LogEvent>)> = None;
         loop {
             match self.attempt(work).await {
-                Attempt::Ended(settled, events) => {
+                Attempt::Ended(settled, mut events) => {
                     if let Some((ours, old)) = unknown
                         && was_committed(&ours, &settled)
                     {
-                        (self.on_commit)(old);
+                        events.splice(..0, old);
                     }
-                    (self.on_commit)(events);
-                    return Ok(settled);
+                    return Ok((settled, events));
                 }
                 Attempt::CommitLost(settled, events, error) => {
                     tracing::warn!(commands = settled.len(), error = %error, "lost the answer to a commit");

@@ -143,8 +143,7 @@ pub(super) enum Wait {
 }
 
 /// A twin of one of the operation ids may be under way on another node; nothing else is waited for.
-const BEGIN_WITHOUT_WAITING: &str =
-    "begin; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; \
+const BEGIN_WITHOUT_WAITING: &str = "begin; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; \
      set local lock_timeout = '50ms'";
 
 impl Wait {

@@ -1,6 +1,6 @@
 //! What an action sees of its transaction: who acts, the locks, the events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -37,6 +37,8 @@ pub struct Tx<W = By> {
     inner: Transaction<'static, Postgres>,
     by: W,
     heads: BTreeMap<Channel, u64>,
+    /// Those whose row says already what it will say.
+    raised: BTreeSet<Channel>,
     at: DateTime<Utc>,
     epoch: String,
     pub(super) events: Vec<Pending>,
@@ -66,6 +68,7 @@ impl<W> Tx<W> {
             inner,
             by,
             heads: BTreeMap::new(),
+            raised: BTreeSet::new(),
             at: DateTime::UNIX_EPOCH,
             epoch: String::new(),
             events: Vec::new(),
@@ -93,13 +96,7 @@ impl<W> Tx<W> {
             return Err(Error::internal(anyhow::anyhow!("a second lock in one transaction: {wanted:?}")));
         }
         if self.lock_existing(&wanted).await? < wanted.len() {
-            sqlx::query!(
-                "insert into channel_heads (channel) select c from unnest($1::text[]) c order by c
-                 on conflict do nothing",
-                &wanted
-            )
-            .execute(&mut *self.inner)
-            .await?;
+            make_heads(&mut self.inner, &wanted).await?;
             self.lock_existing(&wanted).await?;
         }
         Ok(())
@@ -251,6 +248,46 @@ impl Tx<By> {
 }
 
 impl Tx<Several> {
+    /// Takes the locks of these channels and gives each the numbers of so many events, which are emitted next: one write to
+    /// a head instead of a lock and a write. Every channel once, behind those of [`Tx::lock`] in the order of the
+    /// database, and only where an event needs no look at what the lock protects.
+    pub async fn raise(&mut self, channels: &BTreeMap<Channel, u64>) -> Result<()> {
+        let raised = self.raise_existing(channels).await?;
+        if raised < channels.len() {
+            let missing: BTreeMap<Channel, u64> =
+                channels.iter().filter(|at| !self.heads.contains_key(at.0)).map(|at| (*at.0, *at.1)).collect();
+            make_heads(&mut self.inner, &missing.keys().map(Channel::to_string).collect::<Vec<_>>()).await?;
+            self.raise_existing(&missing).await?;
+        }
+        Ok(())
+    }
+
+    /// How many of these there are.
+    async fn raise_existing(&mut self, channels: &BTreeMap<Channel, u64>) -> Result<usize> {
+        let all: Vec<(&Channel, &u64)> = channels.iter().collect();
+        // Whole tables are not scanned here (`BEGIN`), so each plan comes by the channels in the order of their names.
+        let raised = sqlx::query!(
+            r#"with raised as (
+                 update channel_heads h set head = h.head + w.events
+                 from (select * from unnest($1::text[], $2::bigint[]) with ordinality w (channel, events, number)
+                       order by w.channel) w
+                 where h.channel = w.channel
+                 returning w.number, h.head - w.events as head)
+               select coalesce(array_agg(r.number), '{}') as "numbers!", coalesce(array_agg(r.head), '{}') as "heads!"
+               from raised r"#,
+            &column(&all, |(channel, _)| channel.to_string()),
+            &column(&all, |(_, events)| **events as i64),
+        )
+        .fetch_one(&mut *self.inner)
+        .await?;
+        for (place, head) in raised.numbers.iter().zip(&raised.heads) {
+            let (channel, _) = all[number(*place)? as usize - 1];
+            self.heads.insert(*channel, number(*head)?);
+            self.raised.insert(*channel);
+        }
+        Ok(raised.heads.len())
+    }
+
     /// From here on no lock is waited for longer than an instant. Whoever would wait longer is better begun again.
     pub(super) async fn wait_shortly(&mut self) -> Result<()> {
         sqlx::raw_sql("set local lock_timeout = '50ms'").execute(&mut *self.inner).await?;
@@ -262,15 +299,16 @@ impl Tx<Several> {
     pub(super) async fn finish_several(&mut self, done: &[(&Wanted, &str)]) -> Result<Vec<LogEvent>> {
         self.check()?;
         let events = &self.events;
-        let stored = sqlx::query!(
+        let heads: BTreeMap<&Channel, u64> = events.iter().map(|event| (&event.channel, event.offset)).collect();
+        let heads: Vec<(&Channel, u64)> = heads.into_iter().filter(|(at, _)| !self.raised.contains(at)).collect();
+        let appended = sqlx::query_scalar!(
             r#"
             with e as (
                 select * from unnest($1::text[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[])
                     as e (channel, "offset", type, actor, op, data)
             ), raised as (
                 update channel_heads h set head = n.head
-                from (select e.channel, max(e."offset") as head from e group by e.channel) n
-                where h.channel = n.channel
+                from unnest($11::text[], $12::bigint[]) as n (channel, head) where h.channel = n.channel
             ), appended as (
                 insert into events (channel, "offset", type, actor, op, data)
                 select e.channel, e."offset", e.type, e.actor, e.op, e.data::json from e
@@ -280,10 +318,8 @@ impl Tx<Several> {
                 select o.actor, o.op, o.fingerprint, o.answer::json
                 from unnest($7::uuid[], $8::uuid[], $9::bytea[], $10::text[]) as o (actor, op, fingerprint, answer)
                 order by o.actor, o.op
-                on conflict do nothing
-                returning 1
             )
-            select (select count(*) from appended) as "appended!", (select count(*) from answered) as "answered!""#,
+            select count(*) as "count!" from appended"#,
             &column(events, |event| event.channel.to_string()),
             &column(events, |event| event.offset as i64),
             &column(events, |event| event.name) as &[&str],
@@ -294,18 +330,15 @@ impl Tx<Several> {
             &column(done, |(wanted, _)| wanted.by.op),
             &column(done, |(wanted, _)| &wanted.fingerprint[..]) as &[&[u8]],
             &column(done, |(_, answer)| *answer) as &[&str],
+            &column(&heads, |(channel, _)| channel.to_string()),
+            &column(&heads, |(_, head)| *head as i64),
         );
-        let stored = stored.fetch_one(&mut *self.inner).await?;
-        let (events, answers) = (events.len() as i64, done.len() as i64);
-        // The values also prove that the transaction is alive: COMMIT of a failed one would look like success.
-        match (stored.appended, stored.answered) {
-            (appended, answered) if (appended, answered) == (events, answers) => Ok(self.take_events()),
-            // Somebody did one of them since we looked: the next attempt will find their answer.
-            (_, answered) if answered < answers => Err(Error::changed_meanwhile()),
-            (appended, answered) => {
-                Err(Error::internal(anyhow::anyhow!("stored {appended} events and {answered} answers")))
-            }
+        let appended = appended.fetch_one(&mut *self.inner).await?;
+        // The value proves that the transaction is alive: COMMIT of a failed one would look like success.
+        if appended != events.len() as i64 {
+            return Err(Error::internal(anyhow::anyhow!("stored {appended} events of {}", events.len())));
         }
+        Ok(self.take_events())
     }
 
     /// Like [`Tx::emit`], for an event that is one command's own.
@@ -323,6 +356,16 @@ impl Tx<Several> {
         let head = self.head(&channel).ok_or_else(|| Error::internal(anyhow::anyhow!("{channel} is not locked")))?;
         Ok(Position { channel, offset: head, epoch: self.epoch.clone() })
     }
+}
+
+/// Channels that nothing was told on so far.
+async fn make_heads(conn: &mut PgConnection, channels: &[String]) -> Result<()> {
+    let made = sqlx::query!(
+        "insert into channel_heads (channel) select c from unnest($1::text[]) c order by c on conflict do nothing",
+        channels
+    );
+    made.execute(conn).await?;
+    Ok(())
 }
 
 pub(super) fn column<'a, R, T>(rows: &'a [R], value: impl Fn(&'a R) -> T) -> Vec<T> {
