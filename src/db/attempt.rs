@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::operations::{self, Claim, Wanted};
 use super::rows::{self, Wait};
-use super::tx::{By, Several};
+use super::tx::Several;
 use super::{Drain, Tx, Writer};
 use crate::error::{Error, Result, Retry};
 use crate::live::backend::LogEvent;
@@ -22,7 +22,8 @@ const LOST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Statements of a command find rows by key, so a plan for any value is as good as one for these; and PostgreSQL would
 /// make a new one for each execution, which takes longer than to execute it, as long as it knows how long a list is.
-pub(super) const BEGIN: &str = "begin; set local plan_cache_mode = force_generic_plan";
+/// They are made once, perhaps while a table is empty, and must do when it is full: no scan of a whole table.
+pub(super) const BEGIN: &str = "begin; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off";
 
 /// What is done in one transaction.
 #[derive(Clone, Copy)]
@@ -81,20 +82,26 @@ pub(super) enum Worked<T> {
 impl Writer {
     /// Runs `work` until it is known what became of each of its commands, in their order. An error is that of all.
     pub(super) async fn settle(&self, work: Work<'_>) -> Result<Vec<Settled>> {
+        let (settled, events) = self.settle_untold(work).await?;
+        (self.on_commit)(events);
+        Ok(settled)
+    }
+
+    /// The same, and the events, which `on_commit` is to be told before anybody is answered.
+    pub(super) async fn settle_untold(&self, work: Work<'_>) -> Result<(Vec<Settled>, Vec<LogEvent>)> {
         let mut patience = Patience::new();
         // The outcome of a COMMIT whose answer was lost. Running the commands again tells what became of it: the claim
         // waits for the old transaction, then finds its answers or free ids.
         let mut unknown: Option<(Vec<Settled>, Vec<LogEvent>)> = None;
         loop {
             match self.attempt(work).await {
-                Attempt::Ended(settled, events) => {
+                Attempt::Ended(settled, mut events) => {
                     if let Some((ours, old)) = unknown
                         && was_committed(&ours, &settled)
                     {
-                        (self.on_commit)(old);
+                        events.splice(..0, old);
                     }
-                    (self.on_commit)(events);
-                    return Ok(settled);
+                    return Ok((settled, events));
                 }
                 Attempt::CommitLost(settled, events, error) => {
                     tracing::warn!(commands = settled.len(), error = %error, "lost the answer to a commit");
@@ -138,14 +145,12 @@ impl Writer {
     }
 
     async fn work_alone(&self, tx: &mut Tx, wanted: &Wanted) -> Result<Worked<Vec<Settled>>> {
-        for claim in operations::claim(tx.conn(), std::slice::from_ref(wanted)).await? {
-            if let Claim::Replay(answer) = claim? {
-                return Ok(Worked::Nothing(vec![Settled::Replayed(answer)]));
-            }
+        if let Claim::Replay(answer) = operations::claim(tx.conn(), wanted).await? {
+            return Ok(Worked::Nothing(vec![Settled::Replayed(answer)]));
         }
         let data = (self.perform)(tx, &wanted.command).await?;
         let answer = answer(&tx.positions(), &data)?;
-        let events = tx.finish(&[(wanted.by, answer.get())], &[]).await?;
+        let events = tx.finish(Some(answer.get())).await?;
         Ok(Worked::Written(vec![Settled::Done(answer)], events))
     }
 
@@ -154,44 +159,53 @@ impl Writer {
     }
 }
 
+/// As in [`rows::work`] the operation ids are stored last. Whoever does them alone at this moment, on another node or by
+/// another door, has stored the id first and may wait for our locks: we wait for them only shortly, and then begin again.
 async fn work_together(
     tx: &mut Tx<Several>,
     drain: &dyn Drain,
     lane: Uuid,
     batch: &[Wanted],
 ) -> Result<Worked<Vec<Settled>>> {
-    let claims = operations::claim(tx.conn(), batch).await?;
-    let new = batch.iter().zip(&claims).filter(|(_, claim)| matches!(claim, Ok(Claim::New)));
-    let new: Vec<&Wanted> = new.map(|(wanted, _)| wanted).collect();
+    let known = operations::known(tx.conn(), batch).await?;
+    let new: Vec<&Wanted> = batch.iter().filter(|wanted| !known.contains_key(&wanted.by)).collect();
     let performed = if new.is_empty() { Vec::new() } else { drain.perform(tx, lane, &new).await? };
     let mut performed = performed.into_iter();
     let mut settled = Vec::with_capacity(batch.len());
-    // Ids that this transaction claimed and that others may use: what is refused may be sent again.
-    let mut refused = Vec::new();
-    for (wanted, claim) in batch.iter().zip(claims) {
-        settled.push(match claim {
-            Err(error) => Settled::Refused(error),
-            Ok(Claim::Replay(answer)) => Settled::Replayed(answer),
-            Ok(Claim::New) => match performed.next() {
+    for wanted in batch {
+        settled.push(match known.get(&wanted.by) {
+            Some(stored) => match operations::replay(wanted, Some(stored)) {
+                Ok(Claim::Replay(answer)) => Settled::Replayed(answer),
+                Ok(Claim::New) => Settled::Unclear,
+                Err(error) => Settled::Refused(error),
+            },
+            None => match performed.next() {
                 Some(Ok(done)) => Settled::Done(answer(&done.positions, &done.data)?),
-                Some(Err(error)) => {
-                    refused.push(wanted.by);
-                    Settled::Refused(error)
-                }
+                Some(Err(error)) => Settled::Refused(error),
                 None => return Err(Error::internal(anyhow::anyhow!("a command of a batch was forgotten"))),
             },
         });
     }
-    let done = batch.iter().zip(&settled).filter_map(|(wanted, settled)| match settled {
-        Settled::Done(answer) => Some((wanted.by, answer.get())),
-        _ => None,
-    });
-    let answers: Vec<(By, &str)> = done.collect();
-    if answers.is_empty() {
+    let done = done(batch, &settled);
+    if done.is_empty() {
         return Ok(Worked::Nothing(settled));
     }
-    let events = tx.finish(&answers, &refused).await?;
+    tx.wait_shortly().await?;
+    let stored = tx.finish_several(&done).await;
+    let events = stored.map_err(|error| match error.code() {
+        "busy" => Error::changed_meanwhile().because(error),
+        _ => error,
+    })?;
     Ok(Worked::Written(settled, events))
+}
+
+/// The commands that were done, each with its answer.
+pub(super) fn done<'a>(batch: &'a [Wanted], settled: &'a [Settled]) -> Vec<(&'a Wanted, &'a str)> {
+    let done = batch.iter().zip(settled).filter_map(|(wanted, settled)| match settled {
+        Settled::Done(answer) => Some((wanted, answer.get())),
+        _ => None,
+    });
+    done.collect()
 }
 
 /// Whether the transaction of `ours` was committed, seen from what a second attempt found: all of its answers, or none.

@@ -70,15 +70,16 @@ pub struct Performed {
 
 impl Writer {
     pub(super) async fn execute_here(&self, wanted: Wanted) -> Result<Box<RawValue>> {
-        let Some(drain) = &self.drain else { return self.alone(&wanted).await };
+        // What a command does alone is large; those that wait for others do without it.
+        let Some(drain) = &self.drain else { return Box::pin(self.alone(&wanted)).await };
         // Without an answer the command runs all the same, and meets the same trouble if there is any.
         let lane = match drain.company(&self.db, &wanted).await.unwrap_or(Company::Nobody) {
-            Company::Nobody => return self.alone(&wanted).await,
+            Company::Nobody => return Box::pin(self.alone(&wanted)).await,
             Company::Row { channel, row } => return self.queued(wanted, channel, row).await,
             Company::Lane(lane) => lane,
         };
         match self.lanes.enter(lane, wanted, Instant::now()) {
-            Entry::Alone(wanted) => self.alone(&wanted).await,
+            Entry::Alone(wanted) => Box::pin(self.alone(&wanted)).await,
             Entry::Waits { answer, first } => {
                 if first {
                     self.tasks.spawn(self.clone().empty_lane(lane));
@@ -107,12 +108,19 @@ impl Writer {
 
     async fn together(self, lane: Uuid, batch: Vec<Wanted>, answers: Vec<Answer>) {
         let all = match &self.drain {
-            Some(drain) if batch.len() > 1 => Some(self.settle(Work::Several(&**drain, lane, &batch)).await),
+            Some(drain) if batch.len() > 1 => Some(self.settle_untold(Work::Several(&**drain, lane, &batch)).await),
             // Nothing to sum up.
             _ => None,
         };
         match all {
-            Some(Ok(settled)) => settled.into_iter().zip(answers).for_each(|(settled, answer)| tell(answer, settled)),
+            // While they are told, the next batch is on its way.
+            Some(Ok((settled, events))) => {
+                let on_commit = self.on_commit.clone();
+                self.tasks.spawn(async move {
+                    on_commit(events);
+                    settled.into_iter().zip(answers).for_each(|(settled, answer)| tell(answer, settled));
+                });
+            }
             // The database is the trouble, not one of them.
             Some(Err(error)) if error.is_unavailable() => {
                 error.log();

@@ -16,7 +16,7 @@ const COMMANDS_PER_SECOND: usize = 20;
 /// How long commands of a drained lane are collected.
 pub(super) const COLLECT: Duration = Duration::from_millis(50);
 /// Commands of one transaction.
-const BATCH_MAX: usize = 500;
+const BATCH_MAX: usize = 2_000;
 /// Lanes that are kept without asking whether they are still in use.
 const LANES: usize = 1_024;
 
@@ -71,8 +71,8 @@ impl Lanes {
         let mut inner = self.0.lock();
         let lane = inner.lanes.get_mut(&key)?;
         match lane.waiting.front() {
-            // What a full batch has left waits from then on: never more than one batch per `COLLECT`.
-            Some((since, ..)) => Some(lane.taken.max(*since) + COLLECT),
+            // Never more than one batch per `COLLECT`; who comes later than that after the last one is not kept.
+            Some((since, ..)) => Some((lane.taken + COLLECT).max(*since)),
             None => {
                 lane.draining = false;
                 None
@@ -184,10 +184,13 @@ mod tests {
         // What is left over was here before, and waits all the same.
         assert_eq!(lanes.due(LANE), Some(at(110)));
         assert_eq!(ops(&lanes, at(200)).len(), 7);
-        // Collected from the first of them on.
         enter(&lanes, 1_000, at(230));
-        enter(&lanes, 1_001, at(270));
-        assert_eq!(lanes.due(LANE), Some(at(280)));
+        enter(&lanes, 1_001, at(240));
+        assert_eq!(lanes.due(LANE), Some(at(250)));
+        assert_eq!(ops(&lanes, at(250)), [1_000, 1_001]);
+        // Nobody came for a while: whoever does now has nothing to wait for.
+        enter(&lanes, 1_002, at(400));
+        assert_eq!(lanes.due(LANE), Some(at(400)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use studyhall_protocol::{Channel, Event};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::attempt::{BEGIN, Settled, Work, Worked, answer};
+use super::attempt::{BEGIN, Settled, Work, Worked, answer, done};
 use super::drain::tell;
 use super::operations::{self, Claim, Wanted};
 use super::queue::Item;
@@ -143,8 +143,8 @@ pub(super) enum Wait {
 }
 
 /// A twin of one of the operation ids may be under way on another node; nothing else is waited for.
-const BEGIN_WITHOUT_WAITING: &str =
-    "begin; set local plan_cache_mode = force_generic_plan; set local lock_timeout = '50ms'";
+const BEGIN_WITHOUT_WAITING: &str = "begin; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; \
+     set local lock_timeout = '50ms'";
 
 impl Wait {
     /// How such a transaction begins.
@@ -194,16 +194,12 @@ pub(super) async fn work(
             },
         });
     }
-    let done = batch.iter().zip(&settled).filter_map(|(wanted, settled)| match settled {
-        Settled::Done(answer) => Some((wanted, answer.get())),
-        _ => None,
-    });
-    let done: Vec<(&Wanted, &str)> = done.collect();
+    let done = done(batch, &settled);
     if done.is_empty() {
         return Ok(Worked::Nothing(settled));
     }
-    tx.store_rows(&done).await?;
-    Ok(Worked::Written(settled, tx.take_events()))
+    let events = tx.finish_several(&done).await?;
+    Ok(Worked::Written(settled, events))
 }
 
 impl Tx<Several> {
@@ -216,7 +212,7 @@ impl Tx<Several> {
             Wait::ForLocks => {
                 sqlx::query_as!(
                     Locked,
-                    r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!",
+                    r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e where e.singleton) as "epoch!",
                        exists (select from unnest($2::uuid[], $3::uuid[]) as w (user_id, op)
                                join operations o on o.user_id = w.user_id and o.op = w.op) as "known!"
                    from channel_heads h where h.channel = any($1) order by h.channel for update of h"#,
@@ -230,7 +226,7 @@ impl Tx<Several> {
             Wait::Never => {
                 sqlx::query_as!(
                     Locked,
-                    r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!",
+                    r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e where e.singleton) as "epoch!",
                        exists (select from unnest($2::uuid[], $3::uuid[]) as w (user_id, op)
                                join operations o on o.user_id = w.user_id and o.op = w.op) as "known!"
                    from channel_heads h where h.channel = any($1) order by h.channel for update of h skip locked"#,
@@ -254,51 +250,6 @@ impl Tx<Several> {
         let position = self.position(channel)?;
         let data = self.events.last().map(|event| &*event.data);
         answer(&[position], data.unwrap_or(RawValue::NULL))
-    }
-
-    /// Raises the heads, appends the events and stores the operations with their answers.
-    async fn store_rows(&mut self, done: &[(&Wanted, &str)]) -> Result<()> {
-        let events = &self.events;
-        let stored = sqlx::query!(
-            r#"
-            with e as (
-                select * from unnest($1::text[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[],
-                                     $7::bytea[], $8::text[])
-                    as e (channel, "offset", type, actor, op, data, fingerprint, answer)
-            ), answered as (
-                insert into operations (user_id, op, fingerprint, answer)
-                select e.actor, e.op, e.fingerprint, e.answer::json from e order by e.actor, e.op
-                on conflict do nothing
-                returning 1
-            ), raised as (
-                update channel_heads h set head = n.head
-                from (select e.channel, max(e."offset") as head from e group by e.channel) n
-                where h.channel = n.channel
-            ), appended as (
-                insert into events (channel, "offset", type, actor, op, data)
-                select e.channel, e."offset", e.type, e.actor, e.op, e.data::json from e
-                returning 1
-            )
-            select (select count(*) from appended) as "appended!", (select count(*) from answered) as "answered!""#,
-            &column(events, |event| event.channel.to_string()),
-            &column(events, |event| event.offset as i64),
-            &column(events, |event| event.name.to_owned()),
-            &column(done, |(wanted, _)| wanted.by.actor),
-            &column(done, |(wanted, _)| wanted.by.op),
-            &column(events, |event| event.data.get().to_owned()),
-            &column(done, |(wanted, _)| wanted.fingerprint.clone()),
-            &column(done, |(_, answer)| (*answer).to_owned()),
-        );
-        let stored = stored.fetch_one(self.conn()).await?;
-        // The values also prove that the transaction is alive: COMMIT of a failed one would look like success.
-        match (stored.appended, stored.answered) {
-            (appended, answered) if (appended, answered) == (done.len() as i64, done.len() as i64) => Ok(()),
-            // Another node did one of them since we looked: the next attempt will find its answer.
-            (_, answered) if answered < done.len() as i64 => Err(Error::changed_meanwhile()),
-            (appended, answered) => {
-                Err(Error::internal(anyhow::anyhow!("stored {appended} events and {answered} answers")))
-            }
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an action sees of its transaction: who acts, the locks, the events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
 use super::log::{number, payload};
+use super::operations::Wanted;
 use crate::error::{Error, Result};
 use crate::live::backend::LogEvent;
 
@@ -36,6 +37,8 @@ pub struct Tx<W = By> {
     inner: Transaction<'static, Postgres>,
     by: W,
     heads: BTreeMap<Channel, u64>,
+    /// Those whose row says already what it will say.
+    raised: BTreeSet<Channel>,
     at: DateTime<Utc>,
     epoch: String,
     pub(super) events: Vec<Pending>,
@@ -65,6 +68,7 @@ impl<W> Tx<W> {
             inner,
             by,
             heads: BTreeMap::new(),
+            raised: BTreeSet::new(),
             at: DateTime::UNIX_EPOCH,
             epoch: String::new(),
             events: Vec::new(),
@@ -92,13 +96,7 @@ impl<W> Tx<W> {
             return Err(Error::internal(anyhow::anyhow!("a second lock in one transaction: {wanted:?}")));
         }
         if self.lock_existing(&wanted).await? < wanted.len() {
-            sqlx::query!(
-                "insert into channel_heads (channel) select c from unnest($1::text[]) c order by c
-                 on conflict do nothing",
-                &wanted
-            )
-            .execute(&mut *self.inner)
-            .await?;
+            make_heads(&mut self.inner, &wanted).await?;
             self.lock_existing(&wanted).await?;
         }
         Ok(())
@@ -107,8 +105,10 @@ impl<W> Tx<W> {
     async fn lock_existing(&mut self, channels: &[String]) -> Result<usize> {
         // The order of the locks is the database's order of the text, here and in every other statement.
         let rows = sqlx::query!(
-            r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e) as "epoch!"
-               from channel_heads h where h.channel = any($1) order by h.channel for update of h"#,
+            r#"select h.channel, h.head, now() as "at!", (select e.epoch from log_epoch e where e.singleton) as "epoch!"
+               from (select c from unnest($1::text[]) c order by c) w
+               cross join lateral (
+                   select h.channel, h.head from channel_heads h where h.channel = w.c for update) h"#,
             channels
         )
         .fetch_all(&mut *self.inner)
@@ -154,16 +154,9 @@ impl<W> Tx<W> {
         Ok(self.events.last().map_or(RawValue::NULL, |event| &event.data))
     }
 
-    /// The last statement: raises the heads, appends the events, stores the answers of the operations, and gives the
-    /// ids of `refused` ones free again. Returns the events as they will be once COMMIT has succeeded.
-    pub(super) async fn finish(&mut self, answers: &[(By, &str)], refused: &[By]) -> Result<Vec<LogEvent>> {
-        if let Some(fault) = self.fault.take() {
-            return Err(Error::internal(anyhow::anyhow!(fault)));
-        }
-        if !self.events.is_empty() || !answers.is_empty() {
-            self.store(answers, refused).await?;
-        }
-        Ok(self.take_events())
+    /// No event was lost on the way here.
+    fn check(&mut self) -> Result<()> {
+        self.fault.take().map_or(Ok(()), |fault| Err(Error::internal(anyhow::anyhow!(fault))))
     }
 
     /// The events as they will be once COMMIT has succeeded.
@@ -172,27 +165,24 @@ impl<W> Tx<W> {
         self.events.drain(..).map(|event| event.into_log_event(at)).collect()
     }
 
-    async fn store(&mut self, answers: &[(By, &str)], refused: &[By]) -> Result<()> {
-        let one = match (answers, refused) {
-            ([], []) => self.events.first().and_then(|event| event.by).map(|by| (by, None)),
-            ([(by, answer)], []) => Some((*by, Some(*answer))),
-            _ => None,
-        };
-        let one = one.filter(|(by, _)| self.events.iter().all(|event| event.by == Some(*by)));
-        let (appended, answered) = match one {
-            Some((by, answer)) => (self.store_one(by, answer).await?, answers.len() as i64),
-            None => self.store_several(answers, refused).await?,
-        };
-        // The values prove that the transaction is alive: COMMIT of a failed one would look like success.
-        if (appended, answered) != (self.events.len() as i64, answers.len() as i64) {
-            return Err(Error::internal(anyhow::anyhow!("stored {appended} events and {answered} answers")));
-        }
-        Ok(())
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        self.inner.commit().await
     }
 
-    /// What one command did. Apart from that of several, because it is planned with each use and that takes a third of
-    /// its time: joined with lists, it let through a sixth less.
-    async fn store_one(&mut self, by: By, answer: Option<&str>) -> Result<i64> {
+    pub(super) async fn rollback(self) -> Result<(), sqlx::Error> {
+        self.inner.rollback().await
+    }
+}
+
+impl Tx<By> {
+    /// The last statement: raises the heads, appends the events, and stores the answer of the operation if there is one.
+    /// Returns the events as they will be once COMMIT has succeeded.
+    pub(super) async fn finish(&mut self, answer: Option<&str>) -> Result<Vec<LogEvent>> {
+        self.check()?;
+        if self.events.is_empty() && answer.is_none() {
+            return Ok(Vec::new());
+        }
+        let by = self.by;
         let events = &self.events;
         let appended = sqlx::query_scalar!(
             r#"
@@ -220,62 +210,14 @@ impl<W> Tx<W> {
             by.op,
             answer,
         );
-        Ok(appended.fetch_one(&mut *self.inner).await?)
+        let appended = appended.fetch_one(&mut *self.inner).await?;
+        // The value proves that the transaction is alive: COMMIT of a failed one would look like success.
+        if appended != self.events.len() as i64 {
+            return Err(Error::internal(anyhow::anyhow!("stored {appended} events")));
+        }
+        Ok(self.take_events())
     }
 
-    /// How many events and answers of several commands it stored.
-    async fn store_several(&mut self, answers: &[(By, &str)], refused: &[By]) -> Result<(i64, i64)> {
-        let events = &self.events;
-        let stored = sqlx::query!(
-            r#"
-            with e as (
-                select * from unnest($1::text[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[])
-                    as e (channel, "offset", type, actor, op, data)
-            ), raised as (
-                update channel_heads h set head = n.head
-                from (select e.channel, max(e."offset") as head from e group by e.channel) n
-                where h.channel = n.channel
-            ), appended as (
-                insert into events (channel, "offset", type, actor, op, data)
-                select e.channel, e."offset", e.type, e.actor, e.op, e.data::json from e
-                returning 1
-            ), answered as (
-                update operations o set answer = a.answer::json
-                from unnest($7::uuid[], $8::uuid[], $9::text[]) as a (actor, op, answer)
-                where o.user_id = a.actor and o.op = a.op
-                returning 1
-            ), released as (
-                delete from operations o using unnest($10::uuid[], $11::uuid[]) as r (actor, op)
-                where o.user_id = r.actor and o.op = r.op
-            )
-            select (select count(*) from appended) as "appended!", (select count(*) from answered) as "answered!""#,
-            &column(events, |event| event.channel.to_string()),
-            &column(events, |event| event.offset as i64),
-            &column(events, |event| event.name.to_owned()),
-            &column(events, |event| event.by.map(|by| by.actor)) as &[Option<Uuid>],
-            &column(events, |event| event.by.map(|by| by.op)) as &[Option<Uuid>],
-            &column(events, |event| event.data.get().to_owned()),
-            &column(answers, |(by, _)| by.actor),
-            &column(answers, |(by, _)| by.op),
-            &column(answers, |(_, answer)| (*answer).to_owned()),
-            &column(refused, |by| by.actor),
-            &column(refused, |by| by.op),
-        )
-        .fetch_one(&mut *self.inner)
-        .await?;
-        Ok((stored.appended, stored.answered))
-    }
-
-    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
-        self.inner.commit().await
-    }
-
-    pub(super) async fn rollback(self) -> Result<(), sqlx::Error> {
-        self.inner.rollback().await
-    }
-}
-
-impl Tx<By> {
     /// Who acts.
     pub fn actor(&self) -> Uuid {
         self.by.actor
@@ -306,6 +248,99 @@ impl Tx<By> {
 }
 
 impl Tx<Several> {
+    /// Takes the locks of these channels and gives each the numbers of so many events, which are emitted next: one write to
+    /// a head instead of a lock and a write. Every channel once, behind those of [`Tx::lock`] in the order of the
+    /// database, and only where an event needs no look at what the lock protects.
+    pub async fn raise(&mut self, channels: &BTreeMap<Channel, u64>) -> Result<()> {
+        let raised = self.raise_existing(channels).await?;
+        if raised < channels.len() {
+            let missing: BTreeMap<Channel, u64> =
+                channels.iter().filter(|at| !self.heads.contains_key(at.0)).map(|at| (*at.0, *at.1)).collect();
+            make_heads(&mut self.inner, &missing.keys().map(Channel::to_string).collect::<Vec<_>>()).await?;
+            self.raise_existing(&missing).await?;
+        }
+        Ok(())
+    }
+
+    /// How many of these there are.
+    async fn raise_existing(&mut self, channels: &BTreeMap<Channel, u64>) -> Result<usize> {
+        let all: Vec<(&Channel, &u64)> = channels.iter().collect();
+        // Whole tables are not scanned here (`BEGIN`), so each plan comes by the channels in the order of their names.
+        let raised = sqlx::query!(
+            r#"with raised as (
+                 update channel_heads h set head = h.head + w.events
+                 from (select * from unnest($1::text[], $2::bigint[]) with ordinality w (channel, events, number)
+                       order by w.channel) w
+                 where h.channel = w.channel
+                 returning w.number, h.head - w.events as head)
+               select coalesce(array_agg(r.number), '{}') as "numbers!", coalesce(array_agg(r.head), '{}') as "heads!"
+               from raised r"#,
+            &column(&all, |(channel, _)| channel.to_string()),
+            &column(&all, |(_, events)| **events as i64),
+        )
+        .fetch_one(&mut *self.inner)
+        .await?;
+        for (place, head) in raised.numbers.iter().zip(&raised.heads) {
+            let (channel, _) = all[number(*place)? as usize - 1];
+            self.heads.insert(*channel, number(*head)?);
+            self.raised.insert(*channel);
+        }
+        Ok(raised.heads.len())
+    }
+
+    /// From here on no lock is waited for longer than an instant. Whoever would wait longer is better begun again.
+    pub(super) async fn wait_shortly(&mut self) -> Result<()> {
+        sqlx::raw_sql("set local lock_timeout = '50ms'").execute(&mut *self.inner).await?;
+        Ok(())
+    }
+
+    /// The last statement: raises the heads, appends the events and stores the operations with their answers. Returns the
+    /// events as they will be once COMMIT has succeeded.
+    pub(super) async fn finish_several(&mut self, done: &[(&Wanted, &str)]) -> Result<Vec<LogEvent>> {
+        self.check()?;
+        let events = &self.events;
+        let heads: BTreeMap<&Channel, u64> = events.iter().map(|event| (&event.channel, event.offset)).collect();
+        let heads: Vec<(&Channel, u64)> = heads.into_iter().filter(|(at, _)| !self.raised.contains(at)).collect();
+        let appended = sqlx::query_scalar!(
+            r#"
+            with e as (
+                select * from unnest($1::text[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[])
+                    as e (channel, "offset", type, actor, op, data)
+            ), raised as (
+                update channel_heads h set head = n.head
+                from unnest($11::text[], $12::bigint[]) as n (channel, head) where h.channel = n.channel
+            ), appended as (
+                insert into events (channel, "offset", type, actor, op, data)
+                select e.channel, e."offset", e.type, e.actor, e.op, e.data::json from e
+                returning 1
+            ), answered as (
+                insert into operations (user_id, op, fingerprint, answer)
+                select o.actor, o.op, o.fingerprint, o.answer::json
+                from unnest($7::uuid[], $8::uuid[], $9::bytea[], $10::text[]) as o (actor, op, fingerprint, answer)
+                order by o.actor, o.op
+            )
+            select count(*) as "count!" from appended"#,
+            &column(events, |event| event.channel.to_string()),
+            &column(events, |event| event.offset as i64),
+            &column(events, |event| event.name) as &[&str],
+            &column(events, |event| event.by.map(|by| by.actor)) as &[Option<Uuid>],
+            &column(events, |event| event.by.map(|by| by.op)) as &[Option<Uuid>],
+            &column(events, |event| event.data.get()) as &[&str],
+            &column(done, |(wanted, _)| wanted.by.actor),
+            &column(done, |(wanted, _)| wanted.by.op),
+            &column(done, |(wanted, _)| &wanted.fingerprint[..]) as &[&[u8]],
+            &column(done, |(_, answer)| *answer) as &[&str],
+            &column(&heads, |(channel, _)| channel.to_string()),
+            &column(&heads, |(_, head)| *head as i64),
+        );
+        let appended = appended.fetch_one(&mut *self.inner).await?;
+        // The value proves that the transaction is alive: COMMIT of a failed one would look like success.
+        if appended != events.len() as i64 {
+            return Err(Error::internal(anyhow::anyhow!("stored {appended} events of {}", events.len())));
+        }
+        Ok(self.take_events())
+    }
+
     /// Like [`Tx::emit`], for an event that is one command's own.
     pub fn emit_by(&mut self, by: By, channel: Channel, event: Event) {
         self.append(channel, &event, Some(by));
@@ -323,7 +358,17 @@ impl Tx<Several> {
     }
 }
 
-pub(super) fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> Vec<T> {
+/// Channels that nothing was told on so far.
+async fn make_heads(conn: &mut PgConnection, channels: &[String]) -> Result<()> {
+    let made = sqlx::query!(
+        "insert into channel_heads (channel) select c from unnest($1::text[]) c order by c on conflict do nothing",
+        channels
+    );
+    made.execute(conn).await?;
+    Ok(())
+}
+
+pub(super) fn column<'a, R, T>(rows: &'a [R], value: impl Fn(&'a R) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
 }
 

@@ -171,7 +171,7 @@ impl Writer {
         let worked = async {
             let data = work(&mut tx).await?;
             let positions = tx.positions();
-            let events = tx.finish(&[], &[]).await?;
+            let events = tx.finish(None).await?;
             Ok(Worked::Written(Done { data, positions }, events))
         }
         .await;

@@ -115,6 +115,10 @@ fn from_database(error: &dyn sqlx::error::DatabaseError) -> Option<Error> {
         this.0.field = violation.field.map(str::to_owned);
         return Some(this);
     }
+    // A batch stores its operation ids last: somebody stored one of them since it looked.
+    if error.constraint() == Some("operations_pkey") {
+        return Some(Error::changed_meanwhile());
+    }
     let busy = || Error::unavailable("busy", "the server is busy; try again shortly");
     let code = error.code()?;
     Some(match code.as_ref() {

@@ -30,7 +30,10 @@ struct Hot {
 type Lock = Transaction<'static, Postgres>;
 
 async fn hot() -> Hot {
-    let app = harness::app_with(|config| config.database_connections = 3).await;
+    hot_at(harness::app_with(|config| config.database_connections = 3).await).await
+}
+
+async fn hot_at(app: TestApp) -> Hot {
     let (author, fan) = (app.person("ada").await, Arc::new(app.person("fan").await));
     let mut posts = Vec::new();
     for _ in 0..3 {
@@ -110,27 +113,31 @@ impl Hot {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_command_fails_alone() {
     let hot = hot().await;
-    let (good, bad) = (hot.app.person("good").await, hot.app.person("bad").await);
+    let (good, bad, sad) = (hot.app.person("good").await, hot.app.person("bad").await, hot.app.person("sad").await);
     let pool = &hot.app.database.pool;
     let used = Uuid::new_v4();
     good.call("POST", "/task-lists", Some(json!({"name": "x"})), Some(used)).await.expect(201);
-    sqlx::query("insert into blocks values ($1, $2)").bind(hot.author.id).bind(bad.id).execute(pool).await.unwrap();
+    for (blocker, blocked) in [(hot.author.id, bad.id), (sad.id, hot.author.id)] {
+        sqlx::query("insert into blocks values ($1, $2)").bind(blocker).bind(blocked).execute(pool).await.unwrap();
+    }
     sqlx::query("delete from posts where id = $1").bind(hot.posts[2]).execute(pool).await.unwrap();
     let (path, gone, refused) = (hot.path(1), hot.path(2), Uuid::new_v4());
     let lock = hot.hold().await;
     let release = async {
-        hot.in_flight(FANS + 5).await;
+        hot.in_flight(FANS + 6).await;
         hot.release(lock).await;
     };
-    let (first, blocked, deleted, reused, second, ()) = tokio::join!(
+    let (first, blocked, blocks, deleted, reused, second, ()) = tokio::join!(
         good.put(&path),
         bad.call("PUT", &path, None, Some(refused)),
+        sad.call("PUT", &path, None, Some(refused)),
         good.call("PUT", &gone, None, Some(refused)),
         good.call("PUT", &path, None, Some(used)),
         hot.author.put(&path),
         release,
     );
     assert_eq!(blocked.expect(404)["code"], "not_found");
+    assert_eq!(blocks.expect(404)["code"], "not_found");
     assert_eq!(deleted.expect(404)["code"], "not_found");
     assert_eq!(reused.expect(422)["code"], "op_reused");
     let (first, second) = (first.expect(200), second.expect(200));
@@ -146,6 +153,37 @@ async fn a_bad_command_fails_alone() {
         .await
         .unwrap();
     assert_eq!(kept, [(used, true)], "what is refused may be sent again, and an old answer stays");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_takes_an_id_elsewhere_and_waits_for_the_channel_gets_it() {
+    let database = harness::database().await;
+    // Nobody but us finds out that two wait for each other.
+    let name: String = sqlx::query_scalar("select current_database()").fetch_one(&database.pool).await.unwrap();
+    let patient = sqlx::AssertSqlSafe(format!("alter database {name} set deadlock_timeout = '1h'"));
+    sqlx::query(patient).execute(&database.pool).await.unwrap();
+    let hot = hot_at(harness::app_at(database, |_| {}).await).await;
+    let (retries, other, path) = (hot.app.person("retries").await, hot.app.person("other").await, hot.path(1));
+    let (pool, author, op) = (hot.app.database.pool.clone(), hot.author.id, Uuid::new_v4());
+    let lock = hot.hold().await;
+    // As another node does a command alone: first the id, then the channel.
+    let mut alone = pool.begin().await.unwrap();
+    let claim =
+        sqlx::query("insert into operations (user_id, op, fingerprint, answer) values ($1, $2, 'other', 'null')");
+    claim.bind(retries.id).bind(op).execute(&mut *alone).await.unwrap();
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *alone).await.unwrap();
+    let twin = async {
+        hot.in_flight(FANS + 2).await;
+        hot.release(lock).await;
+        let waits = "select count(*) from pg_stat_activity where $1 = any(pg_blocking_pids(pid))";
+        until(async || sqlx::query_scalar::<_, i64>(waits).bind(pid).fetch_one(&pool).await.unwrap() == 1).await;
+        let take = sqlx::query("select from channel_heads where channel = $1 for update");
+        take.bind(format!("profile:{author}")).execute(&mut *alone).await.unwrap();
+        alone.commit().await.unwrap();
+    };
+    let (reused, stayed, ()) = tokio::join!(retries.call("PUT", &path, None, Some(op)), other.put(&path), twin);
+    assert_eq!(reused.expect(422)["code"], "op_reused");
+    assert_eq!(stayed.expect(200)["data"]["like_count"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,6 @@
 //! Many likes of one author's posts in one transaction.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::value::to_raw_value;
 use studyhall_protocol::posts::{LikeCount, LikesChanged, PostLikes};
@@ -37,8 +37,8 @@ impl Likes {
 pub async fn perform(tx: &mut BatchTx, author: Uuid, batch: &[&Wanted]) -> Result<Vec<Result<Performed>>> {
     let profile = Channel::Profile(author);
     let wishes = batch.iter().map(|wanted| wish(wanted)).collect::<Result<Vec<Wish>>>()?;
-    let likers = wishes.iter().map(|wish| Channel::User(wish.person));
-    tx.lock(&likers.chain([profile]).collect::<Vec<Channel>>()).await?;
+    // All that is read or changed here hangs on this lock; the likers' own channels only need numbers.
+    tx.lock(&[profile]).await?;
     // Of several wishes of one person about one post only the last is left in the end.
     let last: HashMap<(Uuid, Uuid), Wish> = wishes.iter().map(|wish| (wish.key(), *wish)).collect();
     let standings = sql::fulfil(tx.conn(), author, &last.into_values().collect::<Vec<Wish>>()).await?;
@@ -46,17 +46,28 @@ pub async fn perform(tx: &mut BatchTx, author: Uuid, batch: &[&Wanted]) -> Resul
         standings.iter().map(|standing| ((standing.person, standing.post_id), standing.was_liked)).collect();
     let counts: HashMap<Uuid, i32> = standings.iter().map(|standing| (standing.post_id, standing.like_count)).collect();
     let mut touched = BTreeSet::new();
-    // Where each liker's own channel stands behind their command; nothing for whoever may not.
-    let mut own: Vec<Option<Position>> = Vec::with_capacity(batch.len());
-    for (wanted, wish) in batch.iter().zip(&wishes) {
-        let mine = Channel::User(wish.person);
-        let liked = liked.get_mut(&wish.key());
-        let allowed = liked.is_some();
-        if liked.is_some_and(|liked| std::mem::replace(liked, wish.liked) != wish.liked) {
-            tx.emit_by(wanted.by, mine, own_event(wish.liked, wish.post_id, author));
+    // Whether each command may be, and if so whether it changes anything.
+    let mut changes = Vec::with_capacity(batch.len());
+    let mut events: BTreeMap<Channel, u64> = BTreeMap::new();
+    for wish in &wishes {
+        let change = liked.get_mut(&wish.key()).map(|liked| std::mem::replace(liked, wish.liked) != wish.liked);
+        if let Some(change) = change {
+            *events.entry(Channel::User(wish.person)).or_default() += u64::from(change);
+        }
+        if change == Some(true) {
             touched.insert(wish.post_id);
         }
-        own.push(if allowed { Some(tx.position(mine)?) } else { None });
+        changes.push(change);
+    }
+    tx.raise(&events).await?;
+    // Where each liker's own channel stands behind their command; nothing for whoever may not.
+    let mut own: Vec<Option<Position>> = Vec::with_capacity(batch.len());
+    for ((wanted, wish), change) in batch.iter().zip(&wishes).zip(changes) {
+        let mine = Channel::User(wish.person);
+        if change == Some(true) {
+            tx.emit_by(wanted.by, mine, own_event(wish.liked, wish.post_id, author));
+        }
+        own.push(change.map(|_| tx.position(mine)).transpose()?);
     }
     let count = |post_id| counts.get(&post_id).map(|like_count| LikeCount { post_id, like_count: *like_count });
     let posts: Vec<LikeCount> = touched.into_iter().filter_map(count).collect();

@@ -67,7 +67,7 @@ pub async fn fulfil(db: &mut PgConnection, author: Uuid, wishes: &[Wish]) -> Res
             from unnest($2::uuid[], $3::uuid[], $4::boolean[]) as w (person, post_id, liked)
             join posts p on p.id = w.post_id and p.user_id = $1
             left join post_likes l on l.post_id = p.id and l.user_id = w.person
-            where not are_blocked(w.person, p.user_id)
+            where not exists (select from parted_from($1) parted (id) where parted.id = w.person)
         ), liked as (
             insert into post_likes (post_id, user_id)
             select w.post_id, w.person from wish w where w.liked and not w.was_liked
