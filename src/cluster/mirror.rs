@@ -344,7 +344,7 @@ mod tests {
     #[test]
     fn a_place_of_which_nobody_says_anything_is_small() {
         // Every profile that somebody here watches is one, so ten of them to a connection are not rare.
-        assert!(size_of::<(Channel, Place)>() <= 32);
+        assert!(size_of::<(Channel, Place)>() <= 40);
         let mirror = attended();
         mirror.hear(PLACE, word(ADA, (1, 1), Some("a")));
         mirror.hear(PLACE, word(ADA, (1, 2), None));
