@@ -220,7 +220,8 @@ async fn commands_are_run_in_order_and_wait_in_bounds() {
     // There is room now, and it is for the one that came first.
     let small = [echo(14, 1)];
     let mut next = Box::pin(reader.send(&small));
-    assert!(next.as_mut().now_or_never().is_none(), "a later one overtakes");
+    let early = next.as_mut().now_or_never();
+    assert!(early.is_none(), "a later one overtakes: {early:?}");
     waiting.await.unwrap();
     next.await.unwrap();
     for id in 10..=14 {
