@@ -25,7 +25,7 @@ test-long: ## also the tests that take minutes
 	@scripts/setup.sh test
 	cargo test --workspace -- --include-ignored
 
-bench: ## measure everything beside floor and peers (30 minutes), write docs/performance.md
+bench: ## measure everything beside floor and peers (20 minutes), write docs/performance.md
 	@scripts/bench.sh
 
 bench-quick: ## instructions of the hub, and rooms and lecture beside the floor (3 minutes)
