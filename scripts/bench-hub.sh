@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints how many instructions of ours a publish and a delivery cost, beside what they did when benches/hub/baseline was
 # written. Counts hardly depend on the machine's load: they move by less than 1 % from run to run, with the ticks of the
-# clock. What the kernel does is not in them.
+# clock; only `flood` moves by up to 8 %, for how much merges there depends on time. What the kernel does is not in them.
 #
 #   scripts/bench-hub.sh [workload…]          the table
 #   scripts/bench-hub.sh --save               the table, and it is the baseline from now on
@@ -26,15 +26,24 @@ hub=$(cargo bench --quiet --bench hub --no-run --message-format=json |
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+# Counted side by side, as many as there are cores: counts do not mind.
+count() {
+    # The server's part of the thread, and only once the workload is warm.
+    valgrind --tool=callgrind --collect-atstart=no --callgrind-out-file="$work/$1" \
+        --toggle-collect='*hub*turn*' --toggle-collect='*hub*apply_event*' "$hub" "$1" >"$work/$1.counts" 2>"$work/$1.log"
+}
+for workload in "${workloads[@]}"; do
+    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || true; done
+    count "$workload" &
+done
+wait
+
 printf '%-16s %18s %18s %10s\n' workload 'instr./operation' 'instr./delivery' baseline
 for workload in "${workloads[@]}"; do
     out=$work/$workload
-    # The server's part of the thread, and only once the workload is warm.
-    counts=$(valgrind --tool=callgrind --collect-atstart=no --callgrind-out-file="$out" \
-        --toggle-collect='*hub*turn*' --toggle-collect='*hub*apply_event*' "$hub" "$workload" 2>"$work/log") || { cat "$work/log" >&2; exit 1; }
-    read -r _ done delivered <<<"$counts"
+    read -r _ done delivered <"$out.counts" || { cat "$out.log" >&2; exit 1; }
     total=$(sed -n 's/^totals: \([0-9]*\).*/\1/p' "$out")
-    if [ "${total:-0}" = 0 ]; then cat "$work/log" >&2; exit 1; fi
+    if [ "${total:-0}" = 0 ]; then cat "$out.log" >&2; exit 1; fi
     before=$(awk -v name="$workload" '$1 == name { print $2 }' "$baseline" 2>/dev/null || true)
     awk -v name="$workload" -v total="$total" -v done="$done" -v delivered="$delivered" -v before="$before" 'BEGIN {
         each = total / done
