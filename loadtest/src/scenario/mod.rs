@@ -13,6 +13,7 @@ pub mod rooms;
 pub mod slow;
 pub mod storm;
 pub mod tasks;
+mod witness;
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

@@ -3,24 +3,23 @@
 //!
 //! Every comment must arrive at all of them, once, and the numbers of each profile must be consecutive for each of them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::{Value, json};
 use studyhall_protocol::Channel;
-use studyhall_protocol::client::{self, Push, Reply, ServerLine, Wishes};
+use studyhall_protocol::client;
 use uuid::Uuid;
 
 use super::FeedArgs;
 use crate::Common;
-use crate::client::{Options, Sender, open};
+use crate::client::Sender;
 use crate::process::Usage;
-use crate::report::Latency;
 use crate::scenario::record::{Record, family_cpu_seconds, used};
+use crate::scenario::witness::Witnesses;
 use crate::scenario::{all_ready, settle};
 use crate::setup::{Account, Api};
 
@@ -29,79 +28,11 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// One command of so many is a comment.
 const COMMENT_EVERY: usize = 5;
 
-/// A comment of the current stretch.
-struct Comment {
-    scheduled: Instant,
-    /// Who has not received it.
-    left: usize,
-}
-
-#[derive(Default)]
-struct Found {
-    ready: Cell<usize>,
-    closed: Cell<u64>,
-    refused: Cell<u64>,
-    gaps: Cell<u64>,
-    repeated: Cell<u64>,
-    received: Cell<u64>,
-    comments: RefCell<HashMap<Uuid, Comment>>,
-    arrived: Cell<usize>,
-    last: RefCell<Option<Latency>>,
-    first_error: RefCell<Option<String>>,
-}
-
-fn add(cell: &Cell<u64>) {
-    cell.set(cell.get() + 1);
-}
-
-impl Found {
-    /// `seats`: the channel of each subscribe command, which has the number of its place and two more; `next`: the
-    /// number that each channel's next event has.
-    fn line(&self, line: ServerLine<'_>, at: Instant, seats: &[Channel], next: &mut HashMap<Channel, u64>) {
-        match line {
-            ServerLine::Reply { id, result: Ok(Reply::Subscribe(seat)) } => {
-                let channel = (id as usize).checked_sub(2).and_then(|place| seats.get(place));
-                next.extend(channel.map(|channel| (*channel, seat.offset + 1)));
-                self.ready.set(self.ready.get() + 1);
-            }
-            ServerLine::Reply { result: Err(error), .. } => {
-                add(&self.refused);
-                self.first_error.borrow_mut().get_or_insert(error.to_string());
-            }
-            ServerLine::Push { channel, push: Push::Pub(publication) } => {
-                let Some(offset) = publication.offset else { return };
-                add(&self.received);
-                let expected = next.entry(channel).or_insert(offset);
-                match offset {
-                    offset if offset < *expected => return add(&self.repeated),
-                    offset if offset > *expected => add(&self.gaps),
-                    _ => {}
-                }
-                *expected = offset + 1;
-                self.comment(publication.read().and_then(|said| said.op), at);
-            }
-            ServerLine::Ping | ServerLine::Reply { .. } | ServerLine::Push { .. } => {}
-        }
-    }
-
-    fn comment(&self, op: Option<Uuid>, at: Instant) {
-        let mut comments = self.comments.borrow_mut();
-        let Some(comment) = op.and_then(|op| comments.get_mut(&op)) else { return };
-        comment.left = comment.left.saturating_sub(1);
-        if comment.left == 0 {
-            self.arrived.set(self.arrived.get() + 1);
-            if let Some(last) = &mut *self.last.borrow_mut() {
-                last.record(at.saturating_duration_since(comment.scheduled));
-            }
-        }
-    }
-}
-
 /// Who looks on, and what at.
 struct Stage {
     senders: Vec<Sender>,
     posts: Vec<Uuid>,
-    found: Rc<Found>,
+    witnesses: Rc<Witnesses>,
     /// Who likes which post, of viewer and post.
     liked: RefCell<HashMap<(usize, usize), bool>>,
 }
@@ -130,16 +61,7 @@ pub async fn run(common: &Common, args: &FeedArgs) -> Result<bool> {
     for _ in 0..args.windows.max(1) {
         window(common, args, &stage, args.seconds, Some(&mut record)).await?;
     }
-    let found = &stage.found;
-    for (name, count) in [
-        ("refused", found.refused.get()),
-        ("lost", found.gaps.get()),
-        ("duplicates", found.repeated.get()),
-        ("closed", found.closed.get()),
-    ] {
-        record.count(name, count, true);
-    }
-    record.error(found.first_error.borrow().clone());
+    stage.witnesses.report(&mut record);
     stage.senders.iter().for_each(Sender::close);
     let ok = record.print("delivery", "deliveries");
     for (author, post) in authors.iter().zip(&stage.posts) {
@@ -149,30 +71,15 @@ pub async fn run(common: &Common, args: &FeedArgs) -> Result<bool> {
 }
 
 async fn connect(api: &Api, accounts: &[Account], viewers: usize, profiles: usize, posts: Vec<Uuid>) -> Result<Stage> {
-    let found = Rc::new(Found::default());
+    let witnesses = Rc::new(Witnesses::default());
+    let seats: Vec<Channel> = accounts[..profiles].iter().map(|author| Channel::Profile(author.id)).collect();
     let mut senders = Vec::with_capacity(viewers);
     for viewer in 0..viewers {
         let account = &accounts[viewer % accounts.len()];
-        let seats: Vec<Channel> = accounts[..profiles].iter().map(|author| Channel::Profile(author.id)).collect();
-        let (sender, mut receiver) = open(&api.host, Options::default()).await?;
-        let subscribes = seats.iter().zip(2..).map(|(seat, id)| client::subscribe(id, *seat, Wishes::default()));
-        let lines: Vec<String> = std::iter::once(client::connect(1, &account.token)).chain(subscribes).collect();
-        sender.send(&lines.join("\n"))?;
-        senders.push(sender);
-        let found = found.clone();
-        tokio::task::spawn_local(async move {
-            let mut next = HashMap::with_capacity(seats.len());
-            let ended = receiver.listen(|line, at| {
-                found.line(line, at, &seats, &mut next);
-                ControlFlow::<anyhow::Error>::Continue(())
-            });
-            let error = ended.await.unwrap_or_else(|error| error);
-            add(&found.closed);
-            found.first_error.borrow_mut().get_or_insert(format!("{error:#}"));
-        });
+        senders.push(witnesses.open(&api.host, &account.token, &seats).await?);
     }
-    all_ready(&found.ready, viewers * profiles, Duration::from_secs(60)).await?;
-    Ok(Stage { senders, posts, found, liked: RefCell::default() })
+    all_ready(&witnesses.ready, viewers * profiles, Duration::from_secs(60)).await?;
+    Ok(Stage { senders, posts, witnesses, liked: RefCell::default() })
 }
 
 /// One stretch; without a record it only warms up.
@@ -183,18 +90,13 @@ async fn window(
     seconds: f64,
     record: Option<&mut Record>,
 ) -> Result<()> {
-    let found = &stage.found;
+    let witnesses = &stage.witnesses;
     let many = (args.rate * seconds) as usize;
     let from = Instant::now() + Duration::from_millis(20);
     let scheduled = |number: usize| from + Duration::from_secs_f64(number as f64 / args.rate);
     let comments: Vec<(usize, Uuid)> =
         (0..many).step_by(COMMENT_EVERY).map(|number| (number, Uuid::new_v4())).collect();
-    let waited =
-        comments.iter().map(|(number, op)| (*op, Comment { scheduled: scheduled(*number), left: stage.senders.len() }));
-    *found.comments.borrow_mut() = waited.collect();
-    found.arrived.set(0);
-    found.received.set(0);
-    *found.last.borrow_mut() = Some(Latency::new());
+    witnesses.await_all(comments.iter().map(|(number, op)| (*op, scheduled(*number))), stage.senders.len());
     let (before, postgres) = (Usage::now(common.server_pid), args.postgres_pid.and_then(family_cpu_seconds));
     let mut ops = comments.iter();
     for number in 0..many {
@@ -203,10 +105,10 @@ async fn window(
         stage.send(number, comment)?;
     }
     let (after, used_by_postgres) = (Usage::now(common.server_pid), args.postgres_pid.and_then(family_cpu_seconds));
-    settle(SETTLE, || found.arrived.get() == comments.len()).await;
-    if let (Some(record), Some(last)) = (record, found.last.borrow_mut().take()) {
-        record.count("lost", (comments.len() - found.arrived.get()) as u64, true);
-        record.window(used(&before, &after, found.received.get()), &last);
+    settle(SETTLE, || witnesses.arrived() == comments.len()).await;
+    if let (Some(record), Some(last)) = (record, witnesses.take_latency()) {
+        record.count("lost", witnesses.missing(), true);
+        record.window(used(&before, &after, witnesses.received()), &last);
         record.postgres(used_by_postgres.zip(postgres).map(|(after, before)| after - before));
     }
     Ok(())

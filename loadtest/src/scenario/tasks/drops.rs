@@ -3,23 +3,20 @@
 //!
 //! Every drop must arrive at all four, once, and the numbers of each room must be consecutive.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use studyhall_protocol::client::{self, Push, Reply, ServerLine, Wishes};
+use studyhall_protocol::client;
 use uuid::Uuid;
 
 use super::TasksArgs;
 use crate::Common;
-use crate::client::{Options, Sender, open};
+use crate::client::Sender;
 use crate::process::Usage;
-use crate::report::Latency;
 use crate::scenario::record::{Record, family_cpu_seconds, used};
+use crate::scenario::witness::Witnesses;
 use crate::scenario::{all_ready, settle};
 use crate::setup::{Api, Room};
 
@@ -28,100 +25,20 @@ const PEOPLE: usize = 4;
 /// After the last drop; what has not arrived then is lost.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// A drop of the current stretch.
-struct Drop {
-    scheduled: Instant,
-    /// Who has not received it.
-    left: u8,
-}
-
-#[derive(Default)]
-struct Found {
-    ready: Cell<usize>,
-    closed: Cell<u64>,
-    refused: Cell<u64>,
-    gaps: Cell<u64>,
-    repeated: Cell<u64>,
-    /// Of the current stretch, by operation.
-    drops: RefCell<HashMap<Uuid, Drop>>,
-    arrived: Cell<u64>,
-    last: RefCell<Option<Latency>>,
-    first_error: RefCell<Option<String>>,
-}
-
-fn add(cell: &Cell<u64>) {
-    cell.set(cell.get() + 1);
-}
-
-impl Found {
-    fn line(&self, line: ServerLine<'_>, at: Instant, next: &Cell<Option<u64>>) {
-        match line {
-            ServerLine::Reply { result: Ok(Reply::Subscribe(seat)), .. } => {
-                next.set(Some(seat.offset + 1));
-                self.ready.set(self.ready.get() + 1);
-            }
-            ServerLine::Reply { result: Err(error), .. } => {
-                add(&self.refused);
-                self.first_error.borrow_mut().get_or_insert(error.to_string());
-            }
-            ServerLine::Push { push: Push::Pub(publication), .. } => {
-                if let Some(offset) = publication.offset {
-                    self.event(offset, publication.read().and_then(|said| said.op), at, next);
-                }
-            }
-            ServerLine::Ping | ServerLine::Reply { .. } | ServerLine::Push { .. } => {}
-        }
-    }
-
-    fn event(&self, offset: u64, op: Option<Uuid>, at: Instant, next: &Cell<Option<u64>>) {
-        match next.replace(Some(offset + 1)) {
-            Some(expected) if offset < expected => {
-                next.set(Some(expected));
-                return add(&self.repeated);
-            }
-            Some(expected) if offset > expected => add(&self.gaps),
-            _ => {}
-        }
-        let mut drops = self.drops.borrow_mut();
-        let Some(drop) = op.and_then(|op| drops.get_mut(&op)) else { return };
-        drop.left = drop.left.saturating_sub(1);
-        if drop.left == 0 {
-            add(&self.arrived);
-            if let Some(last) = &mut *self.last.borrow_mut() {
-                last.record(at.saturating_duration_since(drop.scheduled));
-            }
-        }
-    }
-}
-
 /// Runs the scenario; `false` when a promise was broken.
 pub async fn run(common: &Common, args: &TasksArgs, rate: f64) -> Result<bool> {
     let api = Api::new(&common.url)?;
     let accounts = api.accounts(&Common { pool: common.pool.max(PEOPLE), ..common.clone() }).await?;
     api.sweep(&accounts).await?;
     let rooms = api.rooms(&accounts, args.rooms, PEOPLE, PEOPLE).await?;
-    let found = Rc::new(Found::default());
+    let witnesses = Rc::new(Witnesses::default());
     let mut senders = Vec::with_capacity(rooms.len() * PEOPLE);
     for room in &rooms {
         for member in &room.members {
-            let (sender, mut receiver) = open(&api.host, Options::default()).await?;
-            let subscribe = client::subscribe(2, room.channel, Wishes::default());
-            sender.send(&format!("{}\n{subscribe}", client::connect(1, &accounts[*member].token)))?;
-            senders.push(sender);
-            let found = found.clone();
-            tokio::task::spawn_local(async move {
-                let next = Cell::new(None);
-                let ended = receiver.listen(|line, at| {
-                    found.line(line, at, &next);
-                    ControlFlow::<anyhow::Error>::Continue(())
-                });
-                let error = ended.await.unwrap_or_else(|error| error);
-                add(&found.closed);
-                found.first_error.borrow_mut().get_or_insert(format!("{error:#}"));
-            });
+            senders.push(witnesses.open(&api.host, &accounts[*member].token, &[room.channel]).await?);
         }
     }
-    all_ready(&found.ready, senders.len(), Duration::from_secs(30)).await?;
+    all_ready(&witnesses.ready, senders.len(), Duration::from_secs(30)).await?;
     let parameters: [(&str, Value); 5] = [
         ("rate", rate.into()),
         ("rooms", rooms.len().into()),
@@ -130,19 +47,11 @@ pub async fn run(common: &Common, args: &TasksArgs, rate: f64) -> Result<bool> {
         ("windows", args.windows.into()),
     ];
     let mut record = Record::new("tasks:latency", "studyhall", &parameters);
-    window(common, args, &found, &rooms, &senders, (rate, args.warmup), None).await?;
+    window(common, args, &witnesses, &rooms, &senders, (rate, args.warmup), None).await?;
     for _ in 0..args.windows.max(1) {
-        window(common, args, &found, &rooms, &senders, (rate, args.seconds), Some(&mut record)).await?;
+        window(common, args, &witnesses, &rooms, &senders, (rate, args.seconds), Some(&mut record)).await?;
     }
-    for (name, count) in [
-        ("refused", found.refused.get()),
-        ("lost", found.gaps.get()),
-        ("duplicates", found.repeated.get()),
-        ("closed", found.closed.get()),
-    ] {
-        record.count(name, count, true);
-    }
-    record.error(found.first_error.borrow().clone());
+    witnesses.report(&mut record);
     senders.iter().for_each(Sender::close);
     let ok = record.print("command", "commands");
     api.sweep(&accounts).await?;
@@ -153,7 +62,7 @@ pub async fn run(common: &Common, args: &TasksArgs, rate: f64) -> Result<bool> {
 async fn window(
     common: &Common,
     args: &TasksArgs,
-    found: &Found,
+    witnesses: &Witnesses,
     rooms: &[Room],
     senders: &[Sender],
     (rate, seconds): (f64, f64),
@@ -163,18 +72,14 @@ async fn window(
     let from = Instant::now() + Duration::from_millis(20);
     let ops: Vec<Uuid> = (0..many).map(|_| Uuid::new_v4()).collect();
     let scheduled = |number: usize| from + Duration::from_secs_f64(number as f64 / rate);
-    let drops = ops.iter().enumerate();
-    let drops = drops.map(|(number, op)| (*op, Drop { scheduled: scheduled(number), left: PEOPLE as u8 }));
-    *found.drops.borrow_mut() = drops.collect();
-    found.arrived.set(0);
-    *found.last.borrow_mut() = Some(Latency::new());
+    witnesses.await_all(ops.iter().enumerate().map(|(number, op)| (*op, scheduled(number))), PEOPLE);
     let (before, postgres) = (Usage::now(common.server_pid), args.postgres_pid.and_then(family_cpu_seconds));
     send(rooms, senders, ops, scheduled).await?;
     let (after, used_by_postgres) = (Usage::now(common.server_pid), args.postgres_pid.and_then(family_cpu_seconds));
-    settle(SETTLE, || found.arrived.get() == many as u64).await;
-    if let (Some(record), Some(last)) = (record, found.last.borrow_mut().take()) {
-        record.count("lost", many as u64 - found.arrived.get(), true);
-        record.window(used(&before, &after, found.arrived.get()), &last);
+    settle(SETTLE, || witnesses.arrived() == many).await;
+    if let (Some(record), Some(last)) = (record, witnesses.take_latency()) {
+        record.count("lost", witnesses.missing(), true);
+        record.window(used(&before, &after, witnesses.arrived() as u64), &last);
         record.postgres(used_by_postgres.zip(postgres).map(|(after, before)| after - before));
     }
     Ok(())
