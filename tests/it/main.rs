@@ -12,6 +12,7 @@ mod demo;
 mod documents;
 mod drags;
 mod echo;
+mod faults;
 mod feed;
 mod folding;
 mod graph;

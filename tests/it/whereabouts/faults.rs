@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::Stage;
-use super::process::Process;
+use crate::faults::node::Node;
 use crate::harness::{self, Person};
 
 /// A killed node's people are gone within this.
@@ -58,7 +58,7 @@ async fn who_comes_back_from_a_killed_node_was_never_away() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_the_only_node_was_killed_the_next_one_knows() {
     let database = harness::database().await;
-    let mut node = Process::start(&database.url, None).await;
+    let mut node = Node::start(&database.url, None).await;
     let (aiko, ben) = (harness::sign_up(&node.url, "aiko").await, harness::sign_up(&node.url, "ben").await);
     aiko.patch("/me/settings", json!({"presence_visibility": "everyone"})).await.expect(200);
     let _tab = aiko.live().await;
@@ -70,7 +70,7 @@ async fn after_the_only_node_was_killed_the_next_one_knows() {
     }
     node.kill();
     let started = Instant::now();
-    let node = Process::start(&database.url, None).await;
+    let node = Node::start(&database.url, None).await;
     let ben = ben.at(&node.url);
     while row().await.unwrap() != "offline" || status(&ben, &aiko).await != "offline" {
         assert!(started.elapsed() < harness::PATIENCE, "still here");

@@ -2,7 +2,6 @@
 //! and no Redis, and with two nodes that share one: the person is on the first, the watcher on the second.
 
 mod faults;
-mod process;
 mod streams;
 
 use std::time::{Duration, Instant};
@@ -10,8 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::cluster::server::Server;
+use crate::faults::node::Node;
 use crate::harness::{self, Live, PATIENCE, Person, TestApp};
-use process::Process;
 
 /// A clean leave shows within this.
 const LEFT_WITHIN: Duration = Duration::from_millis(1_500);
@@ -59,9 +58,9 @@ impl Stage {
     }
 
     /// The person comes on a third node, a process of its own.
-    async fn come_to_process(&mut self) -> (Process, Live) {
+    async fn come_to_process(&mut self) -> (Node, Live) {
         let redis = self.redis.as_ref().map(|server| server.url.clone());
-        let node = Process::start(&self.there.database.url, redis.as_deref()).await;
+        let node = Node::start(&self.there.database.url, redis.as_deref()).await;
         let tab = enter(&self.aiko.at(&node.url), &self.room).await;
         self.watch.expect(Instant::now(), &["online", "join"]).await;
         (node, tab)

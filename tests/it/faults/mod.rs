@@ -1,0 +1,3 @@
+//! What breaks on purpose: nodes that are killed, roads that are cut. What they are for is in the tests that use them.
+
+pub mod node;
