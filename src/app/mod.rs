@@ -1,6 +1,7 @@
 //! The house put together: configuration in, a server out.
 
 mod backend;
+mod guard;
 mod health;
 mod live;
 mod metrics;
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cluster;
 use crate::config::Config;
 use crate::db::retention::Policy;
 use crate::db::{self, Db, Writer};
@@ -56,6 +58,10 @@ impl App {
         let url = config.database_url.as_deref().ok_or_else(|| {
             anyhow::anyhow!("DATABASE_URL is not set; set it, or run `studyhall dev`, which brings its own PostgreSQL")
         })?;
+        // Everything is looked at before anything is changed.
+        if let Some(redis) = config.redis_url.as_deref() {
+            cluster::inspect(redis).await?;
+        }
         let db = Db::connect(url, config.database_connections).await?;
         db.migrate().await?;
         // The engine hands commands to the writer and the writer hands events to the engine; weakly, or neither would
@@ -83,6 +89,12 @@ impl App {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let engine = Hub::start(limits(config), Arc::new(server), roster.clone(), workers);
         hub.set(&engine);
+        let told = Arc::downgrade(&engine);
+        db.on_epoch(Box::new(move |epoch| {
+            if let Some(hub) = told.upgrade() {
+                hub.begin_epoch(epoch);
+            }
+        }));
         if let Some(cluster) = &cluster {
             nodes::introduce(cluster, &engine);
         }
@@ -109,6 +121,9 @@ impl App {
             self.stop.clone(),
         );
         self.tasks.spawn(follow);
+        self.tasks.spawn(guard::watch(db.clone(), self.stop.clone()));
+        self.tasks.spawn(guard::compare(db.clone(), self.hub.clone(), self.stop.clone()));
+        self.tasks.spawn(guard::send_away(db.clone(), self.hub.clone(), self.stop.clone()));
         self.tasks.spawn(domain::presence::keep_tidy(db.clone(), self.state.hub.clone(), self.stop.clone()));
         self.tasks.spawn(self.state.rates.clone().forget(self.stop.clone()));
         self.tasks.spawn(db::retention::run(db, retention(config), RETENTION_EVERY, self.stop.clone()));
@@ -122,7 +137,9 @@ impl App {
             .route("/readyz", get(readyz))
             .with_state(self.clone());
         let rates = middleware::from_fn_with_state(self.state.clone(), http::hold_off);
-        let api = Router::new().nest("/api/v1", domain::router()).layer(rates).with_state(self.state.clone());
+        let in_time = middleware::from_fn_with_state(self.state.db.clone(), guard::answer_in_time);
+        let api = Router::new().nest("/api/v1", domain::router()).layer(in_time).layer(rates);
+        let api = api.with_state(self.state.clone());
         http::shield(api.merge(live).merge(health), &self.state.origins)
     }
 
@@ -146,7 +163,7 @@ impl App {
             self.stop.cancel();
             self.tasks.close();
             self.tasks.wait().await;
-            self.state.db.pool().close().await;
+            self.state.db.close().await;
         };
         if tokio::time::timeout(DRAIN_WITHIN, drained).await.is_err() {
             tracing::warn!("not everything ended in {DRAIN_WITHIN:?}; leaving all the same");

@@ -9,6 +9,7 @@
 //! and [`listen`] (what goes on over it), [`message`] (how that is written).
 
 mod book;
+mod inspect;
 mod link;
 mod listen;
 mod message;
@@ -25,6 +26,8 @@ use studyhall_protocol::channel::Channel;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
+
+pub use inspect::inspect;
 
 use crate::live::roster::{Ear, Others, Roster};
 use link::Shared;

@@ -11,6 +11,7 @@ mod clock;
 mod commands;
 pub mod conn;
 mod elsewhere;
+mod epochs;
 mod flush;
 mod gather;
 pub mod hub;

@@ -1,3 +1,4 @@
 //! What breaks on purpose: nodes that are killed, roads that are cut. What they are for is in the tests that use them.
 
 pub mod node;
+pub mod postgres;
