@@ -1,7 +1,7 @@
 //! Finds committed events that this node may not have seen: those of other nodes whose hint was lost, and its own
 //! whose COMMIT was never answered.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use studyhall_protocol::Channel;
@@ -15,6 +15,9 @@ use crate::live::backend::LogEvent;
 
 /// Events per statement; more take several.
 const PAGE: usize = 500;
+
+/// Between two glances at how long the interval is.
+const GLANCE: Duration = Duration::from_millis(250);
 
 /// Looks after each `interval()`, with one statement, for events that were committed since the last look, and hands them to
 /// `on_events`, each page ordered by channel and number. Ends when `cancel` is.
@@ -33,8 +36,12 @@ where
             tracing::warn!(%error, "cannot follow the log; trying again");
             follower.step_back();
         }
-        if cancel.run_until_cancelled(tokio::time::sleep(interval())).await.is_none() {
-            return;
+        let looked = Instant::now();
+        while let Some(left) = interval().checked_sub(looked.elapsed()).filter(|left| !left.is_zero()) {
+            // The interval may become shorter meanwhile.
+            if cancel.run_until_cancelled(tokio::time::sleep(left.min(GLANCE))).await.is_none() {
+                return;
+            }
         }
     }
 }

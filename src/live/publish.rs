@@ -82,7 +82,7 @@ impl Topic {
     /// Somebody on another node has just begun to listen.
     pub(super) fn publish_again(&self) {
         let state = self.state.lock();
-        for (key, line) in state.slots.iter().flat_map(|slots| slots.from_here()) {
+        for (key, line) in state.slots.iter().flat_map(|slots| slots.published_here()) {
             state.nodes.0.publish(self.channel, Some(key), data_of(self.channel, line));
         }
     }

@@ -71,7 +71,7 @@ impl Slots {
     }
 
     /// What was published on this node and still holds, oldest first.
-    pub fn from_here(&self) -> impl Iterator<Item = (SlotKey, &[u8])> {
+    pub fn published_here(&self) -> impl Iterator<Item = (SlotKey, &[u8])> {
         let here = |slot: &Slot| !slot.cleared && slot.conn != ConnId::ELSEWHERE;
         self.slots.iter().filter(move |(_, slot)| here(slot)).map(|(key, slot)| (*key, slot.line.as_slice()))
     }

@@ -72,6 +72,11 @@ impl Ears {
         log.iter().filter(|(of, hint)| *of == channel && hint != "?").map(|(_, hint)| hint.clone()).collect()
     }
 
+    /// Whether somebody has begun to listen to a channel.
+    pub fn was_asked(&self, channel: Channel) -> bool {
+        self.hints.borrow().contains(&(channel, "?".to_owned()))
+    }
+
     /// Waits until this is the last hint for a channel.
     pub async fn last_hint(&self, channel: Channel, hint: &str) {
         let mut log = self.hints.subscribe();

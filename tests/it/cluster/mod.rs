@@ -5,6 +5,7 @@ mod cost;
 mod ears;
 mod faults;
 mod hall;
+mod hints;
 mod outage;
 mod proxy;
 mod scripts;
