@@ -45,6 +45,7 @@ pub struct App {
     pub state: AppState,
     /// The other nodes.
     roster: Arc<dyn Roster>,
+    cluster: Option<Arc<Cluster>>,
     health: Health,
     drain_window: Duration,
     tasks: TaskTracker,
@@ -88,20 +89,21 @@ impl App {
             hub: engine,
             state,
             roster,
+            cluster,
             health,
             drain_window: config.drain_window(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
-        app.start_tasks(config, db, cluster);
+        app.start_tasks(config, db);
         Ok(app)
     }
 
-    fn start_tasks(&self, config: &Config, db: Db, cluster: Option<Arc<Cluster>>) {
+    fn start_tasks(&self, config: &Config, db: Db) {
         let hub = self.hub.clone();
         let follow = db::follow::follow(
             db.clone(),
-            nodes::follow_interval(config, cluster),
+            nodes::follow_interval(config, self.cluster.clone()),
             move |events| hub.apply(events),
             self.stop.clone(),
         );

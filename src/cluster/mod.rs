@@ -81,7 +81,7 @@ pub struct Cluster {
 }
 
 /// Hints that were not told or not believed, since this node started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
     /// Found no room in the outbox.
     pub dropped: u64,
