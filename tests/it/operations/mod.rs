@@ -1,7 +1,9 @@
 //! What operators do to nodes, and what crowds and bad networks do: restarts, storms, slow clients, long runs.
 
+mod balancer;
 mod drain;
 mod stream;
+mod tab;
 
 use std::time::Duration;
 
