@@ -110,8 +110,8 @@ pub struct Config {
     #[arg(long, env = "STUDYHALL_SESSION_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub session_days: u32,
 
-    /// Seconds between two looks for what this node may have missed.
-    #[arg(long, env = "STUDYHALL_FOLLOW_SECONDS", default_value_t = 1.0)]
+    /// Seconds between two looks for what this node may have missed; a quarter of a second at most while Redis is gone.
+    #[arg(long, env = "STUDYHALL_FOLLOW_SECONDS", default_value_t = 0.8)]
     pub follow_seconds: f64,
 
     /// Seconds for which a node that is told to end goes on as before, but for `/readyz`, so that a balancer notices; at
@@ -207,7 +207,7 @@ mod tests {
         let matches = command.get_matches_from(["--origins", "https://a.example,https://b.example"]);
         let config = Cli::from_arg_matches(&matches).unwrap().config;
         assert_eq!(config.origins, ["https://a.example", "https://b.example"]);
-        assert_eq!(config.follow_interval(), Duration::from_secs(1));
+        assert_eq!(config.follow_interval(), Duration::from_millis(800));
         assert_eq!(config.lease(), Duration::from_secs(10));
         let MetricsListen::At(metrics) = config.metrics_listen else { panic!("metrics are on by default") };
         assert!(metrics.ip().is_loopback() && metrics.port() != config.listen.port(), "{metrics}");
