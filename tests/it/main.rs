@@ -21,6 +21,7 @@ mod harness;
 mod likes;
 mod nodes;
 mod one_command;
+mod operations;
 mod plans;
 mod presence;
 mod rights;

@@ -117,6 +117,8 @@ pub fn config(database_url: &str) -> Config {
     let mut config = Arguments::parse_from(["studyhall"]).config;
     config.database_url = Some(database_url.to_owned());
     config.limit_loopback = false;
+    // No balancer has to notice.
+    config.drain_notice_seconds = 0.0;
     config
 }
 
