@@ -6,7 +6,6 @@ mod ears;
 mod faults;
 mod hall;
 mod outage;
-mod proxy;
 mod scripts;
 pub mod server;
 mod suite;
@@ -39,7 +38,12 @@ fn people(count: usize) -> Vec<Uuid> {
 
 /// A node, and what it hears.
 fn node(server: &Server, timing: Timing) -> (Arc<Cluster>, Arc<Ears>) {
-    let cluster = Cluster::start(&server.url, timing);
+    node_at(&server.url, timing)
+}
+
+/// The same, with another way to Redis.
+fn node_at(url: &str, timing: Timing) -> (Arc<Cluster>, Arc<Ears>) {
+    let cluster = Cluster::start(url, timing);
     let ears = Ears::new();
     cluster.set_ear(ears.weak());
     (cluster, ears)
