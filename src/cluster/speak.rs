@@ -26,8 +26,8 @@ const REFUSED: Duration = Duration::from_secs(1);
 const SAY_ALL_EVERY: Duration = Duration::from_secs(6 * 3_600);
 /// What nobody says again is not kept for longer.
 const KEEP: Duration = Duration::from_secs(24 * 3_600);
-/// Pulses that may be on their way back.
-const ECHOES_MISSING_MAX: u64 = 3;
+/// Pulses that may be on their way back. With the next one, two seconds after the last that came, the link is given up.
+const ECHOES_MISSING_MAX: u64 = 1;
 /// A node that lost Redis lets the others renew their leases first, before it takes back what they said.
 const SETTLE_PULSES: u64 = 3;
 

@@ -22,6 +22,7 @@ mod likes;
 mod one_command;
 mod plans;
 mod presence;
+mod redis_faults;
 mod rights;
 mod rooms;
 mod schema;
