@@ -27,7 +27,7 @@ use super::records::Records;
 use super::roster::Roster;
 use super::standing::Standings;
 use super::stream::Streams;
-use super::time::Ticks;
+use super::time::{Deadline, Ticks};
 use super::topic::Topic;
 use super::transport::Transport;
 
@@ -54,6 +54,8 @@ pub struct Hub {
     pub(super) barring_events: Mutex<BarringEvents>,
     /// Channels with holds or gestures to look after.
     pub(super) timed: Mutex<HashSet<Channel>>,
+    /// When this node ran for certain.
+    pub(super) ran_at: Deadline,
     next_id: AtomicU64,
     open: AtomicUsize,
     draining: AtomicBool,
@@ -113,6 +115,7 @@ impl Hub {
             ended: Mutex::default(),
             barring_events: Mutex::default(),
             timed: Mutex::default(),
+            ran_at: Deadline::default(),
             next_id: AtomicU64::new(1),
             open: AtomicUsize::new(0),
             draining: AtomicBool::new(false),

@@ -21,17 +21,15 @@ async fn redis_forgets_two_hundred_people_ten_times_and_nobody_leaves() {
     println!("SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let stage = Stage::set_and_reached().await;
-    let room = &stage.rooms[0].channel;
-    let id = room.strip_prefix("workspace:").unwrap();
+    let mut people = harness::crowd(&stage.nodes[0], PEOPLE + 1, PEOPLE + 1).await;
+    let (watcher, room) = people.pop().unwrap();
     let mut tabs = JoinSet::new();
-    for number in 0..PEOPLE {
-        let person = stage.nodes[number % 2].person(&format!("person{number}")).await;
-        stage.owner.put(&format!("/workspaces/{id}/members/{}", person.id)).await.expect(201);
-        let mut live = person.live().await;
+    for (number, (person, _)) in people.iter().enumerate() {
+        let mut live = person.at(&stage.nodes[number % 2].url()).live().await;
         live.request(json!({"subscribe": {"channel": room}})).await.unwrap();
         tabs.spawn(live.stay());
     }
-    let mut watcher = stage.owner.at(&stage.nodes[2].url()).live().await;
+    let mut watcher = watcher.at(&stage.nodes[2].url()).live().await;
     watcher.request(json!({"subscribe": {"channel": room, "join_leave": true}})).await.unwrap();
     let here = async |watcher: &mut Live| {
         let presence = watcher.request(json!({"presence": {"channel": room}})).await.unwrap();
