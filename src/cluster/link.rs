@@ -28,8 +28,9 @@ use super::speak::Voice;
 use super::{Desk, Timing, listen, send};
 use crate::live::roster::Ear;
 
-/// For an answer; a link that takes longer is given up.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// For an answer; a link that takes longer is given up. With the pulse before it, a silent one is replaced within three
+/// seconds.
+const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 /// Between attempts to connect: from, to.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// A link that held for so long was a good one.

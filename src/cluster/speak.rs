@@ -26,10 +26,13 @@ const REFUSED: Duration = Duration::from_secs(1);
 const SAY_ALL_EVERY: Duration = Duration::from_secs(6 * 3_600);
 /// What nobody says again is not kept for longer.
 const KEEP: Duration = Duration::from_secs(24 * 3_600);
-/// Pulses that may be on their way back.
-const ECHOES_MISSING_MAX: u64 = 3;
+/// Pulses that may be on their way back. With the next one, two seconds after the last that came, the link is given up.
+const ECHOES_MISSING_MAX: u64 = 1;
 /// A node that lost Redis lets the others renew their leases first, before it takes back what they said.
 const SETTLE_PULSES: u64 = 3;
+
+/// After this node stood still.
+const CATCH_UP: Duration = Duration::from_millis(750);
 
 /// Who this node is to the others; outlives connections.
 pub(super) struct Voice {
@@ -40,6 +43,8 @@ pub(super) struct Voice {
     /// Pulses before this connection.
     pulses_before: u64,
     said_all: Instant,
+    /// When the last pulse was given.
+    pulsed: Instant,
 }
 
 /// What a pulse is told.
@@ -50,7 +55,7 @@ struct Answer {
 
 impl Voice {
     pub fn new() -> Self {
-        Self { begun: false, calls: 0, pulses: 0, pulses_before: 0, said_all: Instant::now() }
+        Self { begun: false, calls: 0, pulses: 0, pulses_before: 0, said_all: Instant::now(), pulsed: Instant::now() }
     }
 
     /// The first words on a new connection.
@@ -127,6 +132,11 @@ impl Voice {
         lease: Duration,
     ) -> RedisResult<Answer> {
         loop {
+            if self.pulsed.elapsed() >= shared.timing.lease {
+                // The whole process stood still: it hears of those who left meanwhile before it says who is here.
+                sleep(CATCH_UP).await;
+            }
+            self.pulsed = Instant::now();
             let settled = shared.book.settled();
             let taking_back = self.begun && self.pulses - self.pulses_before >= SETTLE_PULSES;
             self.pulses += 1;

@@ -24,6 +24,7 @@ mod one_command;
 mod operations;
 mod plans;
 mod presence;
+mod redis_faults;
 mod rights;
 mod rooms;
 mod schema;

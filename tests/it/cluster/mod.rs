@@ -7,7 +7,6 @@ mod faults;
 mod hall;
 mod hints;
 mod outage;
-mod proxy;
 mod scripts;
 pub mod server;
 mod shards;
@@ -49,6 +48,7 @@ fn node(server: &Server, timing: Timing) -> (Arc<Cluster>, Arc<Ears>) {
     node_at(&server.url, timing)
 }
 
+/// The same, with another way to Redis.
 fn node_at(url: &str, timing: Timing) -> (Arc<Cluster>, Arc<Ears>) {
     let cluster = Cluster::start(url, seal(), timing);
     let ears = Ears::new();
