@@ -2,6 +2,7 @@
 
 mod crowd;
 mod dev;
+mod restore_epoch;
 mod run;
 mod seed;
 mod tail;
@@ -35,6 +36,8 @@ enum Command {
     Crowd(crowd::CrowdArgs),
     /// Print what somebody's open tab is told
     Tail(tail::TailArgs),
+    /// Give the log a new epoch, after the database was restored from a backup
+    RestoreEpoch,
     /// Compare cached counts with what they count, and logs with their heads
     Verify(verify::VerifyArgs),
 }
@@ -55,6 +58,7 @@ impl Cli {
             Command::Seed(args) => seed::seed(&config, args).await,
             Command::Crowd(args) => crowd::crowd(&config, args).await,
             Command::Tail(args) => tail::tail(args).await,
+            Command::RestoreEpoch => restore_epoch::restore_epoch(&config).await,
             Command::Verify(args) => verify::verify(&config, args).await,
         }
     }

@@ -11,6 +11,7 @@ mod commands;
 mod demo;
 mod documents;
 mod drags;
+mod durability;
 mod echo;
 mod faults;
 mod feed;
