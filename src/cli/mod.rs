@@ -1,5 +1,6 @@
 //! What the program can do, one file per command.
 
+mod check;
 mod crowd;
 mod dev;
 mod run;
@@ -35,6 +36,8 @@ enum Command {
     Crowd(crowd::CrowdArgs),
     /// Print what somebody's open tab is told
     Tail(tail::TailArgs),
+    /// Hold a running deployment against its promises while things break
+    Check(check::CheckArgs),
     /// Compare cached counts with what they count, and logs with their heads
     Verify(verify::VerifyArgs),
 }
@@ -55,6 +58,7 @@ impl Cli {
             Command::Seed(args) => seed::seed(&config, args).await,
             Command::Crowd(args) => crowd::crowd(&config, args).await,
             Command::Tail(args) => tail::tail(args).await,
+            Command::Check(args) => check::check(args).await,
             Command::Verify(args) => verify::verify(&config, args).await,
         }
     }
