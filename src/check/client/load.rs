@@ -1,6 +1,7 @@
 //! Loading state, as a page does before it subscribes.
 
 use rand::RngExt;
+use rand::seq::IndexedRandom;
 use studyhall_protocol::dashboard::Dashboard;
 use studyhall_protocol::posts::{CommentPerson, FeedPost};
 use studyhall_protocol::rest::{Answer, Page};
@@ -21,11 +22,14 @@ impl Client {
         let url = if self.random.random_bool(0.5) { self.url } else { self.random.random_range(0..100) };
         self.shared.recorder.record(What::Load { load });
         let (api, token) = (&self.shared.api, person.token.as_str());
-        let post = { self.shared.world.lock().posts.first().map(|(_, id)| *id) };
+        let post = { self.shared.world.lock().posts.choose(&mut self.random).copied() };
         let snapshots = match (channel, self.random.random_range(0..4)) {
             (Channel::User(_), _) => home(api, url, token).await,
             (Channel::Profile(id), 0..2) => posts(api, url, token, id, person.id).await,
-            (Channel::Profile(_), 2) if post.is_some() => comments(api, url, token, post.unwrap_or_default()).await,
+            (Channel::Profile(id), 2) => match post {
+                Some((author, post)) => comments(api, url, token, (self.shared.people[author].id, post)).await,
+                None => author(api, url, token, id).await,
+            },
             (Channel::Profile(id), _) => author(api, url, token, id).await,
             (Channel::Workspace(id), _) => room(api, url, token, id).await,
         };
@@ -85,11 +89,11 @@ pub async fn posts(api: &Api, url: usize, token: &str, id: Uuid, me: Uuid) -> Re
     Ok(shown(&page.positions, views))
 }
 
-/// What was said about a post.
-async fn comments(api: &Api, url: usize, token: &str, post: Uuid) -> Result<Vec<Snapshot>, Failed> {
+/// What was said about a post of this author.
+async fn comments(api: &Api, url: usize, token: &str, of: (Uuid, Uuid)) -> Result<Vec<Snapshot>, Failed> {
+    let (author, post) = of;
     let page: Page<CommentPerson> = api.get(url, token, &format!("/posts/{post}/comments?limit=100")).await?;
-    let author = page.positions.iter().map(|position| position.channel).find(|at| matches!(at, Channel::Profile(_)));
-    let Some(author) = author.filter(|_| page.next_cursor.is_none()) else { return Ok(Vec::new()) };
     let comments = page.items.into_iter().map(|item| (item.comment.id, item.comment)).collect();
-    Ok(shown(&page.positions, vec![(author, View::Comments(post, comments))]))
+    let whole = page.next_cursor.is_none().then_some((Channel::Profile(author), View::Comments(post, comments)));
+    Ok(shown(&page.positions, whole.into_iter().collect()))
 }

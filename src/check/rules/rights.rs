@@ -40,9 +40,9 @@ pub fn check(index: &Index<'_>, findings: &mut Findings) {
                 let Some(connection) = index.connections.get(conn) else { continue };
                 let person = connection.person;
                 let Some(removal) = put_out(&changes, (*channel, person), *offset) else { continue };
-                // Who is let in again may read what happened meanwhile.
+                // Who is let in again may read what happened meanwhile, and that they are in.
                 let again = changes.get(&(*channel, person)).into_iter().flatten();
-                let again = again.filter(|change| change.inside && change.offset > *offset);
+                let again = again.filter(|change| change.inside && change.offset >= *offset);
                 if !again.into_iter().any(|change| change.sent <= record.at) {
                     findings.add(Rule::ReadAfterRevocation, || {
                         let (when, removed) = (seconds(record.at), removal.offset);

@@ -54,7 +54,10 @@ async fn killed(stage: Stage, settings: Settings, gap: (f64, f64), lasts: (f64, 
     let Stage { nodes, redis, _database } = stage;
     let urls = nodes.iter().map(|node| node.url.clone()).collect();
     let nodes = nodes.into_iter().map(Mutex::new).collect();
-    let report = check(&settings, Arc::new(Killing { nodes, urls, gap, lasts })).await;
+    let killing = Arc::new(Killing { nodes, urls, gap, lasts });
+    let report = check(&settings, killing.clone()).await;
+    // The nodes end before what is below them, and say what they logged if this fails.
+    drop(killing);
     drop(redis);
     assert!(report.findings.is_clean(), "{:?}", report.findings.broken());
     report

@@ -44,7 +44,8 @@ fn settings(urls: Vec<String>, seconds: u64) -> Settings {
 
 /// Runs it and shows the report.
 async fn check(settings: &Settings, faults: Arc<dyn Faults>) -> Report {
-    let report = run::run(settings, faults, &|line| println!("{line}")).await.unwrap();
+    let report = run::run(settings, faults, &|line| println!("{line}")).await;
+    let report = report.unwrap_or_else(|error| panic!("{error:#}"));
     println!("{report}");
     report
 }
