@@ -40,7 +40,9 @@ impl Server {
     pub(super) fn new(db: Db, writer: Writer, sessions: Sessions, hub: HubLink) -> Self {
         let asking = db.clone();
         let weight = |asked: &(Uuid, Vec<Channel>)| asked.1.len();
-        let admissions = Together::new(ADMITTED_AT_ONCE, weight, move |asked| {
+        // The profiles on a page are many; rooms and what is one's own go first.
+        let profiles = |asked: &(Uuid, Vec<Channel>)| asked.1.iter().all(|it| matches!(it, Channel::Profile(_)));
+        let admissions = Together::with_patience(ADMITTED_AT_ONCE, weight, profiles, move |asked| {
             let db = asking.clone();
             async move {
                 let answers = domain::admit_all(&db, &asked).await;

@@ -17,6 +17,8 @@ use super::server;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Connections at once to the page.
+const SCRAPERS_MAX: usize = 16;
 /// Between two looks for whether an address is free by now.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -28,7 +30,7 @@ pub(super) async fn serve(app: App, address: SocketAddr, stop: CancellationToken
         tracing::info!("metrics at http://{address}/metrics");
     }
     let router = Router::new().route("/metrics", get(page)).with_state(app);
-    server::serve(listener, router, stop).await;
+    server::serve(listener, router, SCRAPERS_MAX, stop).await;
 }
 
 async fn listen(address: SocketAddr) -> TcpListener {
@@ -54,6 +56,7 @@ async fn page(State(app): State<App>) -> Response {
 fn text(app: &App) -> String {
     let (connections, channels) = app.hub.counts();
     let counted = app.state.db.counters();
+    let hints = app.cluster.as_ref().map(|cluster| cluster.counted()).unwrap_or_default();
     let mut text = String::new();
     for (name, kind, help, value) in [
         ("connections", "gauge", "Open sockets and streams.", connections as u64),
@@ -74,6 +77,9 @@ fn text(app: &App) -> String {
             "Statements that say who may subscribe.",
             counted.admission_statements.get(),
         ),
+        ("hints_dropped_total", "counter", "Hints for other nodes that found no room.", hints.dropped),
+        ("hints_forged_total", "counter", "Messages in Redis that no node of this database wrote.", hints.forged),
+        ("hints_stale_total", "counter", "Messages in Redis that came again, or too late.", hints.stale),
     ] {
         // Writing to a string does not fail.
         let _ =

@@ -1,5 +1,6 @@
 //! What the program can do, one file per command.
 
+mod check;
 mod crowd;
 mod dev;
 mod restore_epoch;
@@ -38,6 +39,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Give the log a new epoch, after the database was restored from a backup
     RestoreEpoch,
+    /// Hold a running deployment against its promises while things break
+    Check(check::CheckArgs),
     /// Compare cached counts with what they count, and logs with their heads
     Verify(verify::VerifyArgs),
 }
@@ -59,6 +62,7 @@ impl Cli {
             Command::Crowd(args) => crowd::crowd(&config, args).await,
             Command::Tail(args) => tail::tail(args).await,
             Command::RestoreEpoch => restore_epoch::restore_epoch(&config).await,
+            Command::Check(args) => check::check(args).await,
             Command::Verify(args) => verify::verify(&config, args).await,
         }
     }

@@ -9,6 +9,8 @@ use redis::{Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisError};
 const WITHIN: Duration = Duration::from_secs(3);
 /// Messages and answers come over one connection: protocol 3, which came with this version.
 const OLDEST: (u32, u32) = (6, 0);
+/// Of a Redis Cluster.
+const OLDEST_CLUSTER: (u32, u32) = (7, 0);
 
 /// Refuses what is no Redis, one that is too old, and one that lets nobody in with these credentials. One that cannot be
 /// reached is no error: it may come later, and until then this node goes on without it.
@@ -16,7 +18,14 @@ const OLDEST: (u32, u32) = (6, 0);
 /// # Errors
 ///
 /// For the person who starts the server: what was found, what is needed, and which setting to change.
-pub async fn inspect(url: &str) -> anyhow::Result<()> {
+pub async fn inspect(urls: &str) -> anyhow::Result<()> {
+    for url in urls.split(',') {
+        inspect_one(url.trim()).await?;
+    }
+    Ok(())
+}
+
+async fn inspect_one(url: &str) -> anyhow::Result<()> {
     let info = url.into_connection_info().map_err(|error| {
         anyhow::anyhow!("REDIS_URL is not a Redis address such as redis://:password@host:6379/0: {error}")
     })?;
@@ -57,6 +66,14 @@ pub async fn inspect(url: &str) -> anyhow::Result<()> {
              one, or leave REDIS_URL out if this is the only node.",
             OLDEST.0,
             OLDEST.1
+        );
+    }
+    if found < OLDEST_CLUSTER && field(&said, "redis_mode") == Some("cluster") {
+        bail!(
+            "the Redis Cluster at {place} is version {version}; Studyhall uses its sharded channels, which came with {}.{}. \
+             Upgrade it, or set REDIS_URL to a Redis that is no cluster.",
+            OLDEST_CLUSTER.0,
+            OLDEST_CLUSTER.1
         );
     }
     Ok(())

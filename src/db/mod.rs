@@ -17,6 +17,7 @@ mod counters;
 mod drain;
 mod epoch;
 pub mod follow;
+mod hints;
 mod lanes;
 pub mod log;
 mod operations;

@@ -36,6 +36,8 @@ pub struct ConnId(pub u64);
 impl ConnId {
     /// No connection: what the server does by itself.
     pub const NONE: ConnId = ConnId(0);
+    /// Any connection of another node.
+    pub const ELSEWHERE: ConnId = ConnId(u64::MAX);
 }
 
 const NEWS_WORDS: usize = CHANNELS_MAX / 64;
@@ -183,6 +185,7 @@ impl Conn {
     pub fn close(&self, why: Disconnect) {
         if self.closing.set(why).is_ok() {
             self.wake.ring();
+            self.room.notify_one();
         }
     }
 

@@ -17,6 +17,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use studyhall::app::App;
 use studyhall::config::Config;
+use studyhall::domain::seed::{Member, Wanted, make_crowd};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -125,6 +126,8 @@ pub fn config(database_url: &str) -> Config {
     let mut config = Arguments::parse_from(["studyhall"]).config;
     config.database_url = Some(database_url.to_owned());
     config.limit_loopback = false;
+    // No balancer has to notice.
+    config.drain_notice_seconds = 0.0;
     config
 }
 
@@ -210,6 +213,19 @@ pub async fn sign_up(url: &str, username: &str) -> Person {
         url: url.into(),
         http,
     }
+}
+
+/// People who are signed in already, in rooms of so many; with each the channel of their room.
+pub async fn crowd(app: &TestApp, people: usize, room: usize) -> Vec<(Person, String)> {
+    let wanted = Wanted { people, room, follows: 0 };
+    let made = make_crowd(&app.app.state.db, wanted).await.unwrap();
+    let http = reqwest::Client::new();
+    let person = |member: Member| {
+        let room = member.room.map_or_else(String::new, |room| format!("workspace:{room}"));
+        let username = format!("crowd-{}", member.id.simple());
+        (Person { id: member.id, username, token: member.token, url: app.url(), http: http.clone() }, room)
+    };
+    made.into_iter().map(person).collect()
 }
 
 impl Person {

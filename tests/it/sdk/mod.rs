@@ -4,7 +4,6 @@
 //! every test of the file has run, none was skipped, all passed.
 
 mod control;
-mod proxy;
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
