@@ -50,6 +50,8 @@ pub(super) struct Watched(Mutex<State>);
 struct State {
     /// When it answered last; nobody watches before the first time.
     answered: Option<Instant>,
+    /// It was asked since, and did not answer: one that only was not asked for a while is none to worry about.
+    failed: bool,
     read_only: bool,
     /// A setting that is off and must not be.
     unsafe_setting: String,
@@ -100,7 +102,8 @@ impl Db {
     }
 
     fn is_silent(&self) -> bool {
-        self.silent_for() >= SILENT_AFTER
+        let state = self.shared.watched.0.lock();
+        state.failed && state.answered.is_some_and(|at| at.elapsed() >= SILENT_AFTER)
     }
 
     /// Waits for what somebody asked for, but not longer than they do when PostgreSQL says nothing: `None` then. Whoever
@@ -139,6 +142,7 @@ impl Db {
             if let Err(error) = watch.look(self).await {
                 tracing::debug!(%error, "PostgreSQL does not answer the watch");
                 watch.probe = None;
+                self.shared.watched.0.lock().failed = true;
                 continue;
             }
             watch.look_at_pool(self)?;
@@ -183,6 +187,7 @@ impl Watch {
                 );
             }
             state.answered = Some(self.last_word);
+            state.failed = false;
             state.read_only = answer.read_only;
             state.unsafe_setting = answer.unsafe_setting;
         }

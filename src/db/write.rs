@@ -158,7 +158,7 @@ impl Writer {
     where
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
     {
-        let mut patience = Patience::new();
+        let (mut patience, mut lost) = (Patience::new(), false);
         loop {
             // An id of its own each time: it tells which attempt was committed.
             let by = By { actor, op: Uuid::new_v4() };
@@ -175,7 +175,9 @@ impl Writer {
                         return Ok(done);
                     }
                     // Certainly undone: nothing is known but that the connection broke.
-                    patience = Patience::new();
+                    if !std::mem::replace(&mut lost, true) {
+                        patience = Patience::new();
+                    }
                     error
                 }
             };

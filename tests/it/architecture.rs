@@ -26,6 +26,9 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("sqlx::query", &["db/", "auth/", "/sql.rs", "sql/"]),
     ("std::env::var", &[]),
     ("redis::", &["cluster/"]),
+    // sqlx leaves a connection inside a transaction when this is cancelled; see `db::Session`.
+    ("pool().begin", &[]),
+    (".begin_with(", &[]),
     ("unbounded_channel", &[]),
 ];
 

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::place::{Client, Sent, Way, effects, post, until, verify};
 use crate::faults::node::Node;
 use crate::faults::postgres::{Commits, Road};
-use crate::harness::{self, Person};
+use crate::harness::{self, Live, Person};
 
 /// What a person waits for at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -50,6 +51,42 @@ async fn refused_in_time(node: &Node, client: &Client, ada: &Person) -> Vec<Sent
     writes
 }
 
+/// Nothing passes from a moment of much traffic on: connections are in use when it happens, and requests are under way.
+async fn caught_in_the_middle(road: &Road, node: &Node, clients: &[Client]) -> (Instant, Vec<Sent>) {
+    let black = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        road.black();
+        Instant::now()
+    };
+    let busy = clients.iter().map(async |client| {
+        let mut sent = Vec::new();
+        loop {
+            let way = [Way::Alone, Way::Row, Way::Lane][sent.len() % 3];
+            sent.push(client.send(&node.url, way, Uuid::new_v4()).await);
+            let reply = sent.last().unwrap().reply.clone().expect("an answer");
+            assert!(reply.took < ANSWER_WITHIN, "{reply:?}");
+            if reply.status == 503 {
+                return sent;
+            }
+        }
+    });
+    tokio::join!(black, async { join_all(busy).await.concat() })
+}
+
+/// What comes over a connection from now on: the events, and at last the code that it is closed with.
+fn heard(mut live: Live) -> mpsc::Receiver<Result<(u64, Value), u16>> {
+    let (tell, heard) = mpsc::channel(1_000);
+    tokio::spawn(async move {
+        while let Some(line) = live.line().await {
+            if let Some(offset) = line["push"]["pub"]["offset"].as_u64() {
+                tell.send(Ok((offset, line["push"]["pub"]["data"].clone()))).await.unwrap();
+            }
+        }
+        let _ = tell.send(Err(live.closed.map_or(0, |closed| closed.0))).await;
+    });
+    heard
+}
+
 /// One of two nodes hears nothing of PostgreSQL for so long, from a moment of much traffic on.
 async fn cut_off(seconds: u64) {
     let database = harness::database().await;
@@ -63,26 +100,9 @@ async fn cut_off(seconds: u64) {
     let ada = harness::sign_up(&first.url, "ada").await;
     let mut live = ada.live().await;
     let at = live.subscribe(&ada.channel()).await["offset"].as_u64().unwrap_or(0);
+    let mut heard = heard(live);
 
-    let black = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        road.black();
-        Instant::now()
-    };
-    // Connections are in use when it happens, and these requests are caught in the middle.
-    let busy = clients.iter().map(async |client| {
-        let mut sent = Vec::new();
-        loop {
-            let way = [Way::Alone, Way::Row, Way::Lane][sent.len() % 3];
-            sent.push(client.send(&first.url, way, Uuid::new_v4()).await);
-            let reply = sent.last().unwrap().reply.clone().expect("an answer");
-            assert!(reply.took < ANSWER_WITHIN, "{reply:?}");
-            if reply.status == 503 {
-                return sent;
-            }
-        }
-    });
-    let (since, mut sent) = tokio::join!(black, async { join_all(busy).await.concat() });
+    let (since, mut sent) = caught_in_the_middle(&road, &first, &clients).await;
     until("it is not ready", Duration::from_secs(5).saturating_sub(since.elapsed()), async || {
         readiness(&first).await.0 == 503
     })
@@ -109,13 +129,13 @@ async fn cut_off(seconds: u64) {
     until("it is ready", Duration::from_secs(30), async || readiness(&first).await.0 == 200).await;
     if seconds < 25 {
         for number in 0..written {
-            let (offset, event) = live.event().await;
+            let (offset, event) = heard.recv().await.unwrap().unwrap();
             assert_eq!((offset, &event["data"]["name"]), (at + 1 + number, &json!(format!("elsewhere {number}"))));
         }
         println!("caught up {:?} after the road was open", healed.elapsed());
         assert!(healed.elapsed() < Duration::from_secs(5));
     } else {
-        assert_eq!(live.close_code().await.0, 3001, "sent to another node");
+        assert_eq!(heard.recv().await, Some(Err(3_001)), "sent to another node, and told nothing before");
     }
     println!("{seconds} s of silence; serves again {again:?} after it");
     assert_eq!(first.pid(), pid);
