@@ -18,6 +18,8 @@ const BLIND_AFTER: Duration = Duration::from_secs(25);
 const SEND_AWAY_EVERY: Duration = Duration::from_secs(2);
 /// Between two comparisons of what was seen with what there is.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
+/// For all statements of one.
+const COMPARE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Watches PostgreSQL until `stop`. When nothing helps any more this process ends, so that a new one is started.
 pub(super) async fn watch(db: Db, stop: CancellationToken) {
@@ -29,16 +31,20 @@ pub(super) async fn watch(db: Db, stop: CancellationToken) {
 
 /// Compares, whenever there is a doubt, how far this node has seen the logs with how far they go.
 pub(super) async fn compare(db: Db, hub: Arc<Hub>, stop: CancellationToken) {
+    let mut again = false;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = db.doubted() => {}
+            () = std::future::ready(()), if again => {}
         }
         // Seen first, asked afterwards: a log only grows.
-        let (epoch, seen) = (db.epoch(), hub.heads(&db.epoch()));
-        if let Err(error) = db.compare(&seen, &epoch).await {
-            tracing::warn!(%error, "cannot compare the logs with what this node has seen; trying again");
-            db.doubt();
+        let epoch = db.epoch();
+        let seen = hub.heads(&epoch);
+        let compared = tokio::time::timeout(COMPARE_WITHIN, db.compare(&seen, &epoch)).await;
+        again = !matches!(compared, Ok(Ok(_)));
+        if again {
+            tracing::warn!("cannot compare the logs with what this node has seen of them; trying again");
         }
         tokio::time::sleep(COMPARE_EVERY).await;
     }

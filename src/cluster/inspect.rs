@@ -81,14 +81,15 @@ async fn inspect_one(url: &str) -> anyhow::Result<()> {
 
 fn explained(place: &str, error: &RedisError) -> anyhow::Error {
     let code = error.code().unwrap_or_default();
+    let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
     let denied = matches!(code, "NOAUTH" | "WRONGPASS" | "NOPERM") || error.kind() == ErrorKind::AuthenticationFailed;
     if denied {
         return anyhow::anyhow!(
-            "Redis at {place} refuses the credentials: {error}. Check user and password in REDIS_URL."
+            "Redis at {place} refuses the credentials: {why}. Check user and password in REDIS_URL."
         );
     }
     anyhow::anyhow!(
-        "what answers at {place} does not behave like a Redis ({error}). Check host and port of REDIS_URL; it must be a \
+        "what answers at {place} does not behave like a Redis ({why}). Check host and port of REDIS_URL; it must be a \
          Redis of version {}.{} or newer.",
         OLDEST.0,
         OLDEST.1

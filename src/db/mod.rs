@@ -32,13 +32,10 @@ mod tx;
 mod watch;
 mod write;
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use futures_util::future::BoxFuture;
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, PgPool};
 
 pub use counters::{Counter, Counters};
@@ -86,10 +83,7 @@ impl Db {
     /// `max` is the size of the pool; [`Db::watch`] has a connection of its own. The error is for the person who starts
     /// the server: what is wrong, with which setting, and what to do.
     pub async fn connect(url: &str, max: u32) -> anyhow::Result<Db> {
-        let options = PgConnectOptions::from_str(url)
-            .context("DATABASE_URL is not a PostgreSQL address such as postgres://user:password@host:5432/database")?
-            .application_name("studyhall")
-            .options(settings::SESSION);
+        let options = settings::options(url)?.application_name("studyhall").options(settings::SESSION);
         settings::check(&options).await?;
         let shared = Shared {
             pools: Pools::new(options, max),

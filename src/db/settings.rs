@@ -1,5 +1,6 @@
 //! What PostgreSQL has to be and to be set to. Errors are for the person who starts the server.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -34,6 +35,15 @@ pub(super) const SESSION: [(&str, &str); 5] = [
 /// Settings without which an acknowledged write can be gone after a crash, that are off: their names.
 pub(super) const UNSAFE: &str = "select coalesce(string_agg(name, ', ' order by name), '') from pg_settings
     where name in ('fsync', 'full_page_writes', 'synchronous_commit') and setting = 'off'";
+
+/// What an address says. sqlx itself takes any scheme.
+pub(super) fn options(url: &str) -> anyhow::Result<PgConnectOptions> {
+    const FORM: &str = "DATABASE_URL is not a PostgreSQL address such as postgres://user:password@host:5432/database";
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        bail!(FORM);
+    }
+    PgConnectOptions::from_str(url).context(FORM)
+}
 
 /// Connects once, and refuses a server that could lose acknowledged writes, or cannot take any.
 pub(super) async fn check(options: &PgConnectOptions) -> anyhow::Result<()> {
@@ -107,7 +117,10 @@ async fn connect(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
 
 fn is_starting(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        // A socket that is a file is not there before its server is.
+        sqlx::Error::Io(error) => {
+            matches!(error.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound)
+        }
         sqlx::Error::Database(error) => error.code().is_some_and(|code| code == "57P03"),
         _ => false,
     }
@@ -118,16 +131,17 @@ fn explained(options: &PgConnectOptions, error: sqlx::Error) -> anyhow::Error {
     let place = place(options);
     let user = options.get_username();
     let database = options.get_database().unwrap_or(user);
+    let hung_up = |io: &std::io::Error| io.kind() == std::io::ErrorKind::UnexpectedEof;
     match &error {
-        sqlx::Error::Io(io) => anyhow!(
+        sqlx::Error::Io(io) if !hung_up(io) => anyhow!(
             "cannot reach PostgreSQL at {place}: {io}. Check the host and port of DATABASE_URL, and that PostgreSQL runs \
              and listens there."
         ),
         sqlx::Error::Tls(tls) => anyhow!(
             "PostgreSQL at {place} and this server find no common encryption: {tls}. Check sslmode in DATABASE_URL."
         ),
-        sqlx::Error::Protocol(problem) => anyhow!(
-            "what answers at {place} does not speak PostgreSQL's protocol ({problem}). Check the host and port of \
+        sqlx::Error::Protocol(_) | sqlx::Error::Io(_) => anyhow!(
+            "what answers at {place} does not speak PostgreSQL's protocol ({error}). Check the host and port of \
              DATABASE_URL."
         ),
         sqlx::Error::Database(answer) => {

@@ -158,6 +158,7 @@ struct Watch {
 
 impl Watch {
     async fn look(&mut self, db: &Db) -> Result<(), sqlx::Error> {
+        let is_new = self.probe.is_none();
         let asked = within(ANSWER_WITHIN, async {
             let probe = match &mut self.probe {
                 Some(probe) => probe,
@@ -166,6 +167,10 @@ impl Watch {
             sqlx::query_as::<_, Answer>(QUESTION).fetch_one(probe).await
         });
         let answer = asked.await?;
+        if is_new {
+            // Behind a new connection may be another database.
+            db.shared.epoch.doubt();
+        }
         let silence = self.last_word.elapsed();
         self.last_word = Instant::now();
         {
@@ -185,8 +190,6 @@ impl Watch {
             tracing::warn!("PostgreSQL answers again after {:.1} s", silence.as_secs_f64());
             // Some of the connections may be dead without knowing it, and wait for ever.
             self.renew(db);
-            // And it may be another database by now.
-            db.shared.epoch.doubt();
         }
         db.shared.epoch.looked(db, &answer.epoch, answer.next).await;
         Ok(())

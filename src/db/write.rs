@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::attempt::{Attempt, BEGIN, Patience, Worked, commit_unknown, in_time, seal};
 use super::lanes::Lanes;
-use super::operations::Wanted;
+use super::operations::{self, Wanted};
 use super::queue::Queue;
 use super::tx::By;
 use super::{Db, Drain, Tx};
@@ -87,10 +87,10 @@ impl Writer {
         self.outcome(task).await
     }
 
-    /// Runs an action that keeps no operation row, because its answer holds a secret or nobody retries it. Same
+    /// Runs an action whose answer is not kept, because it holds a secret or nobody retries it. Same
     /// transaction, same locks, same events. `work` may be run several times, each in a transaction of its own.
     ///
-    /// What became of a COMMIT whose answer was lost is found out by its events.
+    /// What became of a COMMIT whose answer was lost is found out by a mark that the transaction leaves.
     ///
     /// Errors: as [`Writer::execute`]; after 503 `commit_unknown` only looking tells whether it happened.
     pub async fn run<T, F>(&self, actor: Uuid, work: F) -> Result<Done<T>>
@@ -160,7 +160,7 @@ impl Writer {
     {
         let mut patience = Patience::new();
         loop {
-            // An id of its own each time: its events tell which attempt was committed.
+            // An id of its own each time: it tells which attempt was committed.
             let by = By { actor, op: Uuid::new_v4() };
             let error = match self.attempt_run(by, work).await {
                 Attempt::Ended(done, events) => {
@@ -170,7 +170,7 @@ impl Writer {
                 Attempt::Failed(error) => error,
                 Attempt::CommitLost(done, events, error) => {
                     tracing::warn!(%error, "lost the answer to a commit");
-                    if self.find_out(&events, by.op).await? {
+                    if self.find_out(by).await? {
                         (self.on_commit)(events);
                         return Ok(done);
                     }
@@ -183,40 +183,19 @@ impl Writer {
         }
     }
 
-    /// Whether the transaction with these events was committed, once it is known.
-    async fn find_out(&self, events: &[LogEvent], op: Uuid) -> Result<bool> {
+    /// Whether the transaction with this mark was committed, once it is known.
+    async fn find_out(&self, by: By) -> Result<bool> {
         let mut patience = Patience::new();
-        // What told nobody anything left no trace to look for.
-        let Some(event) = events.first() else { return Err(commit_unknown()) };
         loop {
-            match in_time(self.is_in_log(event, op)).await {
+            let looked = in_time(async {
+                let mut session = self.db.begin().await?;
+                operations::was_marked(&mut session, by).await
+            });
+            match looked.await {
                 Ok(found) => return Ok(found),
                 Err(error) => patience.after(&error, true).await.map_err(|()| commit_unknown().because(error))?,
             }
         }
-    }
-
-    async fn is_in_log(&self, event: &LogEvent, op: Uuid) -> Result<bool> {
-        let channel = event.channel.to_string();
-        let mut session = self.db.begin().await?;
-        // The transaction in question has the lock of its channel until it ends, and may have made that channel.
-        sqlx::query("insert into channel_heads (channel) values ($1) on conflict do nothing")
-            .bind(&channel)
-            .execute(&mut *session)
-            .await?;
-        sqlx::query("select from channel_heads where channel = $1 for update")
-            .bind(&channel)
-            .execute(&mut *session)
-            .await?;
-        let found = r#"select exists(select from events where channel = $1 and "offset" = $2 and op = $3)"#;
-        let found: bool = sqlx::query_scalar(found)
-            .bind(&channel)
-            .bind(event.offset as i64)
-            .bind(op)
-            .fetch_one(&mut *session)
-            .await?;
-        session.rollback().await?;
-        Ok(found)
     }
 
     async fn attempt_run<T, F>(&self, by: By, work: &F) -> Attempt<Done<T>>
@@ -230,6 +209,7 @@ impl Writer {
         let worked = in_time(async {
             let data = work(&mut tx).await?;
             let positions = tx.positions();
+            operations::mark(tx.conn(), by).await?;
             let events = tx.finish(None).await?;
             Ok(Worked::Written(Done { data, positions }, events))
         })

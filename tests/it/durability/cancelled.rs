@@ -47,7 +47,7 @@ async fn count(database: &harness::Database) -> i64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bare_pool_of_sqlx_loses_acknowledged_writes_after_a_cancelled_begin() {
     let (database, road) = witness().await;
-    let bare = PgPoolOptions::new().max_connections(2).connect(&road.url).await.unwrap();
+    let bare = PgPoolOptions::new().max_connections(1).connect(&road.url).await.unwrap();
     let begin = async |patience| drop(tokio::time::timeout(patience, bare.begin()).await);
     let acknowledged = acknowledged(&road, &bare, begin).await;
     bare.close().await;
@@ -59,7 +59,7 @@ async fn a_bare_pool_of_sqlx_loses_acknowledged_writes_after_a_cancelled_begin()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_transactions_leave_nothing_behind_when_they_are_cancelled() {
     let (database, road) = witness().await;
-    let db = Db::connect(&road.url, 2).await.unwrap();
+    let db = Db::connect(&road.url, 1).await.unwrap();
     let begin = async |patience| drop(tokio::time::timeout(patience, db.begin()).await);
     let acknowledged = acknowledged(&road, db.pool(), begin).await;
     assert_eq!(acknowledged, 60);
@@ -144,11 +144,11 @@ async fn storm(cuts: usize, writes: usize) {
     assert!(sent.iter().all(|sent| sent.reply.as_ref().is_some_and(|reply| reply.status < 300)), "{sent:?}");
     verify(&pool, &sent).await;
     for node in &nodes {
-        assert!(!node.log().contains("25P02"), "{}", node.log());
+        // PostgreSQL tells both to whoever it happens to.
+        let log = node.log();
+        assert!(!log.contains("already a transaction in progress"), "{log}");
+        assert!(!log.contains("current transaction is aborted"), "{log}");
     }
-    let log = std::fs::read_to_string(database.log()).unwrap();
-    assert!(!log.contains("already a transaction in progress"));
-    assert!(!log.contains("current transaction is aborted"));
     println!("{cuts} requests were cut, {} acknowledged writes are there", sent.len());
 }
 

@@ -13,14 +13,18 @@ use crate::harness;
 
 /// Starts a server that must end by itself, and returns what it says about that.
 async fn refused(database: &str, redis: Option<&str>) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_studyhall"));
-    command.arg("serve").env("DATABASE_URL", database).env("STUDYHALL_LISTEN", "127.0.0.1:0").env_remove("REDIS_URL");
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_studyhall"));
+    command
+        .kill_on_drop(true)
+        .arg("serve")
+        .env("DATABASE_URL", database)
+        .env("STUDYHALL_LISTEN", "127.0.0.1:0")
+        .env_remove("REDIS_URL");
     command.env("STUDYHALL_METRICS_LISTEN", "off").stdin(Stdio::null());
     if let Some(redis) = redis {
         command.env("REDIS_URL", redis);
     }
-    let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
-    let output = tokio::time::timeout(harness::PATIENCE, ended).await.expect("it ends").unwrap();
+    let output = tokio::time::timeout(harness::PATIENCE, command.output()).await.expect("it ends").unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_ne!(output.status.code(), Some(0), "{said}");
     assert!(output.stdout.is_empty(), "it was ready for a moment: {}", String::from_utf8_lossy(&output.stdout));
@@ -163,21 +167,23 @@ async fn a_schema_that_is_newer_than_the_program() {
 }
 
 /// A server that answers every line with the same.
-async fn pretender(answer: &'static str) -> String {
+async fn pretender(answer: String) -> String {
     let listener = studyhall::app::server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            let answer = answer.clone();
             tokio::spawn(async move {
                 let mut bytes = vec![0; 4_096];
                 while let Ok(read @ 1..) = stream.read(&mut bytes).await {
-                    let said = String::from_utf8_lossy(&bytes[..read]).to_uppercase();
-                    for command in said.split("\r\n").filter(|word| ["INFO", "CLIENT", "HELLO", "GET"].contains(word)) {
-                        let reply = if command == "INFO" { answer } else { "-ERR unknown command\r\n" };
-                        let _ = stream.write_all(reply.as_bytes()).await;
-                    }
                     if answer.starts_with("HTTP") {
                         let _ = stream.write_all(answer.as_bytes()).await;
+                        continue;
+                    }
+                    let said = String::from_utf8_lossy(&bytes[..read]).to_uppercase();
+                    for command in said.split("\r\n").filter(|word| ["INFO", "CLIENT", "HELLO", "GET"].contains(word)) {
+                        let reply = if command == "INFO" { &answer } else { "-ERR unknown command\r\n" };
+                        let _ = stream.write_all(reply.as_bytes()).await;
                     }
                 }
             });
@@ -190,10 +196,11 @@ async fn pretender(answer: &'static str) -> String {
 async fn a_redis_that_is_too_old_or_none_at_all() {
     let database = harness::database().await;
     // An empty database of its own: the refusal comes before anything is made in it.
-    let old = pretender("$38\r\n# Server\r\nredis_version:5.0.14\r\nos:Linux\r\n").await;
+    let info = "# Server\r\nredis_version:5.0.14\r\nos:Linux\r\n";
+    let old = pretender(format!("${}\r\n{info}\r\n", info.len())).await;
     let said = refused(&database.url, Some(&old)).await;
     says(&said, &["version 5.0.14", "6.0", "REDIS_URL"]);
-    let http = pretender("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let http = pretender("HTTP/1.1 400 Bad Request\r\n\r\n".to_owned()).await;
     let said = refused(&database.url, Some(&http)).await;
     says(&said, &["REDIS_URL", "Redis", "6.0"]);
     let said = refused(&database.url, Some("postgres://127.0.0.1/")).await;
