@@ -26,7 +26,8 @@ pub struct Config {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
-    /// Redis; without it a private one is started where possible.
+    /// Redis; without it a private one is started where possible. Of a Redis Cluster several addresses, separated by
+    /// commas.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
 
@@ -102,8 +103,8 @@ pub struct Config {
     #[arg(long, env = "STUDYHALL_SESSION_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub session_days: u32,
 
-    /// Seconds between two looks for what this node may have missed.
-    #[arg(long, env = "STUDYHALL_FOLLOW_SECONDS", default_value_t = 1.0)]
+    /// Seconds between two looks for what this node may have missed; a quarter of a second at most while Redis is gone.
+    #[arg(long, env = "STUDYHALL_FOLLOW_SECONDS", default_value_t = 0.8)]
     pub follow_seconds: f64,
 
     /// Seconds over which a node that is told to end sends its sockets elsewhere.
@@ -189,7 +190,7 @@ mod tests {
         let matches = command.get_matches_from(["--origins", "https://a.example,https://b.example"]);
         let config = Cli::from_arg_matches(&matches).unwrap().config;
         assert_eq!(config.origins, ["https://a.example", "https://b.example"]);
-        assert_eq!(config.follow_interval(), Duration::from_secs(1));
+        assert_eq!(config.follow_interval(), Duration::from_millis(800));
         assert_eq!(config.lease(), Duration::from_secs(10));
         let MetricsListen::At(metrics) = config.metrics_listen else { panic!("metrics are on by default") };
         assert!(metrics.ip().is_loopback() && metrics.port() != config.listen.port(), "{metrics}");

@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::db::retention::Policy;
 use crate::db::{self, Db, Writer};
@@ -44,6 +45,7 @@ pub struct App {
     pub state: AppState,
     /// The other nodes.
     roster: Arc<dyn Roster>,
+    cluster: Option<Arc<Cluster>>,
     health: Health,
     drain_window: Duration,
     tasks: TaskTracker,
@@ -61,21 +63,17 @@ impl App {
         // The engine hands commands to the writer and the writer hands events to the engine; weakly, or neither would
         // ever be dropped.
         let hub = HubLink::default();
-        let commits = hub.clone();
+        let cluster = nodes::join(config, &db).await?;
+        let on_commit = nodes::on_commit(hub.clone(), cluster.clone(), db.clone());
         let writer = Writer::new(
             db.clone(),
             config.commands_max,
             Arc::new(|tx, command| Box::pin(domain::perform(tx, command))),
-            Arc::new(move |events| {
-                if let Some(hub) = commits.get() {
-                    hub.apply(events);
-                }
-            }),
+            on_commit,
         )
         .with_drain(domain::drain());
         let state = AppState { hub: hub.clone(), ..AppState::new(config, db.clone(), writer.clone())? };
         let server = backend::Server::new(db.clone(), writer, state.sessions.clone(), hub.clone());
-        let cluster = nodes::join(config);
         let roster: Arc<dyn Roster> = match &cluster {
             Some(cluster) => cluster.clone(),
             None => Arc::new(Alone),
@@ -86,11 +84,12 @@ impl App {
         if let Some(cluster) = &cluster {
             nodes::introduce(cluster, &engine);
         }
-        let health = Health::new(db.clone(), cluster);
+        let health = Health::new(db.clone(), cluster.clone());
         let app = App {
             hub: engine,
             state,
             roster,
+            cluster,
             health,
             drain_window: config.drain_window(),
             tasks: TaskTracker::new(),
@@ -104,7 +103,7 @@ impl App {
         let hub = self.hub.clone();
         let follow = db::follow::follow(
             db.clone(),
-            config.follow_interval(),
+            nodes::follow_interval(config, self.cluster.clone()),
             move |events| hub.apply(events),
             self.stop.clone(),
         );

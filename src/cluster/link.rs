@@ -4,27 +4,28 @@
 //! silent has to be given up, and what was on its way has to be said again. Here all of that is the end of one function
 //! call, and the beginning of the next.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
-    RedisResult, Value,
-};
+use redis::{AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisError, RedisResult, Value};
+use studyhall_protocol::channel::Channel;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::book::Book;
-use super::message::{self, Letter};
+use super::hear::Heard;
+use super::hint::{self, Seal};
+use super::message::{self, Letter, Names};
 use super::mirror::Mirror;
+use super::outbox::Outbox;
+use super::servers::Servers;
 use super::speak::Voice;
-use super::{Desk, Timing, listen};
+use super::{Desk, Timing, listen, send};
 use crate::live::roster::Ear;
 
 /// For an answer; a link that takes longer is given up. With the pulse before it, a silent one is replaced within three
@@ -51,6 +52,14 @@ pub(super) struct Shared {
     pub generation: AtomicU64,
     /// The newest pulse that came back.
     pub echo: AtomicU64,
+    pub seal: Seal,
+    pub outbox: Outbox,
+    pub heard: Heard,
+    /// Whether there are other nodes, as far as it is known.
+    pub has_company: AtomicBool,
+    names: Mutex<Names>,
+    /// Counts messages with hints.
+    messages: AtomicU64,
     connection: Mutex<Option<MultiplexedConnection>>,
     /// Whether the others can be reached; `None` until that is known.
     reachable: Mutex<Option<bool>>,
@@ -59,7 +68,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub fn new(timing: Timing) -> Self {
+    pub fn new(seal: Seal, timing: Timing) -> Self {
         Self {
             node: Uuid::new_v4(),
             timing,
@@ -71,6 +80,12 @@ impl Shared {
             ended: CancellationToken::new(),
             generation: AtomicU64::new(1),
             echo: AtomicU64::new(0),
+            seal,
+            outbox: Outbox::default(),
+            heard: Heard::default(),
+            has_company: AtomicBool::new(false),
+            names: Mutex::new(message::SINGLE),
+            messages: AtomicU64::new(0),
             connection: Mutex::default(),
             reachable: Mutex::default(),
             doubt: Mutex::default(),
@@ -88,6 +103,22 @@ impl Shared {
 
     pub fn incarnation(&self) -> String {
         message::incarnation(self.node, self.generation.load(Ordering::Relaxed))
+    }
+
+    /// Whether anybody can be told anything.
+    pub fn is_heard(&self) -> bool {
+        self.has_company.load(Ordering::Relaxed) && self.is_reachable()
+    }
+
+    /// A message with hints.
+    pub fn sealed(&self, channel: Channel, hints: &[u8]) -> Vec<u8> {
+        let number = self.messages.fetch_add(1, Ordering::Relaxed) + 1;
+        self.seal.message(channel, self.node, number, hints)
+    }
+
+    /// How things are called in the Redis of this connection.
+    pub fn names(&self) -> Names {
+        *self.names.lock()
     }
 
     pub fn is_reachable(&self) -> bool {
@@ -129,7 +160,10 @@ impl Shared {
     /// What Redis pushes. Runs in the task that reads from it, so nothing here waits.
     fn pushed(&self, data: &[Value]) {
         let [Value::BulkString(channel), Value::BulkString(text)] = data else { return };
-        if let Some(place) = message::place_of(channel) {
+        if let Some(place) = self.names().place_of(channel) {
+            if text.first() == Some(&hint::MARK) {
+                return self.hear_hints(place, text);
+            }
             match message::word(text) {
                 Some(word) if word.node != self.node => self.mirror.hear(place, word),
                 Some(_) => {}
@@ -152,28 +186,20 @@ impl Shared {
     }
 }
 
-/// Checks the address.
-pub(super) fn client(url: &str) -> RedisResult<Client> {
-    let info = url.into_connection_info()?;
-    // Messages and answers share one connection, which only the newer protocol can.
-    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let tcp = TcpSettings::default().set_nodelay(true);
-    Client::open(info.set_redis_settings(settings).set_tcp_settings(tcp))
-}
-
 /// Keeps a connection until this node hands over.
-pub(super) async fn keep(shared: Arc<Shared>, client: Client) {
+pub(super) async fn keep(shared: Arc<Shared>, mut servers: Servers) {
     let mut voice = Voice::new();
     let mut wait = RETRY.0;
     // Since when nothing is heard, until that has had its consequence.
     let mut silent: Option<Instant> = None;
     while !shared.ending.is_cancelled() {
         let began = Instant::now();
-        let end = hold(&shared, &client, &mut voice).await;
+        let end = hold(&shared, &mut servers, &mut voice).await;
         if shared.connection.lock().take().is_some() {
             silent = Some(Instant::now());
         }
         shared.mirror.end();
+        shared.outbox.clear();
         shared.book.take_back();
         if let Err(error) = end {
             shared.lost(&error);
@@ -191,21 +217,24 @@ pub(super) async fn keep(shared: Arc<Shared>, client: Client) {
 }
 
 /// One connection, from its beginning to its end. `Ok` if this node has handed over.
-async fn hold(shared: &Arc<Shared>, client: &Client, voice: &mut Voice) -> RedisResult<()> {
+async fn hold(shared: &Arc<Shared>, servers: &mut Servers, voice: &mut Voice) -> RedisResult<()> {
     let down = Arc::new(Notify::new());
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(ANSWER_WITHIN))
         .set_response_timeout(Some(ANSWER_WITHIN))
         .set_push_sender(push_sender(Arc::downgrade(shared), down.clone()));
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    connection.subscribe(message::node_key(shared.node)).await?;
+    let (mut connection, names) = servers.connect(&config).await?;
+    *shared.names.lock() = names;
+    redis::cmd(names.subscribe).arg(names.node(shared.node)).exec_async(&mut connection).await?;
     // First the lease: whether it is still there decides what a read proves.
     voice.begin(shared, &mut connection).await?;
     *shared.connection.lock() = Some(connection.clone());
     let mut listener = connection.clone();
+    let sender = connection.clone();
     tokio::select! {
         end = voice.speak(shared, &mut connection) => end,
         end = listen::listen(shared, &mut listener) => end,
+        end = send::send(shared, &sender) => end,
         () = down.notified() => Err(RedisError::from((ErrorKind::Io, "the connection was closed"))),
     }
 }
@@ -218,7 +247,7 @@ fn push_sender(
     move |push| {
         match push.kind {
             PushKind::Disconnection => down.notify_one(),
-            PushKind::Message => {
+            PushKind::Message | PushKind::SMessage => {
                 if let Some(shared) = shared.upgrade() {
                     shared.pushed(&push.data);
                 }

@@ -1,18 +1,27 @@
-//! Nodes that share a Redis: what each says of who is where, and what it hears from the others.
+//! Nodes that share a Redis: what each says of who is where and of what happens, and what it hears from the others.
 //!
 //! Redis holds hints and leases only. Every entry belongs to an incarnation of a node, and every incarnation has a lease:
 //! a sorted set whose scores are ends by Redis' own clock. Who does not renew is taken out, and what they said with them;
 //! who finds the lease gone says everything again under the next. Nothing here is waited for by a person for longer than
 //! [`LOOK_WITHIN`], and no failure leaves this module.
 //!
+//! What happens on this node is told to the others as hints: they get it sooner than from PostgreSQL, where they would find
+//! it all the same.
+//!
 //! Read in this order: [`book`] (what this node says), [`mirror`] (what it hears), [`link`] (the connection), [`speak`]
-//! and [`listen`] (what goes on over it), [`message`] (how that is written).
+//! and [`listen`] (what goes on over it), [`message`] (how that is written); of hints [`outbox`], [`send`], [`hear`] and
+//! [`hint`].
 
 mod book;
+mod hear;
+mod hint;
 mod link;
 mod listen;
 mod message;
 mod mirror;
+mod outbox;
+mod send;
+mod servers;
 mod speak;
 
 use std::sync::{Arc, Weak};
@@ -26,8 +35,11 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::live::backend::{LogEvent, SlotKey};
 use crate::live::roster::{Ear, Others, Roster};
+pub use hint::Seal;
 use link::Shared;
+use servers::Servers;
 
 /// For whoever asks who is where.
 const LOOK_WITHIN: Duration = Duration::from_millis(250);
@@ -68,17 +80,29 @@ pub struct Cluster {
     _tasks: JoinSet<()>,
 }
 
+/// Hints that were not told or not believed, since this node started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Found no room in the outbox.
+    pub dropped: u64,
+    /// Messages that no node had written.
+    pub forged: u64,
+    /// Messages that came again, or too late.
+    pub stale: u64,
+}
+
 /// Is given what other nodes forward, by the name of the session. Must not block.
 pub type Desk = Arc<dyn Fn(&str, Bytes) + Send + Sync>;
 
 impl Cluster {
-    /// Joins the nodes that share the Redis at `url`, now or as soon as it can be reached.
-    pub fn start(url: &str, timing: Timing) -> Arc<Self> {
-        let shared = Arc::new(Shared::new(timing));
+    /// Joins the nodes that share the Redis at `url` and the key of `seal`, now or as soon as it can be reached. Of a Redis
+    /// Cluster several addresses may be given, separated by commas.
+    pub fn start(url: &str, seal: Seal, timing: Timing) -> Arc<Self> {
+        let shared = Arc::new(Shared::new(seal, timing));
         let mut tasks = JoinSet::new();
-        match link::client(url) {
-            Ok(client) => {
-                tasks.spawn(link::keep(shared.clone(), client));
+        match Servers::new(url) {
+            Ok(servers) => {
+                tasks.spawn(link::keep(shared.clone(), servers));
             }
             Err(error) => shared.lost(&error),
         }
@@ -106,14 +130,30 @@ impl Cluster {
         self.shared.is_reachable()
     }
 
+    /// Tells the others of events that were committed here, in this epoch of the log. Never blocks.
+    pub fn tell_events(&self, epoch: &str, events: &[LogEvent]) {
+        if self.shared.is_heard() {
+            for event in events {
+                self.shared.outbox.put(event.channel, None, hint::event(epoch, event));
+            }
+        }
+    }
+
+    /// What became of hints.
+    pub fn counted(&self) -> Counted {
+        let Shared { outbox, heard, .. } = &*self.shared;
+        Counted { dropped: outbox.dropped(), forged: heard.forged(), stale: heard.stale() }
+    }
+
     /// Gives `data` to a session on another node. `false`: that node is not there, or cannot be reached.
     pub async fn forward(&self, node: Uuid, session: &str, data: &[u8]) -> bool {
         let (Some(message), Some(mut connection)) = (message::forwarded(session, data), self.shared.connection())
         else {
             return false;
         };
-        let mut publish = redis::cmd("PUBLISH");
-        publish.arg(message::node_key(node)).arg(message);
+        let names = self.shared.names();
+        let mut publish = redis::cmd(names.publish);
+        publish.arg(names.node(node)).arg(message);
         let receivers = timeout(FORWARD_WITHIN, publish.query_async::<u64>(&mut connection)).await;
         matches!(receivers, Ok(Ok(1..)))
     }
@@ -166,14 +206,23 @@ impl Roster for Cluster {
                 places.iter().zip(&seen).filter(|(_, seen)| seen.is_none()).map(|(place, _)| *place).collect();
             if !unknown.is_empty()
                 && let Some(mut connection) = self.shared.connection()
-                && let Ok(Ok(found)) =
-                    timeout(LOOK_WITHIN, listen::look(&mut connection, &unknown, self.shared.node)).await
+                && let Ok(Ok(found)) = timeout(LOOK_WITHIN, listen::look(&self.shared, &mut connection, &unknown)).await
             {
                 seen.iter_mut().filter(|seen| seen.is_none()).zip(found).for_each(|(seen, found)| *seen = Some(found));
             }
             seen.into_iter().map(Option::unwrap_or_default).collect()
         }
         .boxed()
+    }
+
+    fn publish(&self, channel: Channel, slot: Option<SlotKey>, data: &[u8]) {
+        if self.shared.is_heard() {
+            self.shared.outbox.put(channel, slot, hint::published(data));
+        }
+    }
+
+    fn hears(&self) -> bool {
+        self.shared.is_reachable()
     }
 
     fn hand_over(&self) -> BoxFuture<'_, ()> {

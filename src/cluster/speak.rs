@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{ErrorKind, RedisError, RedisResult, Script};
+use redis::{ErrorKind, RedisError, RedisResult, Script, ScriptInvocation};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::link::Shared;
@@ -140,11 +140,12 @@ impl Voice {
             let settled = shared.book.settled();
             let taking_back = self.begun && self.pulses - self.pulses_before >= SETTLE_PULSES;
             self.pulses += 1;
-            let mut call = PULSE.prepare_invoke();
+            let mut call = invocation(&PULSE, shared);
             call.arg(shared.incarnation()).arg(shared.node.as_simple().to_string());
             call.arg(lease.as_millis().to_string()).arg(u8::from(!self.begun));
             call.arg(if taking_back { BATCH } else { 0 }).arg(self.pulses);
-            let (held, stored, more): (bool, usize, bool) = call.invoke_async(connection).await?;
+            let (held, stored, more, nodes): (bool, usize, bool, usize) = call.invoke_async(connection).await?;
+            shared.has_company.store(nodes > 1, Ordering::Relaxed);
             if self.begun && (!held || settled.is_some_and(|settled| settled != stored)) {
                 tracing::info!(held, stored, "Redis lost what this node said; saying it again");
                 self.begin_anew(shared);
@@ -164,7 +165,7 @@ impl Voice {
             return Ok(());
         }
         self.calls += 1;
-        let mut call = TELL.prepare_invoke();
+        let mut call = invocation(&TELL, shared);
         call.arg(shared.incarnation()).arg(shared.node.as_simple().to_string());
         call.arg(shared.generation.load(Ordering::Relaxed)).arg(self.calls).arg(KEEP.as_secs());
         for ((place, person), entry) in &batch {
@@ -207,6 +208,16 @@ impl Voice {
     }
 }
 
-fn is_refusal(error: &RedisError) -> bool {
-    !error.is_io_error() && !error.is_timeout() && !error.is_unrecoverable_error()
+/// A call of a script, which is told how things are called.
+fn invocation<'s>(script: &'s Script, shared: &Shared) -> ScriptInvocation<'s> {
+    let names = shared.names();
+    let mut call = script.prepare_invoke();
+    call.arg(names.prefix).arg(names.publish);
+    call
+}
+
+/// Whether Redis has answered, and it was no. A server of a cluster that has our keys no more is none to talk to.
+pub(super) fn is_refusal(error: &RedisError) -> bool {
+    let elsewhere = |code| matches!(code, "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "CROSSSLOT");
+    error.code().is_some_and(|code| !elsewhere(code)) && !error.is_unrecoverable_error()
 }

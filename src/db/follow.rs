@@ -1,7 +1,7 @@
 //! Finds committed events that this node may not have seen: those of other nodes whose hint was lost, and its own
 //! whose COMMIT was never answered.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use studyhall_protocol::Channel;
@@ -16,27 +16,32 @@ use crate::live::backend::LogEvent;
 /// Events per statement; more take several.
 const PAGE: usize = 500;
 
-/// Looks every `interval`, with one statement, for events that were committed since the last look, and hands them to
+/// Between two glances at how long the interval is.
+const GLANCE: Duration = Duration::from_millis(250);
+
+/// Looks after each `interval()`, with one statement, for events that were committed since the last look, and hands them to
 /// `on_events`, each page ordered by channel and number. Ends when `cancel` is.
 ///
 /// What "since" means is decided by PostgreSQL's own snapshots and not by a clock or a sequence: an event is new if it
 /// is visible now and was not in the last snapshot. Nothing is missed, and nothing comes twice, except after an error
 /// and when there is more than a page; receivers drop what they have by number.
-pub async fn follow<F>(db: Db, interval: Duration, on_events: F, cancel: CancellationToken)
+pub async fn follow<F, I>(db: Db, interval: I, on_events: F, cancel: CancellationToken)
 where
     F: Fn(Vec<LogEvent>) + Send,
+    I: Fn() -> Duration + Send,
 {
     let mut follower = Follower::default();
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
         if let Err(error) = follower.look(&db, &on_events).await {
             tracing::warn!(%error, "cannot follow the log; trying again");
             follower.step_back();
+        }
+        let looked = Instant::now();
+        while let Some(left) = interval().checked_sub(looked.elapsed()).filter(|left| !left.is_zero()) {
+            // The interval may become shorter meanwhile.
+            if cancel.run_until_cancelled(tokio::time::sleep(left.min(GLANCE))).await.is_none() {
+                return;
+            }
         }
     }
 }

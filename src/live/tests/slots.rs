@@ -10,19 +10,19 @@ use crate::live::backend::{Effect, SlotKey};
 use crate::live::limits::TOMBSTONES_MAX;
 use crate::live::time::Ticks;
 
-const WIDGET: u128 = 50;
-const GESTURE: u128 = 60;
+pub(super) const WIDGET: u128 = 50;
+pub(super) const GESTURE: u128 = 60;
 
-fn drag(gesture: u128, x: u32) -> Value {
+pub(super) fn drag(gesture: u128, x: u32) -> Value {
     json!({"type": "drag", "key": user(WIDGET), "data": {"drag_id": user(gesture), "x": x}})
 }
 
-fn cancel() -> Value {
+pub(super) fn cancel() -> Value {
     json!({"type": "drag", "key": user(WIDGET), "data": null})
 }
 
 /// Shows the clock a later hour until a gesture was given up: the engine's own round may hold the channel just then.
-async fn given_up_after(engine: &Engine, seconds: u64) {
+pub(super) async fn given_up_after(engine: &Engine, seconds: u64) {
     let given_up = || {
         engine.hub.look_after_channels(Ticks::now().after(Duration::from_secs(seconds)));
         !engine.toy.state.lock().orphans.is_empty()
@@ -31,7 +31,7 @@ async fn given_up_after(engine: &Engine, seconds: u64) {
 }
 
 /// The values of the widget's slot in these lines: `None` where it was cleared.
-fn values(lines: &[Value]) -> Vec<Option<u64>> {
+pub(super) fn values(lines: &[Value]) -> Vec<Option<u64>> {
     let values = unnumbered(lines).into_iter().filter(|data| data["key"] == json!(user(WIDGET)));
     values.map(|data| data["data"]["x"].as_u64()).collect()
 }

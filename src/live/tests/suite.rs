@@ -8,6 +8,7 @@ mod bars;
 mod deadlines;
 mod drain;
 mod formats;
+mod hints;
 mod lag;
 mod memory;
 mod order;

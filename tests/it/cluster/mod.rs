@@ -5,9 +5,11 @@ mod cost;
 mod ears;
 mod faults;
 mod hall;
+mod hints;
 mod outage;
 mod scripts;
 pub mod server;
+mod shards;
 mod suite;
 mod whole;
 
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use studyhall::cluster::{Cluster, Timing};
+use studyhall::cluster::{Cluster, Seal, Timing};
 use studyhall::live::roster::Roster;
 use studyhall_protocol::channel::Channel;
 use uuid::Uuid;
@@ -36,6 +38,11 @@ fn people(count: usize) -> Vec<Uuid> {
     (0..count).map(|_| Uuid::new_v4()).collect()
 }
 
+/// What all nodes have and nobody else.
+fn seal() -> Seal {
+    Seal::new(b"of these tests")
+}
+
 /// A node, and what it hears.
 fn node(server: &Server, timing: Timing) -> (Arc<Cluster>, Arc<Ears>) {
     node_at(&server.url, timing)
@@ -43,7 +50,7 @@ fn node(server: &Server, timing: Timing) -> (Arc<Cluster>, Arc<Ears>) {
 
 /// The same, with another way to Redis.
 fn node_at(url: &str, timing: Timing) -> (Arc<Cluster>, Arc<Ears>) {
-    let cluster = Cluster::start(url, timing);
+    let cluster = Cluster::start(url, seal(), timing);
     let ears = Ears::new();
     cluster.set_ear(ears.weak());
     (cluster, ears)
