@@ -21,6 +21,7 @@ mod graph;
 mod handover;
 mod harness;
 mod likes;
+mod network;
 mod nodes;
 mod one_command;
 mod operations;

@@ -290,6 +290,11 @@ impl Person {
         Person { id: self.id, username: self.username.clone(), token: token.into(), url, http }
     }
 
+    /// Of the node that they use.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn channel(&self) -> String {
         format!("user:{}", self.id)
     }
