@@ -29,11 +29,14 @@ const AFTERMATH: u64 = 15 * SECOND;
 /// From, until.
 type Span = (u64, u64);
 
+/// From, until, and whether it ended with a goodbye.
+type Stay = (u64, u64, bool);
+
 /// Spans in which somebody is there, or is shown to be.
 #[derive(Default)]
 struct Rooms {
-    /// By room and person: from, until, and whether it ended with a goodbye.
-    there: HashMap<(Channel, Uuid), Vec<(u64, u64, bool)>>,
+    /// By room and person.
+    there: HashMap<(Channel, Uuid), Vec<Stay>>,
     /// Subscriptions that have begun, by connection and room.
     begun: BTreeMap<(u32, Channel), u64>,
     /// What connections are shown now, and since when.
@@ -189,7 +192,7 @@ fn without(span: Span, others: &[Span]) -> Vec<Span> {
 }
 
 fn ghosts(rooms: &Rooms, faults: &[Span], findings: &mut Findings) {
-    let bounded = |(from, until, clean): &(u64, u64, bool)| {
+    let bounded = |(from, until, clean): &Stay| {
         let near = without((until.saturating_sub(SOON), until + CLEAN), faults);
         let calm = near == [(until.saturating_sub(SOON), until + CLEAN)];
         let bound = if *clean && calm { CLEAN } else { LOST };
