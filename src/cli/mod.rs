@@ -3,6 +3,7 @@
 mod check;
 mod crowd;
 mod dev;
+mod restore_epoch;
 mod run;
 mod seed;
 mod tail;
@@ -36,6 +37,8 @@ enum Command {
     Crowd(crowd::CrowdArgs),
     /// Print what somebody's open tab is told
     Tail(tail::TailArgs),
+    /// Give the log a new epoch, after the database was restored from a backup
+    RestoreEpoch,
     /// Hold a running deployment against its promises while things break
     Check(check::CheckArgs),
     /// Compare cached counts with what they count, and logs with their heads
@@ -58,6 +61,7 @@ impl Cli {
             Command::Seed(args) => seed::seed(&config, args).await,
             Command::Crowd(args) => crowd::crowd(&config, args).await,
             Command::Tail(args) => tail::tail(args).await,
+            Command::RestoreEpoch => restore_epoch::restore_epoch(&config).await,
             Command::Check(args) => check::check(args).await,
             Command::Verify(args) => verify::verify(&config, args).await,
         }

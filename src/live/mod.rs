@@ -13,6 +13,7 @@ mod commands;
 pub mod conn;
 mod drain;
 mod elsewhere;
+mod epochs;
 mod flush;
 mod gather;
 pub mod hub;

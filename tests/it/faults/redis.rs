@@ -1,4 +1,4 @@
-//! A road to Redis, on which messages of some channels get lost while all else arrives.
+//! A road to Redis, on which some messages get lost while all else arrives.
 
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::link::{Filter, Link, Target};
 
-/// Whether a message on this channel is to be lost.
+/// Whether a message is to be lost.
 type Predicate = Box<dyn Fn(&[u8]) -> bool + Send>;
 
 #[derive(Default)]
@@ -53,7 +53,7 @@ impl RedisLink {
         self.link.url("redis")
     }
 
-    /// From now on messages on such channels get lost.
+    /// From now on such messages get lost.
     pub fn loses(&self, predicate: impl Fn(&[u8]) -> bool + Send + 'static) {
         *self.gate.loses.lock() = Some(Box::new(predicate));
     }
@@ -77,7 +77,7 @@ impl Gate {
         let (mut passed, mut at) = (Vec::with_capacity(unread.len()), 0);
         while let Some(length) = value_length(&unread[at..]) {
             let value = &unread[at..at + length];
-            let lost = loses.as_ref().is_some_and(|loses| channel_of_message(value).is_some_and(loses));
+            let lost = loses.as_ref().is_some_and(|loses| text_of_message(value).is_some_and(loses));
             if lost {
                 self.lost.fetch_add(1, Ordering::Relaxed);
             } else {
@@ -107,17 +107,13 @@ fn value_length(bytes: &[u8]) -> Option<usize> {
     (0..values).try_fold(line, |at, _| Some(at + value_length(&bytes[at..])?))
 }
 
-/// The channel, if it is a message: three strings, the first of which says so.
-fn channel_of_message(value: &[u8]) -> Option<&[u8]> {
-    let mut at = 0;
-    for begin in [b">3\r\n$7\r\nmessage\r\n".as_slice(), b">3\r\n$8\r\nsmessage\r\n"] {
-        if value.starts_with(begin) {
-            at = begin.len();
-        }
-    }
-    let line = value[at..].iter().position(|byte| *byte == b'\n')? + 1;
-    let length: usize = std::str::from_utf8(value.get(at + 1..at + line - 2)?).ok()?.parse().ok()?;
-    (at > 0).then(|| &value[at + line..at + line + length])
+/// What was said, if it is a message: three strings, the first of which says so.
+fn text_of_message(value: &[u8]) -> Option<&[u8]> {
+    let begins = [b">3\r\n$7\r\nmessage\r\n".as_slice(), b">3\r\n$8\r\nsmessage\r\n"];
+    let rest = begins.iter().find_map(|begin| value.strip_prefix(*begin))?;
+    let text = &rest[value_length(rest)?..];
+    let line = text.iter().position(|byte| *byte == b'\n')? + 1;
+    text.get(line..text.len() - 2)
 }
 
 #[test]
@@ -130,7 +126,7 @@ fn values_end_where_they_end() {
         let mut unread = Vec::new();
         let both = [gate.pass(&mut unread, &all[..cut]), gate.pass(&mut unread, &all[cut..])].concat();
         assert_eq!(both, all);
-        *gate.loses.lock() = Some(Box::new(|channel| channel == b"room"));
+        *gate.loses.lock() = Some(Box::new(|text| text == b"hi"));
         let both = [gate.pass(&mut unread, &all[..cut]), gate.pass(&mut unread, &all[cut..])].concat();
         assert_eq!(both, [other.as_slice(), b"_\r\n"].concat());
         assert!(unread.is_empty());

@@ -1,10 +1,18 @@
 //! What operators do to nodes, and what crowds and bad networks do: restarts, storms, slow clients, long runs.
 
+mod admission;
 mod balancer;
+mod cycles;
+mod descriptors;
 mod drain;
+mod health;
+mod slow;
+mod soak;
 mod stream;
 mod tab;
+mod writer;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -23,6 +31,33 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
         }
     });
     waited.await.unwrap_or_else(|_| panic!("never: {what}"))
+}
+
+/// Of some times; zero when there are none.
+pub fn quantile(times: &[Duration], quantile: f64) -> Duration {
+    let mut times = times.to_vec();
+    times.sort();
+    let place = (times.len() as f64 * quantile).ceil() as usize;
+    times.get(place.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+/// Resident memory of a process, in KiB.
+pub fn rss_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+}
+
+/// A free port of this machine.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The figures of a node's page of metrics.
+pub async fn metrics(address: &str) -> HashMap<String, u64> {
+    let text = reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '));
+    lines.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
 }
 
 /// An answer to a plain request, over a connection of its own.

@@ -21,8 +21,16 @@ pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 const DELAY_MIN: Duration = Duration::from_millis(500);
 const DELAY_MAX: Duration = Duration::from_secs(20);
 
-/// Where tabs are to stop: the last event of each channel. `None`: go on.
-pub type Goal = Option<Arc<HashMap<Channel, u64>>>;
+/// What tabs are told.
+#[derive(Clone)]
+pub enum Order {
+    /// Go on.
+    Live,
+    /// Lose the connection, all at this moment.
+    Cut,
+    /// Stop where each channel has reached this.
+    Until(Arc<HashMap<Channel, u64>>),
+}
 
 /// What all tabs found.
 #[derive(Default)]
@@ -75,7 +83,7 @@ impl Tab {
     }
 
     /// Lives until it has reached the goal, wherever its connections end.
-    pub async fn run(mut self, mut goal: watch::Receiver<Goal>) -> Self {
+    pub async fn run(mut self, mut goal: watch::Receiver<Order>) -> Self {
         let mut step = 0;
         loop {
             match tokio::time::timeout(PATIENCE, tokio_tungstenite::connect_async(&self.url)).await {
@@ -106,7 +114,7 @@ impl Tab {
     }
 
     /// One connection, to its end: `Break` when the goal was reached.
-    async fn live(&mut self, mut socket: Socket, goal: &mut watch::Receiver<Goal>) -> ControlFlow<()> {
+    async fn live(&mut self, mut socket: Socket, goal: &mut watch::Receiver<Order>) -> ControlFlow<()> {
         let sent = Instant::now();
         let mut unanswered = self.places.len() + 1;
         if self.hello(&mut socket).await.is_err() {
@@ -119,7 +127,12 @@ impl Tab {
             }
             let message = tokio::select! {
                 message = socket.next() => message,
-                _ = goal.changed() => continue,
+                _ = goal.changed() => {
+                    if matches!(*goal.borrow_and_update(), Order::Cut) {
+                        return ControlFlow::Continue(());
+                    }
+                    continue;
+                }
             };
             match message {
                 Some(Ok(Message::Text(text))) => {
@@ -159,13 +172,11 @@ impl Tab {
         }
     }
 
-    fn reached(&self, goal: &watch::Receiver<Goal>) -> bool {
-        let goal = goal.borrow();
-        goal.as_ref().is_some_and(|goal| {
-            self.places.iter().all(|(channel, position)| {
-                let reached = position.as_ref().map_or(0, |position| position.offset);
-                reached >= goal.get(channel).copied().unwrap_or(0)
-            })
+    fn reached(&self, goal: &watch::Receiver<Order>) -> bool {
+        let Order::Until(goal) = &*goal.borrow() else { return false };
+        self.places.iter().all(|(channel, position)| {
+            let reached = position.as_ref().map_or(0, |position| position.offset);
+            reached >= goal.get(channel).copied().unwrap_or(0)
         })
     }
 

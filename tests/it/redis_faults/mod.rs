@@ -2,6 +2,7 @@
 //! every event is everywhere within two seconds, and whoever hosts them is told.
 
 mod durable;
+mod forged;
 mod load;
 mod presence;
 

@@ -1,14 +1,12 @@
 //! HAProxy in front of three nodes, with the configuration that the documentation recommends.
 
 mod rolling;
-mod writer;
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::faults::node::Node;
-use crate::harness::{self};
+use crate::harness;
 
 const CONFIG: &str = include_str!("../../../../docs/haproxy.cfg");
 
@@ -23,7 +21,7 @@ pub struct Balancer {
 impl Balancer {
     /// Starts one before these nodes, and waits until it has found them.
     pub async fn start(nodes: &[Node]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = super::free_port();
         let mut text = CONFIG.replace("127.0.0.1:8000", &format!("127.0.0.1:{port}"));
         for (index, node) in nodes.iter().enumerate() {
             text = text.replace(&format!("127.0.0.1:808{}", index + 1), node.url.trim_start_matches("http://"));

@@ -12,8 +12,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::super::tab::Socket;
-use crate::harness::{PATIENCE, Person};
+use super::tab::Socket;
+use crate::harness::PATIENCE;
 
 /// What the writers did.
 #[derive(Default)]
@@ -22,10 +22,15 @@ pub struct Written {
     pub acknowledged: Mutex<Vec<(Uuid, Value)>>,
     /// Why commands had to be given again.
     pub retried: Mutex<HashMap<String, usize>>,
-    pub slowest: Mutex<Duration>,
+    /// From the first try to the answer.
+    pub took: Mutex<Vec<Duration>>,
 }
 
 impl Written {
+    pub fn quantile(&self, quantile: f64) -> Duration {
+        super::quantile(&self.took.lock().unwrap(), quantile)
+    }
+
     fn retry(&self, why: String) {
         *self.retried.lock().unwrap().entry(why).or_default() += 1;
     }
@@ -40,8 +45,8 @@ pub enum Door {
 
 pub struct Writer {
     pub door: Door,
-    pub person: Arc<Person>,
-    /// Of the balancer.
+    token: String,
+    /// Of a node, or of the balancer.
     pub url: String,
     pub http: reqwest::Client,
     pub written: Arc<Written>,
@@ -50,9 +55,9 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn new(door: Door, person: &Arc<Person>, url: &str, http: &reqwest::Client, written: &Arc<Written>) -> Self {
-        let (person, url, http, written) = (person.clone(), url.to_owned(), http.clone(), written.clone());
-        Self { door, person, url, http, written, socket: None, id: 1 }
+    pub fn new(door: Door, token: &str, url: &str, http: &reqwest::Client, written: &Arc<Written>) -> Self {
+        let (token, url, http, written) = (token.to_owned(), url.to_owned(), http.clone(), written.clone());
+        Self { door, token, url, http, written, socket: None, id: 1 }
     }
 
     /// Writes every so often until told to stop; what has begun is brought to its end.
@@ -82,15 +87,13 @@ impl Writer {
                 }
                 tokio::time::sleep(Duration::from_millis(rand::random_range(50..300))).await;
             };
-            let mut slowest = self.written.slowest.lock().unwrap();
-            *slowest = slowest.max(began.elapsed());
-            drop(slowest);
+            self.written.took.lock().unwrap().push(began.elapsed());
             self.written.acknowledged.lock().unwrap().push((op, answer));
         }
     }
 
     async fn rest(&self, op: Uuid) -> Result<Value, String> {
-        let request = self.http.patch(format!("{}/api/v1/me/settings", self.url)).bearer_auth(&self.person.token);
+        let request = self.http.patch(format!("{}/api/v1/me/settings", self.url)).bearer_auth(&self.token);
         let request = request.header("idempotency-key", op.to_string()).json(&json!({ "data": {"note": op} }));
         let response = request.send().await.map_err(|error| format!("no answer: {error:?}"))?;
         let status = response.status().as_u16();
@@ -119,7 +122,7 @@ impl Writer {
             error => format!("no connection: {error}"),
         })?;
         self.id = 1;
-        let connect = client::connect(1, &self.person.token);
+        let connect = client::connect(1, &self.token);
         socket.send(Message::text(connect)).await.map_err(|error| format!("lost: {error}"))?;
         reply(&mut socket, 1).await?;
         Ok(socket)
