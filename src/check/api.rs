@@ -55,7 +55,7 @@ impl Api {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.urls.len()
     }
 

@@ -160,7 +160,8 @@ impl Faults for Plan {
 /// that open.
 async fn shell(name: &str, which: &str, script: &str) -> Result<()> {
     let mut command = Command::new("sh");
-    command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::null());
+    // Of its own group: an interrupt at the terminal ends the run, and must not end what mends it.
+    command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
     let mut child = command.spawn().with_context(|| format!("fault {name}: cannot run sh"))?;
     let Ok(ended) = tokio::time::timeout(COMMAND_WITHIN, child.wait()).await else {
         let _ = child.start_kill();
@@ -226,7 +227,7 @@ async fn one_fault(
     let url = kind
         .url
         .as_ref()
-        .and_then(|url| (0..shared.api.len()).find(|at| shared.api.url(*at) == url.trim_end_matches('/')));
+        .and_then(|url| (0..shared.api.count()).find(|at| shared.api.url(*at) == url.trim_end_matches('/')));
     let record = |on| shared.recorder.record(What::Fault { name: kind.name.as_str().into(), on, url });
     record(true);
     let started = faults.start(number).await;

@@ -39,13 +39,13 @@ pub async fn read(shared: &Shared, bases: &HashMap<Channel, (u64, State)>) -> Re
     for (channel, reader) in channels(shared) {
         let mut first = log(shared, 0, channel, reader).await?;
         first.base = bases.get(&channel).cloned();
-        for url in 1..shared.api.len() {
+        for url in 1..shared.api.count() {
             let copy = log(shared, url, channel, reader).await?;
             let events = copy.events.iter().map(|event| (event.offset, event.content)).collect();
             finals.copies.push((url, channel, events));
         }
         finals.logs.insert(channel, first);
-        for url in 0..shared.api.len() {
+        for url in 0..shared.api.count() {
             let shown = state(shared, url, channel, reader).await?;
             finals.states.extend(shown.into_iter().map(|snapshot| (url, snapshot)));
         }

@@ -152,13 +152,16 @@ pub struct FinalLog {
     pub base: Option<(u64, State)>,
 }
 
+/// Number and digest of each event of a log.
+pub type Digests = Vec<(u64, u64)>;
+
 /// What was read after everybody had settled.
 #[derive(Debug, Clone, Default)]
 pub struct Finals {
     /// The logs.
     pub logs: HashMap<Channel, FinalLog>,
     /// The same from the other addresses: number and digest of each event.
-    pub copies: Vec<(usize, Channel, Vec<(u64, u64)>)>,
+    pub copies: Vec<(usize, Channel, Digests)>,
     /// State, from every address.
     pub states: Vec<(usize, Snapshot)>,
 }

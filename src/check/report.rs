@@ -142,10 +142,13 @@ impl Figures {
             let overlaps = |start: u64, end: u64| start < until + AFTER && end > *from;
             let longest =
                 all.iter().filter(|(start, end)| overlaps(*start, *end)).map(|(start, end)| end - start).max();
-            let elsewhere = url.and_then(|url| {
-                let others = gaps.iter().filter(|gap| gap.url != url && overlaps(gap.from, gap.until));
-                others.map(|gap| gap.until - gap.from).max()
-            });
+            // An address that was hit itself a moment ago says nothing about this fault.
+            let own = |gap: &&Gap| {
+                let hit = |span: &&(&str, Option<usize>, u64, u64)| span.1 == Some(gap.url);
+                spans.iter().filter(hit).any(|(_, _, from, until)| gap.from < until + AFTER && gap.until > *from)
+            };
+            let others = gaps.iter().filter(|gap| overlaps(gap.from, gap.until) && !own(gap));
+            let elsewhere = url.and_then(|_| others.map(|gap| gap.until - gap.from).max());
             let entry = self.faults.entry(name.to_string()).or_default();
             entry.0 += 1;
             entry.1 = entry.1.max(longest.unwrap_or_default());

@@ -64,7 +64,7 @@ pub async fn run(settings: &Settings, faults: Arc<dyn Faults>, say: &(dyn Fn(&st
         bail!("--people: at least two, so that somebody can be put out of a room");
     }
     for url in faults.kinds().into_iter().filter_map(|kind| kind.url) {
-        if !(0..api.len()).any(|at| api.url(at) == url.trim_end_matches('/')) {
+        if !(0..api.count()).any(|at| api.url(at) == url.trim_end_matches('/')) {
             bail!("the plan names {url}, which is not among the addresses of --url");
         }
     }
@@ -72,7 +72,7 @@ pub async fn run(settings: &Settings, faults: Arc<dyn Faults>, say: &(dyn Fn(&st
     let (name, people) = setup::sign_up(&api, settings.people).await?;
     let clients = devices(settings.people);
     let shared = Arc::new(Shared::new(api, people, clients, settings.rate));
-    let worked = work(settings, &shared, faults, say).await;
+    let worked = work(settings, &shared, &faults, say).await;
     if !settings.keep {
         say("tidying up");
         let left = setup::tidy(&shared).await;
@@ -93,7 +93,7 @@ pub async fn run(settings: &Settings, faults: Arc<dyn Faults>, say: &(dyn Fn(&st
 async fn work(
     settings: &Settings,
     shared: &Arc<Shared>,
-    faults: Arc<dyn Faults>,
+    faults: &Arc<dyn Faults>,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<(History, Demands)> {
     let bases = setup::bases(shared).await?;
@@ -106,11 +106,11 @@ async fn work(
     say(&format!(
         "{} people on {count} devices, {} addresses; seed {}",
         settings.people,
-        shared.api.len(),
+        shared.api.count(),
         settings.seed
     ));
     let (stop, planned) = (CancellationToken::new(), !faults.kinds().is_empty());
-    let breaking = tokio::spawn(faults::run(faults, shared.clone(), settings.seed, stop.clone()));
+    let breaking = tokio::spawn(faults::run(faults.clone(), shared.clone(), settings.seed, stop.clone()));
     let stopping = stop.clone();
     let interrupted = tokio::select! {
         () = progress(settings, shared, say) => false,
@@ -165,7 +165,7 @@ async fn progress(settings: &Settings, shared: &Shared, say: &(dyn Fn(&str) + Sy
 async fn settle(shared: &Arc<Shared>, bases: &Bases, say: &(dyn Fn(&str) + Sync)) -> Result<super::history::Finals> {
     say("settling");
     shared.phase.send_replace(Phase::Settle);
-    for number in 0..shared.api.len() {
+    for number in 0..shared.api.count() {
         let ready = until(READY_WITHIN, async || shared.api.is_ready(number).await).await;
         if !ready {
             let (url, seconds) = (shared.api.url(number), READY_WITHIN.as_secs());

@@ -82,7 +82,7 @@ impl Client {
         wanted.extend(shared.world.lock().rooms.iter().map(|room| Channel::Workspace(room.id)));
         let now = Instant::now();
         Self {
-            url: number % shared.api.len(),
+            url: number % shared.api.count(),
             number: number as u32,
             me,
             random,
@@ -160,7 +160,7 @@ impl Client {
     /// Connect and all subscribes in one frame, as the SDK for JavaScript does.
     async fn begin(&mut self, link: Link) {
         let conn = self.shared.number();
-        let url = self.url % self.shared.api.len();
+        let url = self.url % self.shared.api.count();
         let asked = HashMap::from([(1, (Asked::Connect, Instant::now()))]);
         let session = Session {
             link,

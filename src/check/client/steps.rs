@@ -86,7 +86,7 @@ impl Client {
     /// By REST, at any address, beside everything else.
     fn post(&mut self, errand: Errand, attempt: Attempt) {
         let url = if self.random.random_bool(0.7) { self.url } else { self.random.random_range(0..100) };
-        let (shared, url) = (self.shared.clone(), url % self.shared.api.len());
+        let (shared, url) = (self.shared.clone(), url % self.shared.api.count());
         self.by_rest.spawn(async move { shared.by_rest(url, errand, attempt).await });
     }
 

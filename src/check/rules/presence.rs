@@ -2,20 +2,21 @@
 //!
 //! A person is there while any connection of theirs has the room subscribed, and for a while after: 1.5 seconds when the
 //! last of them said goodbye and nothing was broken, 30 seconds otherwise. Who has been there for five seconds, with nothing
-//! broken, is shown.
+//! broken, is shown. What answers of the deployment took at most is added to each: a machine that has too much to do is late
+//! with everything, and so are we if it is the same one.
 
 use std::collections::BTreeMap;
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashMapExt, HashSet};
 use studyhall_protocol::Channel;
 use uuid::Uuid;
 
 use super::super::history::{Ending, Subscribed, What};
-use super::index::Index;
+use super::index::{Index, Outcome};
 use super::{Findings, Rule, seconds};
 
 const SECOND: u64 = 1_000_000;
-/// What our own clocks and a busy machine may add.
+/// What our own clocks may add.
 const SLACK: u64 = SECOND;
 /// After a goodbye.
 const CLEAN: u64 = 3 * SECOND / 2;
@@ -29,11 +30,14 @@ const AFTERMATH: u64 = 15 * SECOND;
 /// From, until.
 type Span = (u64, u64);
 
+/// From, until, and whether it ended with a goodbye.
+type Stay = (u64, u64, bool);
+
 /// Spans in which somebody is there, or is shown to be.
 #[derive(Default)]
 struct Rooms {
-    /// By room and person: from, until, and whether it ended with a goodbye.
-    there: HashMap<(Channel, Uuid), Vec<(u64, u64, bool)>>,
+    /// By room and person.
+    there: HashMap<(Channel, Uuid), Vec<Stay>>,
     /// Subscriptions that have begun, by connection and room.
     begun: BTreeMap<(u32, Channel), u64>,
     /// What connections are shown now, and since when.
@@ -60,8 +64,24 @@ pub fn check(index: &Index<'_>, findings: &mut Findings) {
     let left: Vec<(u32, Channel)> = rooms.begun.keys().chain(rooms.watching.keys()).copied().collect();
     left.into_iter().for_each(|(conn, channel)| rooms.over(index, (conn, channel), end, false));
     let faults = faults(index, end);
-    ghosts(&rooms, &faults, findings);
-    missing(index, &rooms, &faults, findings);
+    let slack = SLACK + longest_answer(index);
+    ghosts(&rooms, &faults, slack, findings);
+    missing(index, &rooms, (&faults, slack), findings);
+}
+
+/// How long the slowest command took of those that were answered at once.
+fn longest_answer(index: &Index<'_>) -> u64 {
+    let unknown = index.history.records.iter().filter_map(|record| match &record.what {
+        What::Unknown { op, .. } => Some(*op),
+        _ => None,
+    });
+    let unknown: HashSet<Uuid> = unknown.collect();
+    let answered = index.commands.values().filter(|command| !unknown.contains(&command.invoke.op));
+    let took = answered.filter_map(|command| match command.outcome {
+        Outcome::Done(at, _) => Some(at - command.at),
+        _ => None,
+    });
+    took.max().unwrap_or_default()
 }
 
 impl Rooms {
@@ -188,12 +208,12 @@ fn without(span: Span, others: &[Span]) -> Vec<Span> {
     left
 }
 
-fn ghosts(rooms: &Rooms, faults: &[Span], findings: &mut Findings) {
-    let bounded = |(from, until, clean): &(u64, u64, bool)| {
+fn ghosts(rooms: &Rooms, faults: &[Span], slack: u64, findings: &mut Findings) {
+    let bounded = |(from, until, clean): &Stay| {
         let near = without((until.saturating_sub(SOON), until + CLEAN), faults);
         let calm = near == [(until.saturating_sub(SOON), until + CLEAN)];
         let bound = if *clean && calm { CLEAN } else { LOST };
-        (*from, until + bound + SLACK)
+        (*from, until + bound + slack)
     };
     let may: HashMap<_, Vec<Span>> =
         rooms.there.iter().map(|(key, spans)| (*key, merge(spans.iter().map(bounded).collect()))).collect();
@@ -214,7 +234,7 @@ fn ghosts(rooms: &Rooms, faults: &[Span], findings: &mut Findings) {
     }
 }
 
-fn missing(index: &Index<'_>, rooms: &Rooms, faults: &[Span], findings: &mut Findings) {
+fn missing(index: &Index<'_>, rooms: &Rooms, (faults, slack): (&[Span], u64), findings: &mut Findings) {
     let mut there: HashMap<Channel, Vec<(Uuid, Vec<Span>)>> = HashMap::new();
     for ((channel, person), spans) in &rooms.there {
         let spans = merge(spans.iter().map(|(from, until, _)| (*from, *until)).collect());
@@ -228,7 +248,7 @@ fn missing(index: &Index<'_>, rooms: &Rooms, faults: &[Span], findings: &mut Fin
             for span in spans[first..].iter().take_while(|span| span.0 < *end) {
                 let both = (span.0.max(watch.since), span.1.min(*end));
                 let unseen = without(both, &shown).into_iter().flat_map(|span| without(span, faults));
-                for (from, until) in unseen.filter(|(from, until)| until - from > SOON + SLACK) {
+                for (from, until) in unseen.filter(|(from, until)| until - from > SOON + slack) {
                     findings.add(Rule::PresenceMissing, || {
                         let (from, until) = (seconds(from), seconds(until));
                         format!(

@@ -315,22 +315,22 @@ fn divergence(history: &mut History, random: &mut StdRng) -> bool {
     true
 }
 
-fn behind(history: &mut History, random: &mut StdRng) -> bool {
+fn behind(history: &mut History, _: &mut StdRng) -> bool {
     let Some(settled) = history.records.iter().position(|record| matches!(record.what, What::Settled)) else {
         return false;
     };
-    let last = history.records[..settled].iter().rposition(|record| match record.what {
-        What::Event { channel, offset, .. } => history.finals.logs[&channel].events.len() as u64 == offset,
+    // The last event of a log, over a connection that is open to the end.
+    let open = |at: usize, conn: u32| {
+        let closed = |record: &Record| matches!(record.what, What::Closed { conn: other, .. } if other == conn);
+        !history.records[at..settled].iter().any(closed)
+    };
+    let last = history.records[..settled].iter().enumerate().rposition(|(at, record)| match record.what {
+        What::Event { conn, channel, offset, .. } => {
+            history.finals.logs[&channel].events.len() as u64 == offset && open(at, conn)
+        }
         _ => false,
     });
-    let Some(last) = last else { return false };
-    let What::Event { conn, .. } = history.records[last].what else { return false };
-    // Only while that connection is open; all are, at the end.
-    let open = !history.records[last..settled]
-        .iter()
-        .any(|record| matches!(record.what, What::Closed { conn: c, .. } if c == conn));
-    history.records.remove(last);
-    open || behind(history, random)
+    last.map(|last| history.records.remove(last)).is_some()
 }
 
 fn resync(history: &mut History, random: &mut StdRng) -> bool {

@@ -56,7 +56,7 @@ async fn killed(stage: Stage, settings: Settings, gap: (f64, f64), lasts: (f64, 
     let nodes = nodes.into_iter().map(Mutex::new).collect();
     let killing = Arc::new(Killing { nodes, urls, gap, lasts });
     let report = check(&settings, killing.clone()).await;
-    // The nodes end before what is below them, and say what they logged if this fails.
+    // The nodes end before what is below them.
     drop(killing);
     drop(redis);
     assert!(report.findings.is_clean(), "{:?}", report.findings.broken());
