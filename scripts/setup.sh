@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the system lacks, where it may; otherwise says what to install and how.
 #   scripts/setup.sh run     what running needs: a C compiler, PostgreSQL, Redis (optional)
-#   scripts/setup.sh test    what tests need too: the client libraries for Node and Python
+#   scripts/setup.sh test    what tests need too: HAProxy, the client libraries for Node and Python
 # Quick when nothing is missing, so that every `make run` can ask.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,6 +21,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 have_postgres() { [ -n "${DATABASE_URL:-}" ] || postgres_bin >/dev/null; }
 have_redis() { [ -n "${REDIS_URL:-}" ] || have redis-server || have valkey-server; }
+have_haproxy() { have haproxy; }
 have_node() {
     have npm && have node || return 1
     local version
@@ -87,6 +88,7 @@ how_redis() {
     say 'note: no redis-server; presence and the bus will be in process, which is all that one node needs.' \
         '(Debian: apt-get install redis-server, Fedora: dnf install redis, macOS: brew install redis)'
 }
+how_haproxy() { how 'missing: HAProxy 2.4 or newer, which tests restart nodes behind' haproxy haproxy 'brew install haproxy'; }
 how_node() { how "missing: Node $node_major_min or newer, with npm" 'nodejs npm' 'nodejs npm' 'brew install node'; }
 how_python() {
     how "missing: Python 3.10 or newer with its venv module" 'python3 python3-venv' python3 'brew install python'
@@ -103,6 +105,7 @@ want_programs() {
     want postgres postgresql
     want redis redis-server
     [ "$1" = test ] || return 0
+    want haproxy haproxy
     [ ! -f $js/package.json ] || want node nodejs npm
     [ ! -f $python/requirements.txt ] || fresh_venv || want venv python3 python3-venv
 }
@@ -114,6 +117,7 @@ need_programs() {
     need postgres
     have_redis || how_redis
     if [ "$1" = test ]; then
+        need haproxy
         [ ! -f $js/package.json ] || need node
         [ ! -f $python/requirements.txt ] || fresh_venv || have_venv || { how_python; missing=1; }
     fi

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+/// Whoever operates nodes counts on 30 s from the signal to the end.
+const DRAIN_PART_MAX: Duration = Duration::from_secs(10);
+
 /// What `studyhall` can be told. Flags win over the environment.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -54,6 +57,11 @@ pub struct Config {
     /// Sockets at once; more are answered with 503.
     #[arg(long, env = "STUDYHALL_CONNECTIONS_MAX", default_value_t = 18_000)]
     pub connections_max: usize,
+
+    /// Sockets on their way in at a time, from the upgrade until their first subscriptions are answered; more are answered
+    /// with 503 and come again.
+    #[arg(long, env = "STUDYHALL_ARRIVALS_MAX", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub arrivals_max: u32,
 
     /// Commands a second and socket, on average; above it they are answered with error 111.
     #[arg(long, env = "STUDYHALL_COMMANDS_PER_SECOND", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..))]
@@ -107,7 +115,12 @@ pub struct Config {
     #[arg(long, env = "STUDYHALL_FOLLOW_SECONDS", default_value_t = 0.8)]
     pub follow_seconds: f64,
 
-    /// Seconds over which a node that is told to end sends its sockets elsewhere.
+    /// Seconds for which a node that is told to end goes on as before, but for `/readyz`, so that a balancer notices; at
+    /// most 10.
+    #[arg(long, env = "STUDYHALL_DRAIN_NOTICE_SECONDS", default_value_t = 2.0)]
+    pub drain_notice_seconds: f64,
+
+    /// Seconds over which a node that is told to end sends its sockets elsewhere; at most 10.
     #[arg(long, env = "STUDYHALL_DRAIN_SECONDS", default_value_t = 8.0)]
     pub drain_seconds: f64,
 
@@ -161,9 +174,14 @@ impl Config {
         seconds(self.lease_seconds).max(Duration::from_secs(3))
     }
 
-    /// Window in which sockets are told to go elsewhere.
+    /// From the signal until new sockets and requests are refused; bounded, for a node has to be gone after 30 s.
+    pub fn drain_notice(&self) -> Duration {
+        seconds(self.drain_notice_seconds).min(DRAIN_PART_MAX)
+    }
+
+    /// Window in which sockets are told to go elsewhere; bounded likewise.
     pub fn drain_window(&self) -> Duration {
-        seconds(self.drain_seconds)
+        seconds(self.drain_seconds).min(DRAIN_PART_MAX)
     }
 }
 

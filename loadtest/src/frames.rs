@@ -131,7 +131,7 @@ pub fn upgraded(bytes: &[u8]) -> Result<Option<usize>> {
         return Ok(None);
     };
     if !bytes.starts_with(b"HTTP/1.1 101") {
-        bail!("refused to upgrade: {}", String::from_utf8_lossy(bytes).lines().next().unwrap_or_default());
+        return Err(Refused(String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned()).into());
     }
     Ok(Some(end))
 }
@@ -145,6 +145,25 @@ pub fn head_end(bytes: &[u8]) -> Option<usize> {
 pub fn accept_key(key: &str) -> String {
     let digest = Sha1::new_with_prefix(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize();
     BASE64_STANDARD.encode(digest)
+}
+
+/// The server does not open the connection; its status line.
+#[derive(Debug)]
+pub struct Refused(pub String);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "refused to upgrade: {}", self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Refused {
+    /// Whether the server asks to come again.
+    pub fn for_now(&self) -> bool {
+        self.0.starts_with("HTTP/1.1 503")
+    }
 }
 
 /// The server closed the connection.

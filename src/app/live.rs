@@ -2,7 +2,6 @@
 //! end and requests that bring the commands.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -16,11 +15,10 @@ use studyhall_protocol::format::Format;
 use super::App;
 use crate::error::{Error, Result};
 use crate::http::{self, OriginVerdict};
+use crate::live::arrivals::Full;
 use crate::live::stream::{self, Opening, Road, Undelivered};
 use crate::live::upgrade;
 
-/// For the body of a request: it is a frame, and a frame is there at once.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// What protobuf calls itself here.
 const OCTETS: &str = "application/octet-stream";
 /// Proxies hand a stream on as it comes.
@@ -61,9 +59,11 @@ async fn open_stream(State(app): State<Arc<App>>, request: Request) -> Result<Re
     let format = format_of(request.headers());
     let road = request.extensions().get::<Arc<Road>>().cloned();
     let road = road.ok_or_else(|| Error::internal(anyhow::anyhow!("a request that came over no connection")))?;
-    let commands = body(request).await?;
-    let body = stream::open(&app.hub, Opening { road, format, cookie, commands })
-        .map_err(|full| Error::unavailable("unavailable", full.reason()))?;
+    let commands = Bytes::from(http::read_bytes(request).await?);
+    let body = stream::open(&app.hub, Opening { road, format, cookie, commands }).map_err(|full| match full {
+        Full::Draining => super::leave::shutting_down(),
+        Full::Connections | Full::Arrivals => Error::busy(full.reason(), full.retry_after()),
+    })?;
     let kind = if format == Format::Protobuf { OCTETS } else { "application/x-ndjson" };
     // The connection belongs to the stream: it ends with it.
     Ok(([(header::CONTENT_TYPE, kind)], [UNBUFFERED, CLOSE], body).into_response())
@@ -73,7 +73,7 @@ async fn open_stream(State(app): State<Arc<App>>, request: Request) -> Result<Re
 async fn emulate(State(app): State<Arc<App>>, request: Request) -> Result<Response> {
     cookie(&app, request.headers())?;
     let format = format_of(request.headers());
-    let body = body(request).await?;
+    let body = http::read_bytes(request).await?;
     let emulation = Emulation::parse(format, &body);
     let emulation = emulation.ok_or_else(|| Error::bad_request("bad_request", "expected {session, node, data}"))?;
     let commands = Bytes::copy_from_slice(emulation.commands());
@@ -95,9 +95,4 @@ fn format_of(headers: &HeaderMap) -> Format {
         Some(kind) if kind == OCTETS => Format::Protobuf,
         _ => Format::Json,
     }
-}
-
-async fn body(request: Request) -> Result<Bytes> {
-    let read = tokio::time::timeout(BODY_WITHIN, http::read_bytes(request)).await;
-    read.unwrap_or_else(|_| Err(Error::bad_request("bad_request", "the body came too slowly"))).map(Bytes::from)
 }

@@ -17,6 +17,8 @@ use super::server;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Connections at once to the page.
+const SCRAPERS_MAX: usize = 16;
 /// Between two looks for whether an address is free by now.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -28,7 +30,7 @@ pub(super) async fn serve(app: App, address: SocketAddr, stop: CancellationToken
         tracing::info!("metrics at http://{address}/metrics");
     }
     let router = Router::new().route("/metrics", get(page)).with_state(app);
-    server::serve(listener, router, stop).await;
+    server::serve(listener, router, SCRAPERS_MAX, stop).await;
 }
 
 async fn listen(address: SocketAddr) -> TcpListener {

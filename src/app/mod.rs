@@ -1,7 +1,10 @@
 //! The house put together: configuration in, a server out.
 
 mod backend;
+mod descriptors;
+mod guard;
 mod health;
+mod leave;
 mod live;
 mod metrics;
 mod nodes;
@@ -20,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cluster::Cluster;
+use crate::cluster::{self, Cluster};
 use crate::config::Config;
 use crate::db::retention::Policy;
 use crate::db::{self, Db, Writer};
@@ -29,12 +32,11 @@ use crate::http::{self, AppState};
 use crate::live::roster::{Alone, Roster};
 use crate::live::{Hub, HubLink, Limits};
 
+use descriptors::Room;
 pub use health::Health;
 
 /// How often retention looks for days that are over.
 const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
-/// For everything that a drain waits for.
-const DRAIN_WITHIN: Duration = Duration::from_secs(25);
 
 /// A server that is ready to serve. Clones share everything.
 #[derive(Clone)]
@@ -47,7 +49,11 @@ pub struct App {
     roster: Arc<dyn Roster>,
     cluster: Option<Arc<Cluster>>,
     health: Health,
+    room: Room,
+    drain_notice: Duration,
     drain_window: Duration,
+    /// It is going away.
+    leaving: CancellationToken,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -58,6 +64,10 @@ impl App {
         let url = config.database_url.as_deref().ok_or_else(|| {
             anyhow::anyhow!("DATABASE_URL is not set; set it, or run `studyhall dev`, which brings its own PostgreSQL")
         })?;
+        // Everything is looked at before anything is changed.
+        if let Some(redis) = config.redis_url.as_deref() {
+            cluster::inspect(redis).await?;
+        }
         let db = Db::connect(url, config.database_connections).await?;
         db.migrate().await?;
         // The engine hands commands to the writer and the writer hands events to the engine; weakly, or neither would
@@ -78,9 +88,16 @@ impl App {
             Some(cluster) => cluster.clone(),
             None => Arc::new(Alone),
         };
+        let room = descriptors::room(config);
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let engine = Hub::start(limits(config), Arc::new(server), roster.clone(), workers);
+        let engine = Hub::start(limits(config, &room), Arc::new(server), roster.clone(), workers);
         hub.set(&engine);
+        let told = Arc::downgrade(&engine);
+        db.on_epoch(Box::new(move |epoch| {
+            if let Some(hub) = told.upgrade() {
+                hub.begin_epoch(epoch);
+            }
+        }));
         if let Some(cluster) = &cluster {
             nodes::introduce(cluster, &engine);
         }
@@ -91,7 +108,10 @@ impl App {
             roster,
             cluster,
             health,
+            room,
+            drain_notice: config.drain_notice(),
             drain_window: config.drain_window(),
+            leaving: CancellationToken::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
@@ -108,6 +128,9 @@ impl App {
             self.stop.clone(),
         );
         self.tasks.spawn(follow);
+        self.tasks.spawn(guard::watch(db.clone(), self.stop.clone()));
+        self.tasks.spawn(guard::compare(db.clone(), self.hub.clone(), self.stop.clone()));
+        self.tasks.spawn(guard::send_away(db.clone(), self.hub.clone(), self.stop.clone()));
         self.tasks.spawn(domain::presence::keep_tidy(db.clone(), self.state.hub.clone(), self.stop.clone()));
         self.tasks.spawn(self.state.rates.clone().forget(self.stop.clone()));
         self.tasks.spawn(db::retention::run(db, retention(config), RETENTION_EVERY, self.stop.clone()));
@@ -121,8 +144,12 @@ impl App {
             .route("/readyz", get(readyz))
             .with_state(self.clone());
         let rates = middleware::from_fn_with_state(self.state.clone(), http::hold_off);
-        let api = Router::new().nest("/api/v1", domain::router()).layer(rates).with_state(self.state.clone());
-        http::shield(api.merge(live).merge(health), &self.state.origins)
+        let leaving = middleware::from_fn_with_state(self.clone(), leave::refuse_new);
+        let in_time = middleware::from_fn_with_state(self.state.db.clone(), guard::answer_in_time);
+        let api = Router::new().nest("/api/v1", domain::router()).layer(in_time).layer(rates).layer(leaving);
+        let api = api.with_state(self.state.clone());
+        let let_go = middleware::from_fn_with_state(self.leaving.clone(), leave::let_go);
+        http::shield(api.merge(live).merge(health), &self.state.origins).layer(let_go)
     }
 
     /// Serves the page of metrics at `address`, until [`App::serve`] has drained. Where that is taken, it comes later and
@@ -131,31 +158,19 @@ impl App {
         self.tasks.spawn(metrics::serve(self.clone(), address, self.stop.clone()));
     }
 
-    /// Serves until `stop`, then drains: no new sockets, commands finished, sockets told to come back.
+    /// Serves until `stop`, then leaves: see [`leave`].
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let serving = tokio::spawn(server::serve(listener, self.router(), stop.clone()));
+        let over = CancellationToken::new();
+        let serving = tokio::spawn(server::serve(listener, self.router(), self.room.http, over.clone()));
         stop.cancelled().await;
-        let drained = async {
-            self.hub.drain(self.drain_window).await;
-            // Now, not earlier: from here on the others hold those who were sent away for as long as they may take.
-            self.roster.hand_over().await;
-            self.state.writer.drain().await;
-            self.hub.stop().await;
-            let _ = serving.await;
-            self.stop.cancel();
-            self.tasks.close();
-            self.tasks.wait().await;
-            self.state.db.pool().close().await;
-        };
-        if tokio::time::timeout(DRAIN_WITHIN, drained).await.is_err() {
-            tracing::warn!("not everything ended in {DRAIN_WITHIN:?}; leaving all the same");
-        }
+        self.leave(serving, over).await;
     }
 }
 
-fn limits(config: &Config) -> Limits {
+fn limits(config: &Config, room: &Room) -> Limits {
     Limits {
-        connections_max: config.connections_max,
+        connections_max: room.connections,
+        arrivals_max: config.arrivals_max as usize,
         commands_per_second: config.commands_per_second,
         commands_burst: config.commands_burst,
         ring_bytes: config.ring_bytes_max,
@@ -168,5 +183,5 @@ fn retention(config: &Config) -> Policy {
 }
 
 async fn readyz(State(app): State<App>) -> Response {
-    app.health.answer(app.hub.is_draining()).await
+    app.health.answer(app.leaving.is_cancelled()).await
 }

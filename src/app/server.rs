@@ -11,8 +11,9 @@ use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -23,8 +24,15 @@ use crate::live::stream::{Road, Watched};
 const BACKLOG: u32 = 4_096;
 /// For the head of a request.
 const HEADER_WITHIN: Duration = Duration::from_secs(10);
-/// Plain HTTP connections beside the sockets of the hub.
-const HTTP_CONNECTIONS_MAX: usize = 4_096;
+/// Connections that are being refused; what comes beyond them is closed without a word.
+const REFUSED_MAX: usize = 16;
+/// For the one who is refused to take the answer.
+const REFUSED_WITHIN: Duration = Duration::from_secs(1);
+/// Between two tries to accept, when there is no room for another file.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+/// What somebody hears for whom there is no place, whatever they ask.
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\nconnection: close\r\n\
+    content-type: text/plain; charset=utf-8\r\ncontent-length: 44\r\n\r\nthis node has as many connections as it may\n";
 
 /// Listens on `address`; port 0 takes a free one.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -34,15 +42,14 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves connections until `stop`; then lets the requests that are under way end.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves connections until `stop`, at most `max` plain ones at a time; then lets the requests that are under way end.
+/// Whoever finds no place is told so at once.
+pub async fn serve(listener: TcpListener, router: Router, max: usize, stop: CancellationToken) {
     let connections = TaskTracker::new();
-    let permits = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(max));
+    let refusals = Arc::new(Semaphore::new(REFUSED_MAX));
+    let mut failing = false;
     loop {
-        let permit = tokio::select! {
-            permit = permits.clone().acquire_owned() => permit,
-            () = stop.cancelled() => break,
-        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
@@ -51,19 +58,41 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: give others the time to close theirs.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "cannot accept connections; trying on");
+                }
+                tokio::time::sleep(ACCEPT_AGAIN).await;
                 continue;
             }
         };
+        failing = false;
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            if let Ok(permit) = refusals.clone().try_acquire_owned() {
+                connections.spawn(refuse(stream, permit));
+            }
+            continue;
+        };
         let (router, stop) = (router.clone(), stop.clone());
         connections.spawn(async move {
-            serve_connection(stream, peer, Road::new(permit.ok()), router, stop).await;
+            serve_connection(stream, peer, Road::new(Some(place)), router, stop).await;
         });
     }
     drop(listener);
     connections.close();
     connections.wait().await;
+}
+
+/// Answers without a look at what is asked, and waits until that is taken: closing with something unread would take the
+/// answer back.
+async fn refuse(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
+    let said = async {
+        stream.write_all(REFUSAL).await?;
+        stream.shutdown().await?;
+        let mut rest = [0; 1_024];
+        while stream.read(&mut rest).await? > 0 {}
+        io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(REFUSED_WITHIN, said).await;
 }
 
 async fn serve_connection(

@@ -14,6 +14,8 @@ pub async fn dev(mut config: Config) -> anyhow::Result<()> {
     let stop = run::stop_on_signal()?;
     // Whoever builds a front-end here, or tests it, is no crowd to be held off.
     config.limit_loopback = false;
+    // Nor is there a balancer that has to notice.
+    config.drain_notice_seconds = 0.0;
     let (want_postgres, want_redis) = (config.database_url.is_none(), config.redis_url.is_none());
     let starting = Private::start(&config.data, want_postgres, want_redis, config.pg_bin.as_deref());
     let mut private = tokio::select! {

@@ -15,6 +15,7 @@
 mod book;
 mod hear;
 mod hint;
+mod inspect;
 mod link;
 mod listen;
 mod message;
@@ -38,6 +39,7 @@ use uuid::Uuid;
 use crate::live::backend::{LogEvent, SlotKey};
 use crate::live::roster::{Ear, Others, Roster};
 pub use hint::Seal;
+pub use inspect::inspect;
 use link::Shared;
 use servers::Servers;
 

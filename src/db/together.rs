@@ -17,6 +17,9 @@ const LANES: usize = 2;
 /// For one statement; SDKs wait five seconds for a reply.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
+/// From a question to its answer, the wait for a statement that hangs included.
+const ASKED_WITHIN: Duration = Duration::from_millis(4_500);
+
 /// Answers all the questions, in order; or none of them.
 type Ask<Q, A> = dyn Fn(Vec<Q>) -> BoxFuture<'static, Option<Vec<A>>> + Send + Sync;
 
@@ -29,13 +32,19 @@ struct Inner<Q, A> {
     weight: fn(&Q) -> usize,
     /// How much a statement may hold; a question that is heavier goes alone.
     weight_max: usize,
+    /// What can wait goes into a statement when nothing else wants to.
+    can_wait: fn(&Q) -> bool,
     state: Mutex<State<Q, A>>,
 }
 
 struct State<Q, A> {
-    waiting: VecDeque<(Q, oneshot::Sender<A>)>,
+    waiting: Line<Q, A>,
+    patient: Line<Q, A>,
     running: usize,
 }
+
+/// Questions in the order in which they came, with who asked.
+type Line<Q, A> = VecDeque<(Q, oneshot::Sender<A>)>;
 
 /// The statement failed or took too long; why is in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +63,18 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
         weight: fn(&Q) -> usize,
         ask: impl Fn(Vec<Q>) -> BoxFuture<'static, Option<Vec<A>>> + Send + Sync + 'static,
     ) -> Self {
-        let state = Mutex::new(State { waiting: VecDeque::new(), running: 0 });
-        Self(Arc::new(Inner { ask: Box::new(ask), weight, weight_max, state }))
+        Self::with_patience(weight_max, weight, |_| false, ask)
+    }
+
+    /// The same, where some questions let all others go first.
+    pub fn with_patience(
+        weight_max: usize,
+        weight: fn(&Q) -> usize,
+        can_wait: fn(&Q) -> bool,
+        ask: impl Fn(Vec<Q>) -> BoxFuture<'static, Option<Vec<A>>> + Send + Sync + 'static,
+    ) -> Self {
+        let state = Mutex::new(State { waiting: VecDeque::new(), patient: VecDeque::new(), running: 0 });
+        Self(Arc::new(Inner { ask: Box::new(ask), weight, weight_max, can_wait, state }))
     }
 
     /// The answer to one question, asked after this call began.
@@ -63,7 +82,9 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
         let (answer, answered) = oneshot::channel();
         let begin = {
             let mut state = self.0.state.lock();
-            state.waiting.push_back((question, answer));
+            let can_wait = (self.0.can_wait)(&question);
+            let line = if can_wait { &mut state.patient } else { &mut state.waiting };
+            line.push_back((question, answer));
             let begin = state.running < LANES;
             state.running += usize::from(begin);
             begin
@@ -72,7 +93,7 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
             // A task of its own: whoever began may go away, and the others still want their answers.
             tokio::spawn(self.clone().answer_all());
         }
-        answered.await.map_err(|_| Unanswered)
+        tokio::time::timeout(ASKED_WITHIN, answered).await.ok().and_then(Result::ok).ok_or(Unanswered)
     }
 
     async fn answer_all(self) {
@@ -102,17 +123,20 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
     fn take(&self) -> (Vec<Q>, Vec<oneshot::Sender<A>>) {
         let mut state = self.0.state.lock();
         let (mut weight, mut questions, mut answers) = (0, Vec::new(), Vec::new());
-        while let Some((question, answer)) = state.waiting.pop_front() {
-            if answer.is_closed() {
-                continue;
+        let State { waiting, patient, .. } = &mut *state;
+        for line in [waiting, patient] {
+            while let Some((question, answer)) = line.pop_front() {
+                if answer.is_closed() {
+                    continue;
+                }
+                weight += (self.0.weight)(&question);
+                if weight > self.0.weight_max && !questions.is_empty() {
+                    line.push_front((question, answer));
+                    break;
+                }
+                questions.push(question);
+                answers.push(answer);
             }
-            weight += (self.0.weight)(&question);
-            if weight > self.0.weight_max && !questions.is_empty() {
-                state.waiting.push_front((question, answer));
-                break;
-            }
-            questions.push(question);
-            answers.push(answer);
         }
         state.running -= usize::from(questions.is_empty());
         (questions, answers)
@@ -177,6 +201,40 @@ mod tests {
         }
         assert_eq!(*asked.lock(), [vec![1], vec![2], vec![3, 4], vec![4], vec![20], vec![5]]);
         until(|| together.0.state.lock().running == 0).await;
+    }
+
+    #[tokio::test]
+    async fn what_can_wait_lets_the_others_go_first() {
+        let (permits, asked) = (Arc::new(Semaphore::new(0)), Arc::<Mutex<Vec<Vec<u32>>>>::default());
+        let (noted, free) = (asked.clone(), permits.clone());
+        let answer = move |questions: Vec<u32>| {
+            noted.lock().push(questions.clone());
+            let free = free.clone();
+            async move {
+                free.acquire().await.unwrap().forget();
+                Some(questions)
+            }
+            .boxed()
+        };
+        let together = Together::with_patience(3, |_| 1, |question| question % 2 == 1, answer);
+        let mut answers = Vec::new();
+        for (so_far, question) in [(1, 10), (2, 20)] {
+            answers.push(ask(&together, question));
+            until(|| asked.lock().len() == so_far).await;
+        }
+        for (so_far, question) in (1..).zip([1, 3, 5, 2, 4]) {
+            answers.push(ask(&together, question));
+            until(|| {
+                let state = together.0.state.lock();
+                state.waiting.len() + state.patient.len() == so_far
+            })
+            .await;
+        }
+        permits.add_permits(10);
+        for answer in answers {
+            answer.await.unwrap().unwrap();
+        }
+        assert_eq!(*asked.lock(), [vec![10], vec![20], vec![2, 4, 1], vec![3, 5]]);
     }
 
     #[tokio::test]

@@ -115,6 +115,13 @@ impl Error {
         this
     }
 
+    /// 503 `busy` with `Retry-After`, in seconds.
+    pub fn busy(detail: impl Into<String>, retry_after_s: u32) -> Self {
+        let mut this = Self::unavailable("busy", detail);
+        this.0.retry_after = Some(retry_after_s.max(1));
+        this
+    }
+
     /// 500 `internal`: our fault; `cause` goes to the log.
     pub fn internal(cause: impl Into<anyhow::Error>) -> Self {
         let mut this = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", None);

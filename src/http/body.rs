@@ -1,5 +1,7 @@
 //! Reading a JSON body.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use futures_util::StreamExt;
@@ -9,6 +11,8 @@ use studyhall_protocol::check::no_nul;
 
 use crate::error::{Error, Result};
 
+/// For a whole body: at this pace even the largest comes over a bad line.
+const BODY_WITHIN: Duration = Duration::from_secs(20);
 /// Bytes of a request body.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 
@@ -41,8 +45,13 @@ async fn read(request: Request) -> Result<Vec<u8>> {
     read_bytes(request).await
 }
 
-/// The bytes of a body, whatever they are; 413 above [`BODY_BYTES_MAX`].
+/// The bytes of a body, whatever they are; 413 above [`BODY_BYTES_MAX`], 400 when they come too slowly.
 pub async fn read_bytes(request: Request) -> Result<Vec<u8>> {
+    let read = tokio::time::timeout(BODY_WITHIN, read_all(request)).await;
+    read.unwrap_or_else(|_| Err(Error::bad_request("bad_request", "the body came too slowly")))
+}
+
+async fn read_all(request: Request) -> Result<Vec<u8>> {
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.unwrap_or(0) > BODY_BYTES_MAX {
         return Err(too_large());

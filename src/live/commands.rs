@@ -23,12 +23,26 @@ use super::topic::Topic;
 /// How often a permission that was revoked meanwhile is asked for again before giving up.
 const ADMIT_TRIES: usize = 4;
 
+/// A subscription that is asked for: the command's id, the request, its channel.
+type Wanted<'c> = (u32, Subscribe<'c>, Channel);
+
 impl Session {
-    /// Runs the commands of a frame one by one; neighbouring subscribes together.
+    /// Runs the commands of a frame.
     pub(super) async fn run_commands(&mut self, frame: &[u8]) -> Next {
+        self.arrival.iter().for_each(|arrival| arrival.set_working(true));
+        let next = self.run_all(frame).await;
+        self.arrival.iter().for_each(|arrival| arrival.set_working(false));
+        next
+    }
+
+    /// One by one; neighbouring subscribes together. On a node that goes away the one that runs is the last.
+    async fn run_all(&mut self, frame: &[u8]) -> Next {
         let mut commands = Commands::new(self.conn.format, frame);
         while let Some(read) = commands.next() {
             self.conn.room().await;
+            if let Some(why) = self.conn.closing() {
+                return Next::Close(why);
+            }
             let next = match read {
                 Ok(ClientCommand { id, subscribe: Some(first), connect: None, .. }) if self.connected && id > 0 => {
                     let mut batch = vec![(id, first)];
@@ -39,7 +53,10 @@ impl Session {
                         batch.push((id, next));
                         commands = ahead;
                     }
-                    self.subscribe(batch).await
+                    let next = self.subscribe(batch).await;
+                    // It has what it came for.
+                    self.arrival = None;
+                    next
                 }
                 read => match (self.step(&read), read) {
                     (Step::Later, Ok(command)) => self.run(&command).await,
@@ -171,8 +188,8 @@ impl Session {
         history_of(page, admission.head)
     }
 
-    /// Subscribes to several channels with one question to the database. The topics are made first:
-    /// what is committed while the answer is on its way waits in them.
+    /// Subscribes to several channels with one question to the database, or two: the profiles on a page are many, and a
+    /// room does not wait for them.
     async fn subscribe(&mut self, batch: Vec<(u32, Subscribe<'_>)>) -> Next {
         let Ok(identity) = self.identity() else {
             return Next::Read;
@@ -192,19 +209,29 @@ impl Session {
                 Err(error) => self.refuse(id, &error),
             }
         }
+        let is_profile = |(_, _, channel): &Wanted<'_>| matches!(channel, Channel::Profile(_));
+        let (profiles, first) = wanted.into_iter().partition(is_profile);
+        self.take_seats(&identity, first).await;
+        self.take_seats(&identity, profiles).await;
+        Next::Read
+    }
+
+    /// Subscribes with one question. The topics are made before it: what is committed while the answer is on its way waits
+    /// in them.
+    async fn take_seats(&self, identity: &Arc<Identity>, mut wanted: Vec<Wanted<'_>>) {
         for _ in 0..ADMIT_TRIES {
             if wanted.is_empty() {
-                return Next::Read;
+                return;
             }
             let channels: Vec<Channel> = wanted.iter().map(|(_, _, channel)| *channel).collect();
             let topics: Vec<_> = channels.iter().map(|channel| self.hub.topic(*channel)).collect();
             let (ticket, asked_at) = (self.hub.rechecks.ticket(), Instant::now());
-            let admitted = self.hub.backend.admit(&identity, channels);
+            let admitted = self.hub.backend.admit(identity, channels);
             let (admissions, standing) = match tokio::try_join!(admitted, self.hub.standing_of(identity.user_id)) {
                 Ok(answers) => answers,
                 Err(error) => {
                     wanted.iter().for_each(|(id, _, _)| self.refuse(*id, &error));
-                    return Next::Read;
+                    return;
                 }
             };
             self.prepare(&topics, &admissions).await;
@@ -212,7 +239,7 @@ impl Session {
             for (((id, request, channel), topic), admission) in wanted.into_iter().zip(topics).zip(admissions) {
                 self.conn.room().await;
                 let seated = admission.and_then(|admission| {
-                    let (identity, standing, at) = (&identity, &standing, asked_at);
+                    let (standing, at) = (&standing, asked_at);
                     self.take_seat(id, &request, &topic, &Asked { identity, standing, admission: &admission, at })
                 });
                 match seated {
@@ -228,7 +255,6 @@ impl Session {
             wanted = again;
         }
         wanted.iter().for_each(|(id, _, _)| self.refuse(*id, &WireError::internal()));
-        Next::Read
     }
 
     /// Topics that are new learn who is there, here and on the other nodes, before anybody takes a seat.
@@ -242,11 +268,7 @@ impl Session {
     }
 
     /// What can be refused without asking anybody.
-    fn readable(
-        &self,
-        request: &Subscribe<'_>,
-        wanted: &[(u32, Subscribe<'_>, Channel)],
-    ) -> Result<Channel, WireError> {
+    fn readable(&self, request: &Subscribe<'_>, wanted: &[Wanted<'_>]) -> Result<Channel, WireError> {
         let channel: Channel = request.channel.parse().map_err(|_| WireError::unknown_channel())?;
         if request.kind != 0 {
             return Err(WireError::not_available());
@@ -277,6 +299,9 @@ impl Session {
         let recovered = request.recover
             && request.epoch == *admission.epoch
             && reaches(request.offset, admission.floor, admission.head);
+        if request.recover && request.epoch == *admission.epoch && request.offset > admission.head {
+            self.hub.backend.doubt();
+        }
         if request.recover && !recovered && request.reject_unrecovered() {
             return Err(WireError::unrecoverable_position());
         }

@@ -185,6 +185,7 @@ impl Conn {
     pub fn close(&self, why: Disconnect) {
         if self.closing.set(why).is_ok() {
             self.wake.ring();
+            self.room.notify_one();
         }
     }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::arrivals::Arrivals;
 use super::backend::{Backend, Effect, Identity, LogEvent};
 use super::bars::BarringEvents;
 use super::conn::{Conn, ConnId};
@@ -57,8 +58,9 @@ pub struct Hub {
     /// When this node ran for certain.
     pub(super) ran_at: Deadline,
     next_id: AtomicU64,
-    open: AtomicUsize,
-    draining: AtomicBool,
+    pub(super) open: AtomicUsize,
+    pub(super) arrivals: Arrivals,
+    pub(super) draining: AtomicBool,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
 }
@@ -73,25 +75,6 @@ struct EndedSession {
     session_id: Uuid,
     why: Disconnect,
     at: Ticks,
-}
-
-/// The node takes no more connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Full {
-    /// It is going away.
-    Draining,
-    /// It has as many as it may.
-    Connections,
-}
-
-impl Full {
-    /// For whoever is refused.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Full::Draining => "this node is going away",
-            Full::Connections => "this node has as many connections as it may",
-        }
-    }
 }
 
 impl Hub {
@@ -118,6 +101,7 @@ impl Hub {
             ran_at: Deadline::default(),
             next_id: AtomicU64::new(1),
             open: AtomicUsize::new(0),
+            arrivals: Arrivals::new(limits.arrivals_max),
             draining: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -167,22 +151,6 @@ impl Hub {
                 }
             });
         }
-    }
-
-    /// Reserves room for a connection, before its upgrade is answered.
-    pub fn admit_connection(&self) -> Result<(), Full> {
-        if self.draining.load(Ordering::Acquire) {
-            return Err(Full::Draining);
-        }
-        let max = self.limits.connections_max;
-        let taken =
-            self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| (open < max).then_some(open + 1));
-        taken.map(|_| ()).map_err(|_| Full::Connections)
-    }
-
-    /// Gives back what [`Hub::admit_connection`] reserved.
-    pub fn release_connection(&self) {
-        self.open.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Takes over an upgraded socket, or a stream.
@@ -350,11 +318,6 @@ impl Hub {
         self.users.get(&user_id).map(|conns| conns.clone()).unwrap_or_default()
     }
 
-    /// Whether it takes no more connections.
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
-    }
-
     /// Open sockets and channels in use.
     pub fn counts(&self) -> (usize, usize) {
         (self.conns.len(), self.topics.len())
@@ -363,36 +326,5 @@ impl Hub {
     /// Bytes held for all connections that are not in any ring.
     pub fn held_bytes(&self) -> usize {
         self.conns.iter().map(|conn| conn.held_bytes()).sum()
-    }
-
-    /// Takes no more connections and tells the open ones to come back elsewhere, in slices spread
-    /// over `window`.
-    pub async fn drain(&self, window: Duration) {
-        self.draining.store(true, Ordering::SeqCst);
-        // The map's order is by hash: as good as random.
-        let conns: Vec<Arc<Conn>> = self.conns.iter().map(|conn| conn.clone()).collect();
-        let slices = 20;
-        for slice in conns.chunks(conns.len().div_ceil(slices).max(1)) {
-            slice.iter().for_each(|conn| conn.close(Disconnect::SHUTDOWN));
-            if conns.len() > slices {
-                tokio::time::sleep(window / slices as u32).await;
-            }
-        }
-    }
-
-    /// Ends every task of the engine, and what a drain has left.
-    pub async fn stop(&self) {
-        self.draining.store(true, Ordering::SeqCst);
-        self.conns.iter().for_each(|conn| conn.close(Disconnect::SHUTDOWN));
-        let closing = async {
-            while !self.conns.is_empty() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let _ = tokio::time::timeout(2 * super::limits::CLOSE_WITHIN, closing).await;
-        self.stop.cancel();
-        self.flusher.stop();
-        self.tasks.close();
-        self.tasks.wait().await;
     }
 }

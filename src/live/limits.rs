@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Open sockets on this node.
     pub connections_max: usize,
+    /// Connections on their way in at a time: from the upgrade until their first subscriptions are answered.
+    pub arrivals_max: usize,
     /// Commands a second and connection, on average.
     pub commands_per_second: u32,
     /// Commands at once and connection; has to hold a connect with all its subscribes, twice.
@@ -22,6 +24,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 18_000,
+            arrivals_max: 1_000,
             commands_per_second: 250,
             commands_burst: 1_200,
             ring_bytes: 64 << 20,
@@ -87,6 +90,14 @@ pub const PING_EVERY: Duration = Duration::from_secs(15);
 pub const PONG_WITHIN: Duration = Duration::from_secs(10);
 /// From the upgrade to the connect command; Swift and Java fetch their token in between.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+/// A connection that says nothing for this long after its upgrade is not counted among those on their way in.
+pub const ARRIVE_WITHIN: Duration = Duration::from_secs(1);
+/// Between two slices of connections that a node which goes away sends elsewhere.
+pub const SLICE_EVERY: Duration = Duration::from_millis(100);
+/// Connections in a slice, at least: so few at once are no storm.
+pub const SLICE_MIN: usize = 20;
+/// For the commands of connections that are being sent elsewhere: as long as SDKs wait for an answer, and then some.
+pub const FINISH_WITHIN: Duration = Duration::from_secs(8);
 /// Without a single byte taken by a socket that has something to take.
 pub const PROGRESS_WITHIN: Duration = Duration::from_secs(20);
 /// For a delivery to a stream whose connection is busy: as long as SDKs wait for an answer.

@@ -5,12 +5,15 @@
 //! connection), [`gather`] (what one owes the other), [`flush`] (when it is paid), [`socket`] and
 //! [`session`] (what the client says).
 
+pub mod arrivals;
 pub mod backend;
 mod bars;
 mod clock;
 mod commands;
 pub mod conn;
+mod drain;
 mod elsewhere;
+mod epochs;
 mod flush;
 mod gather;
 pub mod hub;

@@ -24,7 +24,8 @@ impl Conn {
 
     /// Waits until there is room for a reply: who does not read is not read from either.
     pub(super) async fn room(&self) {
-        while self.is_backed_up() {
+        // Of one that is being closed nothing more is sent before the goodbye.
+        while self.is_backed_up() && self.closing().is_none() {
             self.room.notified().await;
         }
     }

@@ -15,6 +15,7 @@ use studyhall_protocol::format::Format;
 use studyhall_protocol::frame::{ChannelOnly, ClientCommand, Commands, Publish, Said, Send, Unreadable};
 use studyhall_protocol::live::{Json, Publication, Published};
 
+use super::arrivals::Arrival;
 use super::conn::{Conn, Out};
 use super::hub::Hub;
 use super::limits::LEFT_HOLD;
@@ -38,6 +39,8 @@ pub(super) struct Session {
     pub(super) cookie: Option<String>,
     pub(super) client: uuid::Uuid,
     pub(super) connected: bool,
+    /// Until its first subscriptions are answered.
+    pub(super) arrival: Option<Arrival>,
     bucket: Bucket,
 }
 
@@ -62,7 +65,13 @@ impl Session {
     pub(super) fn new(hub: Arc<Hub>, conn: Arc<Conn>, cookie: Option<String>) -> Self {
         let tokens = hub.limits.commands_burst as f32;
         let bucket = Bucket { tokens, filled_at: Ticks::now() };
-        Self { hub, conn, cookie, client: uuid::Uuid::new_v4(), connected: false, bucket }
+        Self { hub, conn, cookie, client: uuid::Uuid::new_v4(), connected: false, arrival: None, bucket }
+    }
+
+    /// One that is counted as arriving until its first subscriptions are answered.
+    pub(super) fn arriving(mut self, arrival: Arrival) -> Self {
+        self.arrival = Some(arrival);
+        self
     }
 
     /// One message of the client.

@@ -13,10 +13,13 @@ use socket2::SockRef;
 use studyhall_protocol::error::Disconnect;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::conn::Conn;
 use super::hub::Hub;
-use super::limits::{CLOSE_WITHIN, LEFT_HOLD, MESSAGE_BYTES_MAX, NOTSENT_LOWAT, READ_BYTES, READS_PER_TURN};
+use super::limits::{
+    CLOSE_WITHIN, FINISH_WITHIN, LEFT_HOLD, MESSAGE_BYTES_MAX, NOTSENT_LOWAT, READ_BYTES, READS_PER_TURN,
+};
 use super::session::Session;
 use super::transport::Transport;
 use super::ws::{Decoder, Message, ProtocolError};
@@ -263,26 +266,37 @@ pub(super) async fn after<H: Handler>(
     // Boxed: these are the rare, large states, and an idle connection must not make room for them.
     let mut running = Box::pin(handler.run(commands));
     let _busy = conn.busy();
+    // When the node goes away, what runs is finished and answered first, for as long as this.
+    let mut leave_by = None;
     loop {
         tokio::select! {
             biased;
             next = &mut running => {
-                return match next {
-                    Next::Close(why) => ControlFlow::Break(End::Close(why)),
-                    Next::Bye(code) => ControlFlow::Break(End::Bye(code)),
-                    Next::Read | Next::Drop | Next::Run(_) => ControlFlow::Continue(()),
+                return match (next, conn.closing()) {
+                    (Next::Close(why), _) | (_, Some(why)) => ControlFlow::Break(End::Close(why)),
+                    (Next::Bye(code), None) => ControlFlow::Break(End::Bye(code)),
+                    (Next::Read | Next::Drop | Next::Run(_), None) => ControlFlow::Continue(()),
                 };
             }
-            () = conn.wake.rung() => {
-                if let Some(why) = conn.closing() {
-                    return ControlFlow::Break(End::Close(why));
-                }
-            }
+            () = conn.wake.rung() => match conn.closing() {
+                Some(Disconnect::SHUTDOWN) => leave_by = Some(Instant::now() + FINISH_WITHIN),
+                Some(why) => return ControlFlow::Break(End::Close(why)),
+                None => {}
+            },
+            () = until(leave_by) => return ControlFlow::Break(End::Close(Disconnect::SHUTDOWN)),
             ready = conn.transport.writable(), if conn.is_blocked() => match ready {
                 Ok(()) => conn.unblock(&hub.flusher, &hub.pages),
                 Err(_) => return ControlFlow::Break(End::Lost),
             },
         }
+    }
+}
+
+/// Waits until then, or for ever.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -28,12 +28,16 @@ pub fn connect(hub: Arc<Hub>, mut request: Request, cookie: Option<String>) -> R
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return refuse(StatusCode::BAD_REQUEST, "this connection cannot be upgraded", |_| {});
     };
-    if let Err(full) = hub.admit_connection() {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, full.reason(), |headers| {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-        });
-    }
-    let session = move |hub: &Arc<Hub>, conn: &Arc<Conn>| Session::new(hub.clone(), conn.clone(), cookie);
+    let arrival = match hub.welcome() {
+        Ok(arrival) => arrival,
+        Err(full) => {
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, full.reason(), |headers| {
+                headers.insert(header::RETRY_AFTER, full.retry_after().into());
+            });
+        }
+    };
+    let session =
+        move |hub: &Arc<Hub>, conn: &Arc<Conn>| Session::new(hub.clone(), conn.clone(), cookie).arriving(arrival);
     accept_with(hub, upgrade, &accept, session)
 }
 

@@ -125,7 +125,7 @@ async fn start() -> (std::net::SocketAddr, CancellationToken) {
     let listener = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    tokio::spawn(server::serve(listener, Router::new().route("/", get(route)), stop.clone()));
+    tokio::spawn(server::serve(listener, Router::new().route("/", get(route)), 1_000, stop.clone()));
     (address, stop)
 }
 

@@ -8,11 +8,13 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::Flow;
@@ -60,11 +62,16 @@ impl Road {
     }
 }
 
+/// For an answer to leave, once its reader has kept it waiting. Streams have a rule of their own.
+const TAKEN_WITHIN: Duration = Duration::from_secs(25);
+
 /// The socket of an HTTP connection.
 #[derive(Debug)]
 pub struct Watched {
     socket: TcpStream,
     road: OnRoad,
+    /// Runs while an answer waits for a slow reader.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 /// The connection, until it is over.
@@ -81,7 +88,7 @@ impl Watched {
     /// Watches a socket.
     pub fn new(socket: TcpStream, road: Arc<Road>) -> io::Result<Self> {
         prepare(&socket)?;
-        Ok(Self { socket, road: OnRoad(road) })
+        Ok(Self { socket, road: OnRoad(road), late: None })
     }
 
     /// The socket, after an upgrade.
@@ -89,7 +96,13 @@ impl Watched {
         self.socket
     }
 
-    fn wrote(&self, written: io::Result<usize>) -> Poll<io::Result<usize>> {
+    /// What came of a write: of one that waits, an error when it has waited for too long.
+    fn wrote(&mut self, written: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if written.is_pending() && self.road.0.flow.get().is_none() {
+            let late = self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep(TAKEN_WITHIN)));
+            return late.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+        }
+        let written = ready!(written);
         if let Some(flow) = self.road.0.flow.get() {
             flow.moved();
         }
@@ -105,8 +118,8 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.socket).poll_write(cx, bytes));
-        self.wrote(written)
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.wrote(written, cx)
     }
 
     fn poll_write_vectored(
@@ -114,8 +127,8 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, parts));
-        self.wrote(written)
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
+        self.wrote(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -124,6 +137,7 @@ impl AsyncWrite for Watched {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(Pin::new(&mut self.socket).poll_flush(cx));
+        self.late = None;
         if let Some(flow) = self.road.0.flow.get() {
             flow.flushed();
         }

@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 
 use super::inbox::Delivery;
 use super::{Body, Road, Stream};
+use crate::live::arrivals::Full;
 use crate::live::conn::Conn;
-use crate::live::hub::{Full, Hub};
+use crate::live::hub::Hub;
 use crate::live::session::Session;
 use crate::live::socket::{End, after, finish};
 use crate::live::transport::Transport;
@@ -31,7 +32,7 @@ pub struct Opening {
 
 /// Opens a stream; the body of its answer.
 pub fn open(hub: &Arc<Hub>, opening: Opening) -> Result<HttpBody, Full> {
-    hub.admit_connection()?;
+    let arrival = hub.welcome()?;
     let stream = Stream::new(opening.road);
     if !stream.road.carry(&stream.flow) {
         hub.release_connection();
@@ -40,7 +41,7 @@ pub fn open(hub: &Arc<Hub>, opening: Opening) -> Result<HttpBody, Full> {
     let body = Body(stream.flow.clone());
     let inbox = hub.streams.open(stream.session);
     let conn = hub.register(stream, opening.format);
-    let session = Session::new(hub.clone(), conn.clone(), opening.cookie);
+    let session = Session::new(hub.clone(), conn.clone(), opening.cookie).arriving(arrival);
     hub.tasks.spawn(serve(hub.clone(), conn, session, opening.commands, inbox));
     Ok(HttpBody::from_stream(body))
 }

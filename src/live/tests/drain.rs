@@ -4,7 +4,7 @@ use serde_json::json;
 use studyhall_protocol::error::Disconnect;
 
 use super::*;
-use crate::live::hub::Full;
+use crate::live::arrivals::Full;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_is_told_to_come_back() {
@@ -18,12 +18,24 @@ async fn everybody_is_told_to_come_back() {
     let mut busy = engine.connected(99).await;
     busy.send(&json!({"id": 5, "rpc": {"method": "echo"}}).to_string()).await;
     engine.toy.running.arrived(1).await;
-    clients.push(busy);
-    engine.hub.drain(Duration::from_millis(100)).await;
+    let draining = tokio::spawn({
+        let hub = engine.hub.clone();
+        async move { hub.drain(Duration::from_millis(100)).await }
+    });
     for client in &mut clients {
         assert_eq!(client.close_code().await, 3001);
         client.end().await;
     }
+    // What runs is finished and answered, and what came behind it is not begun.
+    busy.send(&json!({"id": 6, "rpc": {"method": "echo"}}).to_string()).await;
+    assert!(!draining.is_finished());
+    engine.toy.running.open();
+    assert!(busy.reply(5).await.get("rpc").is_some());
+    assert_eq!(busy.close_code().await, 3001);
+    assert_eq!(engine.toy.running.count(), 1);
+    busy.end().await;
+    draining.await.unwrap();
+    drop(busy);
     assert_eq!(engine.hub.admit_connection(), Err(Full::Draining));
     drop(clients);
     tokio::time::timeout(DEADLINE, engine.hub.stop()).await.expect("the engine ends");

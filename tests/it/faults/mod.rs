@@ -2,5 +2,6 @@
 
 pub mod link;
 pub mod node;
+pub mod postgres;
 pub mod redis;
 mod roads;

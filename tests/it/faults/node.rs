@@ -29,7 +29,16 @@ impl Node {
 
     /// The same with other settings, by the names of the environment.
     pub async fn start_with(database: &str, redis: Option<&str>, settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_studyhall"));
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_studyhall")), database, redis, settings).await
+    }
+
+    /// The same with another program, or one that starts it.
+    pub async fn start_as(
+        mut command: Command,
+        database: &str,
+        redis: Option<&str>,
+        settings: &[(&str, &str)],
+    ) -> Self {
         command.arg("serve").env("DATABASE_URL", database).env("STUDYHALL_LISTEN", "127.0.0.1:0");
         command.env("STUDYHALL_LIMIT_LOOPBACK", "false").env("STUDYHALL_METRICS_LISTEN", "off").env_remove("REDIS_URL");
         if let Some(redis) = redis {

@@ -43,6 +43,14 @@ pub struct Database {
     pub url: String,
 }
 
+impl Database {
+    /// What its PostgreSQL has logged, for all databases.
+    pub fn log(&self) -> PathBuf {
+        let host = self.url.split("host=").nth(1).unwrap().split('&').next().unwrap().replace("%2F", "/");
+        PathBuf::from(host).parent().unwrap().join("postgres.log")
+    }
+}
+
 /// The one cluster of this test run, with a migrated template in it. It runs on a thread that nobody
 /// joins; a watchdog that reads from us stops it when this process is gone, however that happens.
 fn cluster() -> &'static str {
@@ -118,6 +126,8 @@ pub fn config(database_url: &str) -> Config {
     let mut config = Arguments::parse_from(["studyhall"]).config;
     config.database_url = Some(database_url.to_owned());
     config.limit_loopback = false;
+    // No balancer has to notice.
+    config.drain_notice_seconds = 0.0;
     config
 }
 
@@ -278,6 +288,11 @@ impl Person {
     pub fn again(&self, token: &str) -> Person {
         let (url, http) = (self.url.clone(), self.http.clone());
         Person { id: self.id, username: self.username.clone(), token: token.into(), url, http }
+    }
+
+    /// Of the node that they use.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     pub fn channel(&self) -> String {

@@ -4,6 +4,7 @@
 //! connect, its room, its person's `user:`, the profiles of those whom they follow. While it is away, somebody of its room
 //! renames the room so many times; each event must arrive once, in order. Others go on giving commands meanwhile.
 
+mod others;
 mod tab;
 mod usage;
 
@@ -20,16 +21,18 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde_json::json;
 use studyhall_protocol::Channel;
-use studyhall_protocol::client::{self, ServerLine};
+use studyhall_protocol::client::ServerLine;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use self::others::OTHERS;
 use self::tab::Tab;
 use self::usage::{Counted, Cpu};
 use super::settle;
 use crate::Common;
-use crate::client::{Options, open};
+use crate::client::{Options, Receiver, Sender, open};
+use crate::frames::Refused;
 use crate::process::rss_kib;
 use crate::report::Latency;
 use crate::report::run::{Run, Window};
@@ -38,9 +41,9 @@ use crate::report::run::{Run, Window};
 const REST: Duration = Duration::from_secs(3);
 /// For all of them to have everything; later than that it is a failure.
 const WITHIN: Duration = Duration::from_secs(120);
-/// People who give commands meanwhile, and how often.
-const OTHERS: usize = 8;
-const OTHERS_EVERY: Duration = Duration::from_millis(50);
+/// The libraries' delay before they come back, and what it grows to.
+const DELAY_MIN: Duration = Duration::from_millis(500);
+const DELAY_MAX: Duration = Duration::from_secs(20);
 /// Requests at a time while the tabs are away.
 const WRITERS: usize = 32;
 
@@ -56,6 +59,9 @@ pub struct StormArgs {
     /// Connections that are being opened at a time.
     #[arg(long, default_value_t = 512)]
     in_flight: usize,
+    /// Further nodes beside `--url`: connections go to each in turn.
+    #[arg(long, value_delimiter = ',')]
+    also: Vec<String>,
     /// Profiles that each tab subscribes to, of those whom its person follows.
     #[arg(long, default_value_t = 0)]
     profiles: usize,
@@ -98,8 +104,23 @@ pub struct Found {
     gaps: Cell<u64>,
     unrecovered: Cell<u64>,
     refused: Cell<u64>,
+    /// Asked to come again.
+    turned_away: Cell<u64>,
     closed: Cell<u64>,
     first_error: RefCell<Option<String>>,
+}
+
+/// How long commands took to be answered.
+pub struct Answers {
+    all: Latency,
+    rooms: Latency,
+    profiles: Latency,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { all: Latency::new(), rooms: Latency::new(), profiles: Latency::new() }
+    }
 }
 
 impl Found {
@@ -112,7 +133,7 @@ impl Found {
 struct World<'a> {
     common: &'a Common,
     args: &'a StormArgs,
-    host: String,
+    hosts: Vec<String>,
     crowd: Vec<Member>,
     tabs: Vec<Rc<RefCell<Tab>>>,
     found: Rc<Found>,
@@ -124,6 +145,8 @@ struct Storm {
     before: Cpu,
     after: Cpu,
     answers: Latency,
+    rooms: Latency,
+    profiles: Latency,
     counted: Vec<(String, f64)>,
     connections: Vec<JoinHandle<()>>,
 }
@@ -135,10 +158,13 @@ pub async fn run(common: &Common, args: &StormArgs) -> Result<bool> {
     if crowd.len() < args.connections + OTHERS {
         bail!("a crowd of {} is too small: {OTHERS} more than connections are needed", crowd.len());
     }
-    let host =
-        common.url.trim_end_matches('/').strip_prefix("http://").context("the address must begin with http://")?;
+    let hosts = std::iter::once(&common.url).chain(&args.also).map(|url| {
+        let host = url.trim_end_matches('/').strip_prefix("http://").context("the address must begin with http://")?;
+        Ok(host.to_owned())
+    });
+    let hosts = hosts.collect::<Result<Vec<_>>>()?;
     let tabs = crowd.iter().take(args.connections).map(|member| Rc::new(RefCell::new(tab_of(member, args)))).collect();
-    let world = World { common, args, host: host.to_owned(), crowd, tabs, found: Rc::default() };
+    let world = World { common, args, hosts, crowd, tabs, found: Rc::default() };
     let rss = || common.server_pid.and_then(rss_kib);
     let rss_before = rss();
     let mut run = world.new_run();
@@ -159,16 +185,29 @@ pub async fn run(common: &Common, args: &StormArgs) -> Result<bool> {
         let others = world.start_others().await?;
         let storm = world.storm().await?;
         world.note(&mut run, "resume_", &storm, world.found.events.get() - delivered);
-        let mut longest = Latency::new();
-        for (task, latency) in &others {
-            task.abort();
-            latency.borrow().quantile(1.0).into_iter().for_each(|ms| longest.record(Duration::from_secs_f64(ms / 1e3)));
-        }
-        set(&mut run, "others_longest_answer_ms", longest.quantile(1.0));
+        let theirs = others.stop();
+        set(&mut run, "others_p99_answer_ms", theirs.quantile(0.99));
+        set(&mut run, "others_longest_answer_ms", theirs.quantile(1.0));
         connections = storm.connections;
     }
     connections.iter().for_each(JoinHandle::abort);
     Ok(world.finish(run))
+}
+
+/// Opens a connection as the libraries do: who is asked to come again does so, each time later on average.
+async fn come(host: &str, found: &Found) -> Result<(Sender, Receiver)> {
+    for step in 0.. {
+        match open(host, Options::default()).await {
+            Err(error) if error.downcast_ref::<Refused>().is_some_and(Refused::for_now) => {
+                found.turned_away.set(found.turned_away.get() + 1);
+                let spread = DELAY_MIN.saturating_mul(1 << step.min(10)).min(DELAY_MAX);
+                let delay = DELAY_MIN + spread.mul_f64(rand::random());
+                tokio::time::sleep(delay.min(DELAY_MAX)).await;
+            }
+            opened => return opened,
+        }
+    }
+    bail!("never let in")
 }
 
 fn tab_of(member: &Member, args: &StormArgs) -> Tab {
@@ -185,20 +224,25 @@ fn set(run: &mut Run, name: &str, value: Option<f64>) {
 }
 
 impl World<'_> {
+    fn host(&self, number: usize) -> &str {
+        &self.hosts[number % self.hosts.len()]
+    }
+
     /// Opens all connections, so many at a time, and waits until each has everything.
     async fn storm(&self) -> Result<Storm> {
         let counted = Counted::read(self.args.metrics.as_deref()).await?;
         let room = Arc::new(Semaphore::new(self.args.in_flight));
-        let answers = Rc::new(RefCell::new(Latency::new()));
+        let answers = Rc::new(RefCell::new(Answers::default()));
         let before = Cpu::now(self.common.server_pid, self.args.postgres_pid);
         let mut connections = Vec::with_capacity(self.tabs.len());
-        for tab in &self.tabs {
+        for (number, tab) in self.tabs.iter().enumerate() {
             // In order: the next one begins when there is room for it.
             let mut permit = Some(room.clone().acquire_owned().await?);
-            let (tab, host, found, answers) = (tab.clone(), self.host.clone(), self.found.clone(), answers.clone());
+            let (tab, host, found, answers) =
+                (tab.clone(), self.host(number).to_owned(), self.found.clone(), answers.clone());
             connections.push(tokio::task::spawn_local(async move {
                 let served = async {
-                    let (sender, mut receiver) = open(&host, Options::default()).await?;
+                    let (sender, mut receiver) = come(&host, &found).await?;
                     let hello = tab.borrow_mut().hello();
                     sender.send(&hello)?;
                     receiver
@@ -223,8 +267,8 @@ impl World<'_> {
         let seconds = self.found.completed_at.get().map_or(f64::NAN, |at| (at - before.at).as_secs_f64());
         let counters = Counted::read(self.args.metrics.as_deref()).await?;
         let counted = counters.since(&counted).map(|(name, value)| (name.to_owned(), value)).collect();
-        let answers = answers.replace(Latency::new());
-        Ok(Storm { seconds, before, after, answers, counted, connections })
+        let Answers { all: answers, rooms, profiles } = answers.take();
+        Ok(Storm { seconds, before, after, answers, rooms, profiles, counted, connections })
     }
 
     /// Renames every room so many times.
@@ -241,7 +285,7 @@ impl World<'_> {
                 let http = &http;
                 async move {
                     for number in 1..=self.args.behind {
-                        let url = format!("http://{}/api/v1/workspaces/{room}", self.host);
+                        let url = format!("http://{}/api/v1/workspaces/{room}", self.host(0));
                         let body = json!({"name": format!("Crowd {number}")});
                         let answer = http.patch(url).bearer_auth(&owner.token).json(&body).send().await?;
                         answer.error_for_status()?;
@@ -257,39 +301,6 @@ impl World<'_> {
             tab.borrow_mut().places.iter_mut().filter(rooms).for_each(|place| place.missed = self.args.behind);
         }
         Ok(())
-    }
-
-    /// People who give one durable command after the other.
-    async fn start_others(&self) -> Result<Vec<(JoinHandle<()>, Rc<RefCell<Latency>>)>> {
-        let mut others = Vec::new();
-        for member in self.crowd.iter().rev().take(OTHERS) {
-            let (sender, mut receiver) = open(&self.host, Options::default()).await?;
-            sender.send(&client::connect(1, &member.token))?;
-            let latency = Rc::new(RefCell::new(Latency::new()));
-            let (answered, found) = (latency.clone(), self.found.clone());
-            let task = tokio::task::spawn_local(async move {
-                for number in 2_u32.. {
-                    let wait_for = number - 1;
-                    let sent = Instant::now();
-                    let answer = receiver.listen(|line, _| match line {
-                        ServerLine::Reply { id, result } if id == wait_for => ControlFlow::Break(result.err()),
-                        _ => ControlFlow::Continue(()),
-                    });
-                    match answer.await {
-                        Ok(None) => answered.borrow_mut().record(sent.elapsed()),
-                        Ok(Some(error)) => found.refuse(&error.to_string()),
-                        Err(error) => return found.refuse(&format!("{error:#}")),
-                    }
-                    tokio::time::sleep(OTHERS_EVERY).await;
-                    let theme = if number % 2 == 0 { "dark" } else { "light" };
-                    if let Err(error) = sender.send(&client::rpc(number, "settings.update", &json!({"theme": theme}))) {
-                        return found.refuse(&format!("{error:#}"));
-                    }
-                }
-            });
-            others.push((task, latency));
-        }
-        Ok(others)
     }
 
     fn new_run(&self) -> Run {
@@ -330,6 +341,10 @@ impl World<'_> {
         );
         figure("answer_p50_ms", storm.answers.quantile(0.5));
         figure("longest_answer_ms", storm.answers.quantile(1.0));
+        figure("rooms_p99_ms", storm.rooms.quantile(0.99));
+        figure("rooms_longest_ms", storm.rooms.quantile(1.0));
+        figure("profiles_p50_ms", storm.profiles.quantile(0.5));
+        figure("turned_away", Some(self.found.turned_away.replace(0) as f64));
         for (name, value) in &storm.counted {
             let name = name.trim_start_matches("studyhall_").trim_end_matches("_total");
             figure(name, Some(*value));

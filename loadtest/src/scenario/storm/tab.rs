@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use studyhall_protocol::client::{self, Push, Reply, ServerLine, Wishes};
 use studyhall_protocol::{Channel, Position};
 
-use super::Found;
-use crate::report::Latency;
+use super::{Answers, Found};
 
 /// A channel of a tab, and how far it was read.
 pub struct Place {
@@ -56,11 +55,17 @@ impl Tab {
     }
 
     /// What the server said; `true` when with it the tab has all that it waits for.
-    pub fn line(&mut self, line: &ServerLine<'_>, at: Instant, found: &Found, answers: &mut Latency) -> bool {
+    pub fn line(&mut self, line: &ServerLine<'_>, at: Instant, found: &Found, answers: &mut Answers) -> bool {
         match line {
             ServerLine::Reply { id, result } => {
                 self.unanswered = self.unanswered.saturating_sub(1);
-                answers.record(self.sent.map_or(Duration::ZERO, |sent| at.saturating_duration_since(sent)));
+                let took = self.sent.map_or(Duration::ZERO, |sent| at.saturating_duration_since(sent));
+                answers.all.record(took);
+                match self.place(*id).map(|place| place.channel) {
+                    Some(Channel::Workspace(_)) => answers.rooms.record(took),
+                    Some(Channel::Profile(_)) => answers.profiles.record(took),
+                    Some(Channel::User(_)) | None => {}
+                }
                 match result {
                     Ok(Reply::Subscribe(seat)) => self.seated(*id, seat, found),
                     Ok(_) => {}
@@ -79,9 +84,13 @@ impl Tab {
         !std::mem::replace(&mut self.complete, complete) && complete
     }
 
+    /// The place that a command of [`Tab::hello`] is about.
+    fn place(&mut self, id: u32) -> Option<&mut Place> {
+        (id as usize).checked_sub(2).and_then(|index| self.places.get_mut(index))
+    }
+
     fn seated(&mut self, id: u32, seat: &client::Subscribed<'_>, found: &Found) {
-        let place = (id as usize).checked_sub(2).and_then(|index| self.places.get_mut(index));
-        let Some(place) = place else { return found.refuse("a reply to nothing") };
+        let Some(place) = self.place(id) else { return found.refuse("a reply to nothing") };
         if place.position.is_some() && !seat.recovered {
             found.unrecovered.set(found.unrecovered.get() + 1);
         }
