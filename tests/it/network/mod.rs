@@ -7,6 +7,7 @@ mod slow;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::harness::{self, Live, PATIENCE, Person, TestApp};
 
@@ -36,7 +37,8 @@ impl Stage {
 
     /// One event in the room, with about so many bytes; its offset.
     async fn change(&self, bytes: usize) -> u64 {
-        let settings = json!({"settings": {"text": "x".repeat(bytes)}});
+        // What is as it was is no event.
+        let settings = json!({"settings": {"nonce": Uuid::new_v4(), "text": "x".repeat(bytes)}});
         let answer = self.author.patch(&format!("/widgets/{}", self.widget), settings).await.expect(200);
         answer["positions"][0]["offset"].as_u64().unwrap()
     }
