@@ -20,6 +20,7 @@ mod handover;
 mod harness;
 mod likes;
 mod one_command;
+mod order;
 mod plans;
 mod presence;
 mod rights;

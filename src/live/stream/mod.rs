@@ -87,6 +87,12 @@ impl Stream {
         Ok(bytes.len())
     }
 
+    /// What hyper took is with the kernel.
+    #[cfg(test)]
+    pub(super) fn took(&self) {
+        self.flow.flushed();
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.flow.state.lock().batch == Batch::Gone
     }

@@ -3,6 +3,7 @@
 
 mod json;
 mod protobuf;
+mod sim;
 mod spelling;
 mod stream;
 mod turns;

@@ -1,6 +1,6 @@
 //! The tests, in the format of the module that holds them.
 
-mod backend;
+pub(in crate::live::tests) mod backend;
 mod client;
 mod nodes;
 
