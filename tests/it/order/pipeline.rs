@@ -26,7 +26,7 @@ fn command(number: usize, place: &Place, post: Uuid) -> (String, &'static str, V
     let mine = place.person.channel();
     let hall = format!("workspace:{}", place.room);
     let task = place.tasks[number % place.tasks.len()];
-    let text = format!("{number}");
+    let text = format!("is {number}");
     match number % 10 {
         // Together with others, in a batch of rows.
         0 | 4 => (mine, "task.update", json!({"id": task, "description": text})),
