@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::db::retention::Policy;
 use crate::db::{self, Db, Writer};
@@ -61,21 +62,17 @@ impl App {
         // The engine hands commands to the writer and the writer hands events to the engine; weakly, or neither would
         // ever be dropped.
         let hub = HubLink::default();
-        let commits = hub.clone();
+        let cluster = nodes::join(config, &db).await?;
+        let on_commit = nodes::on_commit(hub.clone(), cluster.clone(), db.clone());
         let writer = Writer::new(
             db.clone(),
             config.commands_max,
             Arc::new(|tx, command| Box::pin(domain::perform(tx, command))),
-            Arc::new(move |events| {
-                if let Some(hub) = commits.get() {
-                    hub.apply(events);
-                }
-            }),
+            on_commit,
         )
         .with_drain(domain::drain());
         let state = AppState { hub: hub.clone(), ..AppState::new(config, db.clone(), writer.clone())? };
         let server = backend::Server::new(db.clone(), writer, state.sessions.clone(), hub.clone());
-        let cluster = nodes::join(config);
         let roster: Arc<dyn Roster> = match &cluster {
             Some(cluster) => cluster.clone(),
             None => Arc::new(Alone),
@@ -86,7 +83,7 @@ impl App {
         if let Some(cluster) = &cluster {
             nodes::introduce(cluster, &engine);
         }
-        let health = Health::new(db.clone(), cluster);
+        let health = Health::new(db.clone(), cluster.clone());
         let app = App {
             hub: engine,
             state,
@@ -96,15 +93,15 @@ impl App {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
-        app.start_tasks(config, db);
+        app.start_tasks(config, db, cluster);
         Ok(app)
     }
 
-    fn start_tasks(&self, config: &Config, db: Db) {
+    fn start_tasks(&self, config: &Config, db: Db, cluster: Option<Arc<Cluster>>) {
         let hub = self.hub.clone();
         let follow = db::follow::follow(
             db.clone(),
-            config.follow_interval(),
+            nodes::follow_interval(config, cluster),
             move |events| hub.apply(events),
             self.stop.clone(),
         );

@@ -1,21 +1,49 @@
 //! This node among the others: what connects the engine with the cluster, both ways.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::cluster::{Cluster, Timing};
+use crate::cluster::{Cluster, Seal, Timing};
 use crate::config::Config;
-use crate::live::Hub;
+use crate::db::{Db, OnCommit};
 use crate::live::roster::Ear;
 use crate::live::stream::{Forward, Undelivered};
+use crate::live::{Hub, HubLink};
 
-/// Joins the nodes that share a Redis. Without one this node is the only one.
-pub(super) fn join(config: &Config) -> Option<Arc<Cluster>> {
+/// How often to look for missed events while Redis is gone.
+const WITHOUT_REDIS: Duration = Duration::from_millis(250);
+
+/// Joins the nodes that share a Redis and this database. Without a Redis this node is the only one.
+pub(super) async fn join(config: &Config, db: &Db) -> anyhow::Result<Option<Arc<Cluster>>> {
+    let Some(url) = &config.redis_url else { return Ok(None) };
+    let seal = Seal::new(&db.hint_key().await?);
     let timing = Timing { lease: config.lease(), ..Timing::default() };
-    config.redis_url.as_deref().map(|url| Cluster::start(url, timing))
+    Ok(Some(Cluster::start(url, seal, timing)))
+}
+
+/// What is done with events that were committed here: people on this node are told, and the other nodes.
+pub(super) fn on_commit(hub: HubLink, cluster: Option<Arc<Cluster>>, db: Db) -> OnCommit {
+    Arc::new(move |events| {
+        if let Some(cluster) = &cluster {
+            cluster.tell_events(&db.epoch(), &events);
+        }
+        if let Some(hub) = hub.get() {
+            hub.apply(events);
+        }
+    })
+}
+
+/// Between two looks for missed events: without Redis there is nothing else to tell of them.
+pub(super) fn follow_interval(config: &Config, cluster: Option<Arc<Cluster>>) -> impl Fn() -> Duration + use<> {
+    let interval = config.follow_interval();
+    move || match &cluster {
+        Some(cluster) if !cluster.is_reachable() => interval.min(WITHOUT_REDIS),
+        _ => interval,
+    }
 }
 
 /// From now on the engine hears what the others say, and takes and sends what clients of streams say elsewhere.

@@ -4,7 +4,7 @@
 //! silent has to be given up, and what was on its way has to be said again. Here all of that is the end of one function
 //! call, and the beginning of the next.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -21,16 +21,21 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::book::Book;
+use super::hear::Heard;
+use super::hint::{self, Seal};
 use super::message::{self, Letter};
 use super::mirror::Mirror;
+use super::outbox::Outbox;
 use super::speak::Voice;
-use super::{Desk, Timing, listen};
+use super::{Desk, Timing, listen, send};
 use crate::live::roster::Ear;
 
 /// For an answer; a link that takes longer is given up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Between attempts to connect: from, to.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// All messages of a node come over one connection, in order.
+const LANE: u8 = 0;
 /// A link that held for so long was a good one.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
 
@@ -50,6 +55,13 @@ pub(super) struct Shared {
     pub generation: AtomicU64,
     /// The newest pulse that came back.
     pub echo: AtomicU64,
+    pub seal: Seal,
+    pub outbox: Outbox,
+    pub heard: Heard,
+    /// Whether there are other nodes, as far as it is known.
+    pub has_company: AtomicBool,
+    /// Counts messages with hints.
+    messages: AtomicU64,
     connection: Mutex<Option<MultiplexedConnection>>,
     /// Whether the others can be reached; `None` until that is known.
     reachable: Mutex<Option<bool>>,
@@ -58,7 +70,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub fn new(timing: Timing) -> Self {
+    pub fn new(seal: Seal, timing: Timing) -> Self {
         Self {
             node: Uuid::new_v4(),
             timing,
@@ -70,6 +82,11 @@ impl Shared {
             ended: CancellationToken::new(),
             generation: AtomicU64::new(1),
             echo: AtomicU64::new(0),
+            seal,
+            outbox: Outbox::default(),
+            heard: Heard::default(),
+            has_company: AtomicBool::new(false),
+            messages: AtomicU64::new(0),
             connection: Mutex::default(),
             reachable: Mutex::default(),
             doubt: Mutex::default(),
@@ -87,6 +104,17 @@ impl Shared {
 
     pub fn incarnation(&self) -> String {
         message::incarnation(self.node, self.generation.load(Ordering::Relaxed))
+    }
+
+    /// Whether anybody can be told anything.
+    pub fn is_heard(&self) -> bool {
+        self.has_company.load(Ordering::Relaxed) && self.is_reachable()
+    }
+
+    /// A message with hints, for the Redis channel `key`.
+    pub fn sealed(&self, key: &str, hints: &[u8]) -> Vec<u8> {
+        let number = self.messages.fetch_add(1, Ordering::Relaxed) + 1;
+        self.seal.message(key, self.node, LANE, number, hints)
     }
 
     pub fn is_reachable(&self) -> bool {
@@ -129,6 +157,9 @@ impl Shared {
     fn pushed(&self, data: &[Value]) {
         let [Value::BulkString(channel), Value::BulkString(text)] = data else { return };
         if let Some(place) = message::place_of(channel) {
+            if text.first() == Some(&hint::MARK) {
+                return self.hear_hints(place, text);
+            }
             match message::word(text) {
                 Some(word) if word.node != self.node => self.mirror.hear(place, word),
                 Some(_) => {}
@@ -173,6 +204,7 @@ pub(super) async fn keep(shared: Arc<Shared>, client: Client) {
             silent = Some(Instant::now());
         }
         shared.mirror.end();
+        shared.outbox.clear();
         shared.book.take_back();
         if let Err(error) = end {
             shared.lost(&error);
@@ -202,9 +234,11 @@ async fn hold(shared: &Arc<Shared>, client: &Client, voice: &mut Voice) -> Redis
     voice.begin(shared, &mut connection).await?;
     *shared.connection.lock() = Some(connection.clone());
     let mut listener = connection.clone();
+    let sender = connection.clone();
     tokio::select! {
         end = voice.speak(shared, &mut connection) => end,
         end = listen::listen(shared, &mut listener) => end,
+        end = send::send(shared, &sender) => end,
         () = down.notified() => Err(RedisError::from((ErrorKind::Io, "the connection was closed"))),
     }
 }

@@ -9,8 +9,10 @@ use studyhall_protocol::channel::Channel;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
+use super::hint;
 use super::link::Shared;
 use super::message::{self, Word};
+use super::mirror::has_people;
 use crate::live::roster::Others;
 
 /// Places per `SUBSCRIBE`, and on their way at once.
@@ -24,11 +26,15 @@ const NEVER: Duration = Duration::from_secs(86_400);
 /// to be made anew, and what was said meanwhile has to be read.
 pub(super) async fn listen(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<()> {
     shared.mirror.begin();
+    if let Some(ear) = shared.ear() {
+        ear.interrupted();
+    }
     loop {
         let doubt = shared.doubt();
         if let Some(doubt) = doubt.filter(|doubt| *doubt <= Instant::now()) {
             // The others have had their time: who is not in Redis now is gone.
-            for places in shared.mirror.places().chunks(BATCH) {
+            let places: Vec<Channel> = shared.mirror.places().into_iter().filter(|place| has_people(*place)).collect();
+            for places in places.chunks(BATCH) {
                 read(shared, connection, places, Some(doubt)).await?;
             }
             shared.end_doubt(doubt);
@@ -42,8 +48,10 @@ pub(super) async fn listen(shared: &Shared, connection: &mut MultiplexedConnecti
             // one answer after the other would make a far Redis slow.
             let mut subscriber = connection.clone();
             let subscribed = subscriber.subscribe(keys(&wishes.attend));
-            let (subscribed, read) = join(subscribed, read(shared, connection, &wishes.attend, None)).await;
+            let places: Vec<Channel> = wishes.attend.iter().copied().filter(|place| has_people(*place)).collect();
+            let (subscribed, read) = join(subscribed, read(shared, connection, &places, None)).await;
             subscribed.and(read)?;
+            ask(shared, &places);
         }
         if wishes.attend.is_empty() && wishes.desert.is_empty() {
             tokio::select! {
@@ -52,6 +60,12 @@ pub(super) async fn listen(shared: &Shared, connection: &mut MultiplexedConnecti
             }
         }
     }
+}
+
+/// What was published on other nodes before this one listened, and still holds, is to be published again.
+fn ask(shared: &Shared, places: &[Channel]) {
+    let rooms = places.iter().filter(|place| matches!(place, Channel::Workspace(_)));
+    rooms.for_each(|room| shared.outbox.put(*room, None, hint::asked()));
 }
 
 /// Reads places into the mirror, all pages at once.

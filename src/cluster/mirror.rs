@@ -198,7 +198,7 @@ impl Mirror {
     /// Whether all of these are fresh; a place that was deserted meanwhile is no reason to wait.
     pub fn are_fresh(&self, places: &[Channel]) -> bool {
         let state = self.state.lock();
-        places.iter().all(|place| state.places.get(place).is_none_or(|mirrored| mirrored.fresh))
+        places.iter().all(|place| !has_people(*place) || state.places.get(place).is_none_or(|mirrored| mirrored.fresh))
     }
 
     /// What is said of a place that is attended and fresh.
@@ -231,6 +231,11 @@ impl Mirror {
         }
         news
     }
+}
+
+/// Whether anybody can be there. The channel of one person is nobody's place, but there are hints for it.
+pub(super) fn has_people(channel: Channel) -> bool {
+    !matches!(channel, Channel::User(_))
 }
 
 impl Place {

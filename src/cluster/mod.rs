@@ -1,18 +1,26 @@
-//! Nodes that share a Redis: what each says of who is where, and what it hears from the others.
+//! Nodes that share a Redis: what each says of who is where and of what happens, and what it hears from the others.
 //!
 //! Redis holds hints and leases only. Every entry belongs to an incarnation of a node, and every incarnation has a lease:
 //! a sorted set whose scores are ends by Redis' own clock. Who does not renew is taken out, and what they said with them;
 //! who finds the lease gone says everything again under the next. Nothing here is waited for by a person for longer than
 //! [`LOOK_WITHIN`], and no failure leaves this module.
 //!
+//! What happens on this node is told to the others as hints: they get it sooner than from PostgreSQL, where they would find
+//! it all the same.
+//!
 //! Read in this order: [`book`] (what this node says), [`mirror`] (what it hears), [`link`] (the connection), [`speak`]
-//! and [`listen`] (what goes on over it), [`message`] (how that is written).
+//! and [`listen`] (what goes on over it), [`message`] (how that is written); of hints [`outbox`], [`send`], [`hear`] and
+//! [`hint`].
 
 mod book;
+mod hear;
+mod hint;
 mod link;
 mod listen;
 mod message;
 mod mirror;
+mod outbox;
+mod send;
 mod speak;
 
 use std::sync::{Arc, Weak};
@@ -26,7 +34,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::live::backend::{LogEvent, SlotKey};
 use crate::live::roster::{Ear, Others, Roster};
+pub use hint::Seal;
 use link::Shared;
 
 /// For whoever asks who is where.
@@ -68,13 +78,24 @@ pub struct Cluster {
     _tasks: JoinSet<()>,
 }
 
+/// Hints that were not told or not believed, since this node started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Found no room in the outbox.
+    pub dropped: u64,
+    /// Messages that no node had written.
+    pub forged: u64,
+    /// Messages that came again, or too late.
+    pub stale: u64,
+}
+
 /// Is given what other nodes forward, by the name of the session. Must not block.
 pub type Desk = Arc<dyn Fn(&str, Bytes) + Send + Sync>;
 
 impl Cluster {
-    /// Joins the nodes that share the Redis at `url`, now or as soon as it can be reached.
-    pub fn start(url: &str, timing: Timing) -> Arc<Self> {
-        let shared = Arc::new(Shared::new(timing));
+    /// Joins the nodes that share the Redis at `url` and the key of `seal`, now or as soon as it can be reached.
+    pub fn start(url: &str, seal: Seal, timing: Timing) -> Arc<Self> {
+        let shared = Arc::new(Shared::new(seal, timing));
         let mut tasks = JoinSet::new();
         match link::client(url) {
             Ok(client) => {
@@ -104,6 +125,21 @@ impl Cluster {
     /// Whether the other nodes can be reached now.
     pub fn is_reachable(&self) -> bool {
         self.shared.is_reachable()
+    }
+
+    /// Tells the others of events that were committed here, in this epoch of the log. Never blocks.
+    pub fn tell_events(&self, epoch: &str, events: &[LogEvent]) {
+        if self.shared.is_heard() {
+            for event in events {
+                self.shared.outbox.put(event.channel, None, hint::event(epoch, event));
+            }
+        }
+    }
+
+    /// What became of hints.
+    pub fn counted(&self) -> Counted {
+        let Shared { outbox, heard, .. } = &*self.shared;
+        Counted { dropped: outbox.dropped(), forged: heard.forged(), stale: heard.stale() }
     }
 
     /// Gives `data` to a session on another node. `false`: that node is not there, or cannot be reached.
@@ -174,6 +210,16 @@ impl Roster for Cluster {
             seen.into_iter().map(Option::unwrap_or_default).collect()
         }
         .boxed()
+    }
+
+    fn publish(&self, channel: Channel, slot: Option<SlotKey>, data: &[u8]) {
+        if self.shared.is_heard() {
+            self.shared.outbox.put(channel, slot, hint::published(data));
+        }
+    }
+
+    fn hears(&self) -> bool {
+        self.shared.is_reachable()
     }
 
     fn hand_over(&self) -> BoxFuture<'_, ()> {

@@ -1,7 +1,7 @@
 -- What a node does once a second: it renews its lease, listens for its own voice, and takes back what a dead node said.
 -- ARGV: incarnation, node, milliseconds of the lease, whether to begin it, entries to take back at most (0: leave the
--- dead alone), number of this pulse. Answers whether the lease is held, how many entries are stored under it, and
--- whether more is to be taken back.
+-- dead alone), number of this pulse. Answers whether the lease is held, how many entries are stored under it,
+-- whether more is to be taken back, and how many nodes there are.
 local incarnation, node, lease, begin, limit, number = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -47,4 +47,6 @@ if limit > 0 then
     more = redis.call('ZCARD', 'studyhall:ended') > 0 and 1 or 0
   end
 end
-return {held and 1 or 0, redis.call('SCARD', 'studyhall:of:' .. incarnation), more}
+return {
+  held and 1 or 0, redis.call('SCARD', 'studyhall:of:' .. incarnation), more, redis.call('ZCARD', 'studyhall:nodes')
+}

@@ -134,7 +134,8 @@ impl Voice {
             call.arg(shared.incarnation()).arg(shared.node.as_simple().to_string());
             call.arg(lease.as_millis().to_string()).arg(u8::from(!self.begun));
             call.arg(if taking_back { BATCH } else { 0 }).arg(self.pulses);
-            let (held, stored, more): (bool, usize, bool) = call.invoke_async(connection).await?;
+            let (held, stored, more, nodes): (bool, usize, bool, usize) = call.invoke_async(connection).await?;
+            shared.has_company.store(nodes > 1, Ordering::Relaxed);
             if self.begun && (!held || settled.is_some_and(|settled| settled != stored)) {
                 tracing::info!(held, stored, "Redis lost what this node said; saying it again");
                 self.begin_anew(shared);
@@ -197,6 +198,6 @@ impl Voice {
     }
 }
 
-fn is_refusal(error: &RedisError) -> bool {
+pub(super) fn is_refusal(error: &RedisError) -> bool {
     !error.is_io_error() && !error.is_timeout() && !error.is_unrecoverable_error()
 }

@@ -16,27 +16,25 @@ use crate::live::backend::LogEvent;
 /// Events per statement; more take several.
 const PAGE: usize = 500;
 
-/// Looks every `interval`, with one statement, for events that were committed since the last look, and hands them to
+/// Looks after each `interval()`, with one statement, for events that were committed since the last look, and hands them to
 /// `on_events`, each page ordered by channel and number. Ends when `cancel` is.
 ///
 /// What "since" means is decided by PostgreSQL's own snapshots and not by a clock or a sequence: an event is new if it
 /// is visible now and was not in the last snapshot. Nothing is missed, and nothing comes twice, except after an error
 /// and when there is more than a page; receivers drop what they have by number.
-pub async fn follow<F>(db: Db, interval: Duration, on_events: F, cancel: CancellationToken)
+pub async fn follow<F, I>(db: Db, interval: I, on_events: F, cancel: CancellationToken)
 where
     F: Fn(Vec<LogEvent>) + Send,
+    I: Fn() -> Duration + Send,
 {
     let mut follower = Follower::default();
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
         if let Err(error) = follower.look(&db, &on_events).await {
             tracing::warn!(%error, "cannot follow the log; trying again");
             follower.step_back();
+        }
+        if cancel.run_until_cancelled(tokio::time::sleep(interval())).await.is_none() {
+            return;
         }
     }
 }

@@ -13,6 +13,7 @@ mod attempt;
 mod counters;
 mod drain;
 pub mod follow;
+mod hints;
 mod lanes;
 pub mod log;
 mod operations;

@@ -1,15 +1,23 @@
 //! The other nodes: what they say is merged into what is known here, what is known here is told to them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use studyhall_protocol::channel::Channel;
+use studyhall_protocol::encode;
+use studyhall_protocol::format::Format;
+use studyhall_protocol::live::{Json, Publication};
 use studyhall_protocol::presence::Presence;
 use uuid::Uuid;
 
+use super::backend::{Grant, LogEvent};
 use super::flush::Flusher;
 use super::hub::Hub;
 use super::roster::{Ear, Others, Roster};
 use super::shown::Sighting;
+use super::time::Ticks;
 use super::topic::{Topic, TopicState};
 
 /// The roster, where it has to be shown in a debugger.
@@ -22,15 +30,65 @@ impl std::fmt::Debug for Nodes {
     }
 }
 
+/// The `data` of a push that another node sends, as [`encode::push_published`] spells it.
+#[derive(Deserialize)]
+struct Published<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    key: Option<Cow<'a, str>>,
+    actor: Uuid,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
 impl Ear for Hub {
     fn heard(&self, place: Channel, others: Others) {
-        if let Some(topic) = self.topics.get(&place).map(|topic| topic.clone()) {
+        if let Some(topic) = self.known(place) {
             topic.heard(&others, &self.flusher);
+        }
+    }
+
+    fn committed(self: Arc<Self>, epoch: &str, events: Vec<LogEvent>) {
+        self.apply_hints(epoch, events);
+    }
+
+    fn published(&self, channel: Channel, data: &[u8]) {
+        let Some(topic) = self.known(channel) else { return };
+        let Ok(said) = serde_json::from_slice::<Published<'_>>(data) else {
+            tracing::debug!(%channel, "a node of another kind publishes");
+            return;
+        };
+        let value = Some(said.data).filter(|data| data.get() != "null").map(Json::from);
+        let publication = Publication { channel: None, kind: said.kind, key: said.key, data: value };
+        // Who may publish is decided where they are; what it does is the same everywhere.
+        let Ok(action) = self.backend.publication(said.actor, channel, Grant::Member, &publication) else { return };
+        let mut line = Vec::with_capacity(data.len() + 128);
+        encode::push_unnumbered(&mut line, Format::Json, channel, data);
+        if topic.published_elsewhere(&action, said.actor, &line, &self.flusher) {
+            self.watch(channel);
+        }
+    }
+
+    fn asked(&self, channel: Channel) {
+        if let Some(topic) = self.known(channel) {
+            topic.publish_again();
+        }
+    }
+
+    fn interrupted(&self) {
+        let now = Ticks::now();
+        for topic in self.topics.iter().filter(|topic| topic.doubt_others(now)) {
+            self.watch(topic.channel);
         }
     }
 }
 
 impl Hub {
+    fn known(&self, channel: Channel) -> Option<Arc<Topic>> {
+        self.topics.get(&channel).map(|topic| topic.clone())
+    }
+
     /// Listens to the others about these topics, as far as they are places that nobody listened to yet. When this
     /// returns, what the others say of them is known.
     pub(super) async fn attend(&self, topics: Vec<Arc<Topic>>) {
@@ -92,7 +150,7 @@ impl Hub {
 impl Topic {
     /// Whether other nodes have something to say about this channel and nobody listens yet.
     fn is_unattended(&self) -> bool {
-        !matches!(self.channel, Channel::User(_)) && !self.state.lock().attended
+        !self.state.lock().attended
     }
 
     /// What the others said when this node began to listen. What was heard of a person since then is newer.
@@ -123,6 +181,14 @@ impl TopicState {
             Channel::Workspace(_) => self.people_elsewhere(channel, *user_id, entries, flusher),
             Channel::Profile(_) | Channel::User(_) => {}
         }
+    }
+
+    /// A person is on no other node any more: nor is what they published there.
+    pub(super) fn left_elsewhere(&mut self, channel: Channel, user_id: Uuid, flusher: &Flusher) {
+        let known = self.nodes.0.hears();
+        let slots = self.slots.as_mut();
+        let plain = slots.map(|slots| slots.author_left_elsewhere(user_id, known, Ticks::now())).unwrap_or_default();
+        self.clear_slots(channel, plain, flusher);
     }
 
     /// Listens no more.

@@ -273,6 +273,13 @@ impl Hub {
         }
     }
 
+    /// Events that another node says it has committed. Of a log that is another one than a subscriber knows nothing is
+    /// taken on hearsay.
+    pub(super) fn apply_hints(self: &Arc<Self>, epoch: &str, events: Vec<LogEvent>) {
+        let ours = |event: &LogEvent| self.topics.get(&event.channel).is_some_and(|topic| topic.may_be_of(epoch));
+        self.apply(events.into_iter().filter(ours).collect());
+    }
+
     /// What an event does; what it does to people's sockets and rights and to other channels is done at once.
     fn effects(&self, event: &LogEvent) -> Vec<Effect> {
         let effects = self.backend.effects(event);

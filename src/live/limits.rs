@@ -115,6 +115,8 @@ pub const GESTURE_HOLD: Duration = Duration::from_secs(5);
 pub const ORPHAN_AFTER: Duration = Duration::from_secs(3);
 /// A gesture without a new value is given up after this, though its author is there.
 pub const SILENT_AFTER: Duration = Duration::from_secs(60);
+/// After a break in what other nodes say, they have this long to say again what holds.
+pub const SAID_AGAIN_WITHIN: Duration = Duration::from_secs(2);
 /// A channel without subscribers is forgotten after this.
 pub const IDLE_CHANNEL_AFTER: Duration = Duration::from_secs(30);
 /// Between two questions for an event that the log does not have.

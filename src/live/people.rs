@@ -289,6 +289,9 @@ impl TopicState {
     /// What the other nodes say of a person in this room.
     pub(super) fn people_elsewhere(&mut self, channel: Channel, user_id: Uuid, entries: &[Bytes], flusher: &Flusher) {
         let elsewhere = Elsewhere::read(entries);
+        if elsewhere.is_none() {
+            self.left_elsewhere(channel, user_id, flusher);
+        }
         let change = |people: &mut People| people.by_id.entry(user_id).or_default().elsewhere = elsewhere;
         if self.change_person(channel, user_id, change) {
             self.mark_all(flusher);

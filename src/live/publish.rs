@@ -38,27 +38,61 @@ impl Topic {
         let write = match action {
             Action::Broadcast => {
                 state.push_cast(self.channel, line, from.now, flusher);
+                state.nodes.0.publish(self.channel, None, data_of(self.channel, line));
                 return Ok(false);
             }
             Action::Slot(write) => write,
         };
         let by = Writer { author: from.author, conn: from.conn, now: from.now };
-        let slots = state.slots.get_or_insert_default();
-        match slots.write(self.channel, write, by, line) {
-            Ok(false) => return Ok(false),
-            Ok(true) => {}
-            // A late value of a gesture that is over says nothing; that is not the sender's mistake.
-            Err(SlotRefusal::Ended) => return Ok(false),
-            Err(SlotRefusal::Held(by)) => {
-                return Err(WireError::new(1409, format!("widget_held: {by} is dragging this widget")));
+        match state.write_slot(self.channel, write, by, line, flusher) {
+            Ok(None) => Ok(false),
+            Ok(Some(watch)) => {
+                state.nodes.0.publish(self.channel, Some(write.key), data_of(self.channel, line));
+                Ok(watch)
             }
-            Err(SlotRefusal::Full) => return Err(WireError::limit_exceeded()),
+            // A late value of a gesture that is over says nothing; that is not the sender's mistake.
+            Err(SlotRefusal::Ended) => Ok(false),
+            Err(SlotRefusal::Held(by)) => {
+                Err(WireError::new(1409, format!("widget_held: {by} is dragging this widget")))
+            }
+            Err(SlotRefusal::Full) => Err(WireError::limit_exceeded()),
         }
-        let watch = slots.has_gestures() && !state.watched;
+    }
+
+    /// What was published on another node. Returns as [`Topic::publish`] does.
+    pub(super) fn published_elsewhere(&self, action: &Action, author: Uuid, line: &[u8], flusher: &Flusher) -> bool {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Void | Phase::Retired) {
+            return false;
+        }
+        let now = Ticks::now();
+        match action {
+            Action::Broadcast => {
+                state.push_cast(self.channel, line, now, flusher);
+                false
+            }
+            Action::Slot(write) => {
+                let by = Writer { author, conn: ConnId::ELSEWHERE, now };
+                // Who is refused is told on their own node.
+                state.write_slot(self.channel, write, by, line, flusher).unwrap_or_default().unwrap_or_default()
+            }
+        }
+    }
+
+    /// Somebody on another node has just begun to listen.
+    pub(super) fn publish_again(&self) {
+        let state = self.state.lock();
+        for (key, line) in state.slots.iter().flat_map(|slots| slots.from_here()) {
+            state.nodes.0.publish(self.channel, Some(key), data_of(self.channel, line));
+        }
+    }
+
+    /// Values from other nodes may have been missed. Returns as [`Topic::publish`] does.
+    pub(super) fn doubt_others(&self, now: Ticks) -> bool {
+        let mut state = self.state.lock();
+        let watch = state.slots.as_mut().is_some_and(|slots| slots.doubt(now)) && !state.watched;
         state.watched |= watch;
-        state.last_used = by.now;
-        state.mark_all(flusher);
-        Ok(watch)
+        watch
     }
 
     /// Looks after holds and gestures; says whether there is anything left to look after.
@@ -74,8 +108,10 @@ impl Topic {
             data: value_of(data_of(self.channel, &abandoned.line)),
         });
         let orphans = orphans.collect();
+        let stale = state.slots.as_mut().map(|slots| slots.stale(now)).unwrap_or_default();
+        state.clear_slots(self.channel, stale, flusher);
         let timed = state.people.as_ref().is_some_and(|people| people.any_leaving())
-            || state.slots.as_ref().is_some_and(|slots| slots.has_gestures());
+            || state.slots.as_ref().is_some_and(|slots| slots.has_gestures() || slots.is_in_doubt());
         state.watched = timed;
         (orphans, timed)
     }
@@ -92,12 +128,45 @@ impl Topic {
 }
 
 impl TopicState {
+    /// Writes a slot and tells the subscribers. Returns whether the channel is to be watched from now on; `None` when
+    /// nothing has changed.
+    fn write_slot(
+        &mut self,
+        channel: Channel,
+        write: &SlotWrite,
+        by: Writer,
+        line: &[u8],
+        flusher: &Flusher,
+    ) -> Result<Option<bool>, SlotRefusal> {
+        let slots = self.slots.get_or_insert_default();
+        if !slots.write(channel, write, by, line)? {
+            return Ok(None);
+        }
+        let watch = slots.has_gestures() && !self.watched;
+        self.watched |= watch;
+        self.last_used = by.now;
+        self.mark_all(flusher);
+        Ok(Some(watch))
+    }
+
+    /// Empties these slots and tells the subscribers.
+    pub fn clear_slots(&mut self, channel: Channel, keys: Vec<SlotKey>, flusher: &Flusher) {
+        if keys.is_empty() {
+            return;
+        }
+        for key in keys {
+            self.clear_slot(channel, key);
+        }
+        self.mark_all(flusher);
+    }
+
     /// Empties a slot; whoever calls it marks the subscribers.
     pub fn clear_slot(&mut self, channel: Channel, key: SlotKey) {
         let Some(slots) = &mut self.slots else { return };
         let Some((author, gesture)) = slots.owner(key) else {
             return;
         };
+        let here = slots.is_from_here(key);
         let id = key.id.as_hyphenated().to_string();
         let mut line = Vec::with_capacity(192);
         let published = Published { kind: key.kind, key: gesture.map(|_| id.as_str()), actor: author, data: None };
@@ -105,7 +174,9 @@ impl TopicState {
         let write = SlotWrite { key, clear: true, gesture: None };
         let by = Writer { author, conn: ConnId::NONE, now: Ticks::now() };
         // What is cleared already stays so.
-        let _ = slots.write(channel, &write, by, &line);
+        if slots.write(channel, &write, by, &line) == Ok(true) && here {
+            self.nodes.0.publish(channel, Some(key), data_of(channel, &line));
+        }
         self.last_used = by.now;
     }
 }

@@ -1,14 +1,19 @@
-//! Who is where on the other nodes. The engine says who is where on this one, and is told about the others.
+//! The other nodes: who is where on them, and what is said there at this moment. The engine tells them the same of this
+//! one.
 //!
 //! A place is a channel: a room, with the people in it; or a person's own `profile:`, where that person is as long as
 //! any of their devices is connected. What a node says of a person at a place is an entry, opaque here. Entries of a
 //! node that died are taken back for it.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use studyhall_protocol::channel::Channel;
 use uuid::Uuid;
+
+use super::backend::{LogEvent, SlotKey};
 
 /// What the other nodes say of one person at one place: an entry each, in no order; none when nobody has one.
 pub type Others = (Uuid, Vec<Bytes>);
@@ -18,6 +23,19 @@ pub trait Ear: Send + Sync + 'static {
     /// What all other nodes say now of this person at a place that is attended. Comes again and again; the last one
     /// counts.
     fn heard(&self, place: Channel, others: Others);
+
+    /// Events that another node committed, of channels that are attended. They may come in any order, several times, or
+    /// not at all: only the log is complete.
+    fn committed(self: Arc<Self>, epoch: &str, events: Vec<LogEvent>);
+
+    /// What was published on another node: the `data` of the push.
+    fn published(&self, channel: Channel, data: &[u8]);
+
+    /// Somebody begins to listen: what was published here and still holds is to be published again.
+    fn asked(&self, channel: Channel);
+
+    /// Something may have been missed. Whatever holds is published again.
+    fn interrupted(&self);
 }
 
 /// Tells the other nodes, and listens to them.
@@ -35,6 +53,13 @@ pub trait Roster: Send + Sync + 'static {
 
     /// What the others say of these places, in order, without listening on.
     fn look(&self, places: Vec<Channel>) -> BoxFuture<'_, Vec<Vec<Others>>>;
+
+    /// Tells the other nodes what was published here: the `data` of the push, and which slot it is in if it is in one, of
+    /// which only the newest value counts. Never blocks; what is lost is not told again.
+    fn publish(&self, channel: Channel, slot: Option<SlotKey>, data: &[u8]);
+
+    /// Whether the other nodes can be heard now, so that who is silent is not there.
+    fn hears(&self) -> bool;
 
     /// This node ends: its people stay for as long as a lost connection is held, unless they turn up elsewhere.
     fn hand_over(&self) -> BoxFuture<'_, ()>;
@@ -56,6 +81,12 @@ impl Roster for Alone {
     fn look(&self, places: Vec<Channel>) -> BoxFuture<'_, Vec<Vec<Others>>> {
         let nobody = vec![Vec::new(); places.len()];
         async move { nobody }.boxed()
+    }
+
+    fn publish(&self, _channel: Channel, _slot: Option<SlotKey>, _data: &[u8]) {}
+
+    fn hears(&self) -> bool {
+        false
     }
 
     fn hand_over(&self) -> BoxFuture<'_, ()> {

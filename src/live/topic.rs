@@ -184,13 +184,7 @@ impl Topic {
             state.change_person(self.channel, seat.user_id(), |people| people.leave(seat.user_id(), now.after(hold)));
         }
         let plain = state.slots.as_mut().map(|slots| slots.author_left(conn, now)).unwrap_or_default();
-        let any = !plain.is_empty();
-        for key in plain {
-            state.clear_slot(self.channel, key);
-        }
-        if any {
-            state.mark_all(flusher);
-        }
+        state.clear_slots(self.channel, plain, flusher);
     }
 
     /// Takes one event of the log, in any order, any number of times.
@@ -281,6 +275,15 @@ impl Topic {
         }
         if now.since(state.last_used) >= after {
             state.clear_rings();
+        }
+    }
+
+    /// Whether this is the epoch of its log, as far as it is known.
+    pub fn may_be_of(&self, epoch: &str) -> bool {
+        match &self.state.lock().phase {
+            Phase::Live { epoch: known } => **known == *epoch,
+            Phase::Loading => true,
+            Phase::Void | Phase::Retired => false,
         }
     }
 

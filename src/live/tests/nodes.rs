@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::backend::{Gate, Toy};
 use super::{Engine, eventually};
+use crate::live::backend::{LogEvent, SlotKey};
 use crate::live::roster::{Ear, Others, Roster};
 use crate::live::{HubLink, Limits};
 
@@ -22,19 +23,27 @@ struct State {
     /// What each node says of a person at a place.
     entries: HashMap<(Channel, Uuid), HashMap<usize, Bytes>>,
     attending: HashSet<(usize, Channel)>,
+    deaf: HashSet<usize>,
 }
 
 /// What all nodes share.
 pub struct Shared {
     state: Mutex<State>,
     ears: Vec<HubLink>,
-    told: mpsc::Sender<(Channel, Uuid)>,
+    told: mpsc::Sender<Word>,
     /// Said and not heard yet.
     pending: AtomicUsize,
     /// Behind the snapshot of an answer: who is held has an old one.
     pub attending: Gate,
     /// Channels in each question of `attend`.
     pub questions: Mutex<Vec<usize>>,
+}
+
+enum Word {
+    /// Something about a person at a place.
+    Person(Channel, Uuid),
+    /// A node has published.
+    Published(usize, Channel, Bytes),
 }
 
 struct Node {
@@ -64,9 +73,12 @@ pub async fn nodes<const N: usize>() -> ([Engine; N], Arc<Shared>) {
     }
     let crier = Arc::downgrade(&shared);
     tokio::spawn(async move {
-        while let Some((place, person)) = said.recv().await {
+        while let Some(word) = said.recv().await {
             let Some(shared) = crier.upgrade() else { return };
-            shared.cry(place, person);
+            match word {
+                Word::Person(place, person) => shared.cry(place, person),
+                Word::Published(node, channel, data) => shared.spread(node, channel, &data),
+            }
             shared.pending.fetch_sub(1, Ordering::SeqCst);
         }
     });
@@ -89,9 +101,44 @@ impl Shared {
         }
     }
 
+    fn spread(&self, from: usize, channel: Channel, data: &[u8]) {
+        for (number, ear) in self.ears.iter().enumerate() {
+            let state = self.state.lock();
+            let listens = state.attending.contains(&(number, channel)) && !state.deaf.contains(&number);
+            drop(state);
+            if let Some(hub) = ear.get().filter(|_| number != from && listens) {
+                hub.published(channel, data);
+            }
+        }
+    }
+
     fn say(&self, place: Channel, person: Uuid) {
+        self.send(Word::Person(place, person));
+    }
+
+    fn send(&self, word: Word) {
         self.pending.fetch_add(1, Ordering::SeqCst);
-        self.told.try_send((place, person)).unwrap();
+        self.told.try_send(word).ok().unwrap();
+    }
+
+    /// Tells a node of events, as another one would that has committed them.
+    pub fn hint(&self, number: usize, epoch: &str, events: Vec<LogEvent>) {
+        self.ears[number].get().unwrap().committed(epoch, events);
+    }
+
+    /// A node cannot hear the others, or can again; what was said meanwhile is lost.
+    pub fn deafen(&self, number: usize, deaf: bool) {
+        let mut state = self.state.lock();
+        let _ = if deaf { state.deaf.insert(number) } else { state.deaf.remove(&number) };
+        drop(state);
+        if !deaf {
+            self.ears[number].get().unwrap().interrupted();
+        }
+    }
+
+    /// Every node publishes again what holds there.
+    pub fn ask(&self, channel: Channel) {
+        self.ears.iter().filter_map(HubLink::get).for_each(|hub| hub.asked(channel));
     }
 
     /// Until everything that was said was heard.
@@ -169,6 +216,14 @@ impl Roster for Node {
         let state = self.shared.state.lock();
         let said = places.iter().map(|place| state.all_others(self.number, *place)).collect();
         async move { said }.boxed()
+    }
+
+    fn publish(&self, channel: Channel, _slot: Option<SlotKey>, data: &[u8]) {
+        self.shared.send(Word::Published(self.number, channel, Bytes::copy_from_slice(data)));
+    }
+
+    fn hears(&self) -> bool {
+        !self.shared.state.lock().deaf.contains(&self.number)
     }
 
     fn hand_over(&self) -> BoxFuture<'_, ()> {

@@ -66,7 +66,7 @@ async fn the_first_reply_has_the_people_of_other_nodes() {
     assert_eq!((&shown["status"], &shown["activity"]), (&json!("online"), &json!("Reading")));
     assert_eq!(slot(&viewer.reply(52).await["subscribe"])["status"], "offline");
     viewer.reply(53).await;
-    assert_eq!(*shared.questions.lock(), [3]);
+    assert_eq!(*shared.questions.lock(), [4]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

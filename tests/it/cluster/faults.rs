@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::ears::Ears;
 use super::server::Server;
-use super::{entry, node, people, reached, room, short_lived, tell_all, until, watchful};
+use super::{entry, node, people, reached, room, seal, short_lived, tell_all, until, watchful};
 
 #[tokio::test]
 async fn a_killed_node_leaves_once_everywhere_and_leaves_nothing_behind() {
@@ -75,7 +75,7 @@ impl Stoppable {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let _ = made.send((Cluster::start(&url, timing), tokio::runtime::Handle::current()));
+                let _ = made.send((Cluster::start(&url, seal(), timing), tokio::runtime::Handle::current()));
                 let _ = tokio::task::spawn_blocking(move || ended.recv()).await;
             });
         });

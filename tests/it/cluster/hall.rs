@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use studyhall::live::backend::SlotKey;
 use studyhall::live::roster::{Ear, Others, Roster};
 use studyhall_protocol::channel::Channel;
 use uuid::Uuid;
@@ -71,6 +72,19 @@ impl Roster for Node {
         let table = self.table.lock().unwrap();
         let seen: Vec<_> = places.iter().map(|place| table.seen(*place, self.number)).collect();
         async move { seen }.boxed()
+    }
+
+    fn publish(&self, channel: Channel, _slot: Option<SlotKey>, data: &[u8]) {
+        let table = self.table.lock().unwrap();
+        for (number, (ear, places)) in table.nodes.iter().enumerate() {
+            if number != self.number && places.contains(&channel) {
+                ear.upgrade().unwrap().published(channel, data);
+            }
+        }
+    }
+
+    fn hears(&self) -> bool {
+        true
     }
 
     fn hand_over(&self) -> BoxFuture<'_, ()> {

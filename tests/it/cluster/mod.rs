@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use studyhall::cluster::{Cluster, Timing};
+use studyhall::cluster::{Cluster, Seal, Timing};
 use studyhall::live::roster::Roster;
 use studyhall_protocol::channel::Channel;
 use uuid::Uuid;
@@ -37,9 +37,14 @@ fn people(count: usize) -> Vec<Uuid> {
     (0..count).map(|_| Uuid::new_v4()).collect()
 }
 
+/// What all nodes have and nobody else.
+fn seal() -> Seal {
+    Seal::new(b"of these tests")
+}
+
 /// A node, and what it hears.
 fn node(server: &Server, timing: Timing) -> (Arc<Cluster>, Arc<Ears>) {
-    let cluster = Cluster::start(&server.url, timing);
+    let cluster = Cluster::start(&server.url, seal(), timing);
     let ears = Ears::new();
     cluster.set_ear(ears.weak());
     (cluster, ears)

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::proxy::{Mood, Proxy};
 use super::server::Server;
-use super::{entry, node, people, reached, room, tell_all, until, watchful};
+use super::{entry, node, people, reached, room, seal, tell_all, until, watchful};
 
 #[tokio::test]
 async fn a_flush_shows_no_leave_and_no_join() {
@@ -223,7 +223,7 @@ async fn a_node_starts_without_redis_and_finds_it_later() {
 #[tokio::test]
 async fn an_address_that_is_none_is_no_reason_not_to_start() {
     for url in ["", "nonsense", "http://127.0.0.1", "redis://127.0.0.1:1/"] {
-        let cluster = Cluster::start(url, Timing::default());
+        let cluster = Cluster::start(url, seal(), Timing::default());
         cluster.tell(room(), Uuid::new_v4(), entry("there"));
         assert_eq!(cluster.attend(vec![room()]).await, [Vec::<Others>::new()]);
         assert_eq!(cluster.look(vec![room(), room()]).await, [Vec::new(), Vec::<Others>::new()]);

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::ears::Ears;
+use super::seal;
 use super::server::Server;
 
 /// What it does with what it takes.
@@ -51,7 +52,7 @@ impl Proxy {
 
     /// A node whose way to Redis this is.
     pub fn node(&self, timing: Timing) -> (Arc<Cluster>, Arc<Ears>) {
-        let cluster = Cluster::start(&self.url, timing);
+        let cluster = Cluster::start(&self.url, seal(), timing);
         let ears = Ears::new();
         cluster.set_ear(ears.weak());
         (cluster, ears)

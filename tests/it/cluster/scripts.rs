@@ -34,7 +34,8 @@ impl Puppet {
         let mut call = script.prepare_invoke();
         call.arg(self.lease(generation)).arg(self.node.as_simple().to_string());
         call.arg(lease).arg(u8::from(begin)).arg(limit).arg(1);
-        call.invoke_async(&mut self.redis).await.unwrap()
+        let (held, stored, more, _nodes): (bool, u64, bool, u64) = call.invoke_async(&mut self.redis).await.unwrap();
+        (held, stored, more)
     }
 
     async fn tell(&mut self, (generation, number): (u64, u64), person: Uuid, word: &str) -> bool {

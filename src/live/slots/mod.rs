@@ -6,6 +6,8 @@
 //! A reader that keeps up skips nothing: the last values of all slots are also in a short ring, in the
 //! order in which they came, each under its version.
 
+mod elsewhere;
+
 use std::collections::{HashSet, VecDeque};
 
 use foldhash::fast::RandomState;
@@ -18,7 +20,7 @@ use uuid::Uuid;
 use super::backend::{SlotKey, SlotWrite};
 use super::conn::ConnId;
 use super::limits::{
-    ENDED_GESTURES_MAX, GESTURE_HOLD, GESTURES_MAX, ORPHAN_AFTER, RECENT_BYTES, SILENT_AFTER, SLOTS_MAX, TOMBSTONES_MAX,
+    ENDED_GESTURES_MAX, GESTURES_MAX, ORPHAN_AFTER, RECENT_BYTES, SILENT_AFTER, SLOTS_MAX, TOMBSTONES_MAX,
 };
 use super::ring::Ring;
 use super::time::Ticks;
@@ -40,6 +42,8 @@ pub struct Slots {
     tombstones: usize,
     gestures: usize,
     ended: VecDeque<Uuid>,
+    /// Since when values from other nodes may be outdated.
+    doubt: Option<Ticks>,
 }
 
 /// One value.
@@ -64,7 +68,7 @@ pub struct Slot {
 pub struct Writer {
     /// The person.
     pub author: Uuid,
-    /// The connection.
+    /// The connection; [`ConnId::ELSEWHERE`] for one of another node.
     pub conn: ConnId,
     /// When.
     pub now: Ticks,
@@ -121,6 +125,7 @@ impl Default for Slots {
             tombstones: 0,
             gestures: 0,
             ended: VecDeque::new(),
+            doubt: None,
         }
     }
 }
@@ -182,10 +187,9 @@ impl Slots {
         let current = self.slots.get(&write.key);
         let set = current.filter(|slot| !slot.cleared);
         if let Some(slot) = set {
-            let held = slot.author != by.author && by.now.since(slot.written_at) < GESTURE_HOLD;
             // Giving up a gesture is its author's business, however long it has been silent.
             let foreign_end = write.clear && slot.author != by.author;
-            if slot.gesture.is_some() && (held || foreign_end) {
+            if slot.gesture.is_some() && (foreign_end || slot.is_held_against(write, by)) {
                 return Err(SlotRefusal::Held(slot.author));
             }
         } else if write.clear {
@@ -197,9 +201,12 @@ impl Slots {
         if full || (is_gesture && !was_gesture && self.gestures >= GESTURES_MAX) {
             return Err(SlotRefusal::Full);
         }
-        // A gesture that gives way to another one is over: its late values must not come back.
+        // A gesture that gives way to another one is over: its late values must not come back. Unless the other one began
+        // on another node: then its author is still to be told.
         let previous = set.and_then(|slot| slot.gesture);
-        if let Some(previous) = previous.filter(|gesture| write.clear || write.gesture != Some(*gesture)) {
+        if let Some(previous) =
+            previous.filter(|gesture| write.clear || by.is_here() && write.gesture != Some(*gesture))
+        {
             self.end(previous);
         }
         self.put(write, by, line);
@@ -288,7 +295,7 @@ impl Slots {
     pub fn abandoned(&mut self, now: Ticks) -> Vec<Abandoned> {
         let given_up = |slot: &Slot| {
             slot.author_gone.is_some_and(|gone| now.since(gone) >= ORPHAN_AFTER)
-                || now.since(slot.written_at) >= SILENT_AFTER
+                || (!slot.is_from_elsewhere() && now.since(slot.written_at) >= SILENT_AFTER)
         };
         let mut abandoned = Vec::new();
         for (key, slot) in self.slots.iter().filter(|(_, slot)| !slot.cleared && given_up(slot)) {

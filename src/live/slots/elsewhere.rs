@@ -1,0 +1,83 @@
+//! Values from other nodes: who goes first when two nodes let somebody begin at the same moment, and what becomes of
+//! values that nobody vouches for any more.
+
+use uuid::Uuid;
+
+use super::{Slot, Slots, Writer};
+use crate::live::backend::{SlotKey, SlotWrite};
+use crate::live::conn::ConnId;
+use crate::live::limits::{GESTURE_HOLD, SAID_AGAIN_WITHIN, SILENT_AFTER};
+use crate::live::time::Ticks;
+
+impl Writer {
+    /// Whether it is on this node.
+    pub(super) fn is_here(&self) -> bool {
+        self.conn != ConnId::ELSEWHERE
+    }
+}
+
+impl Slot {
+    pub(super) fn is_from_elsewhere(&self) -> bool {
+        !self.cleared && self.conn == ConnId::ELSEWHERE
+    }
+
+    /// Whether the gesture that is under way here goes before another one. Two that began on different nodes before
+    /// these heard of each other both hold the slot: on all nodes the smaller id goes on.
+    pub(super) fn is_held_against(&self, write: &SlotWrite, by: Writer) -> bool {
+        let fresh = by.now.since(self.written_at) < GESTURE_HOLD;
+        if !by.is_here() && self.author_gone.is_none() && !write.clear {
+            return fresh && self.gesture < write.gesture;
+        }
+        fresh && self.author != by.author
+    }
+}
+
+impl Slots {
+    /// The person is on no other node any more, or that is not known (`!known`). Their plain slots from there are returned,
+    /// to be cleared; their gestures wait as those of [`Slots::author_left`], unless nobody knows.
+    pub fn author_left_elsewhere(&mut self, author: Uuid, known: bool, now: Ticks) -> Vec<SlotKey> {
+        let mut plain = Vec::new();
+        for (key, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.is_from_elsewhere() && slot.author == author) {
+            match slot.gesture.filter(|_| known) {
+                Some(_) => slot.author_gone = Some(now),
+                None => plain.push(*key),
+            }
+        }
+        plain
+    }
+
+    /// Values from other nodes that nobody vouches for any more, to be cleared: those older than the doubt about them, and
+    /// gestures that have been silent for too long. To commit a gesture is for the node of its author.
+    pub fn stale(&mut self, now: Ticks) -> Vec<SlotKey> {
+        let doubt = self.doubt.take_if(|doubt| now.since(*doubt) >= SAID_AGAIN_WITHIN);
+        let stale = |slot: &Slot| match slot.gesture {
+            Some(_) => slot.author_gone.is_none() && now.since(slot.written_at) >= SILENT_AFTER,
+            None => doubt.is_some_and(|doubt| now.since(slot.written_at) > now.since(doubt)),
+        };
+        let elsewhere = self.slots.iter().filter(|(_, slot)| slot.is_from_elsewhere() && stale(slot));
+        elsewhere.map(|(key, _)| *key).collect()
+    }
+
+    /// Something from other nodes may have been missed. Returns whether there is anything to be doubted.
+    pub fn doubt(&mut self, now: Ticks) -> bool {
+        let any = self.slots.values().any(Slot::is_from_elsewhere);
+        self.doubt = any.then_some(now);
+        any
+    }
+
+    /// Whether values wait to be said again.
+    pub fn is_in_doubt(&self) -> bool {
+        self.doubt.is_some()
+    }
+
+    /// What was published on this node and still holds, oldest first.
+    pub fn from_here(&self) -> impl Iterator<Item = (SlotKey, &[u8])> {
+        let here = |slot: &Slot| !slot.cleared && slot.conn != ConnId::ELSEWHERE;
+        self.slots.iter().filter(move |(_, slot)| here(slot)).map(|(key, slot)| (*key, slot.line.as_slice()))
+    }
+
+    /// Whether its value was published on this node.
+    pub fn is_from_here(&self, key: SlotKey) -> bool {
+        self.slots.get(&key).is_some_and(|slot| slot.conn != ConnId::ELSEWHERE)
+    }
+}
