@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode::ClientInfo;
 use studyhall_protocol::format::Format;
@@ -26,6 +25,7 @@ use super::rings::Rings;
 use super::seats::{Seat, Seats};
 use super::shown::Shown;
 use super::slots::Slots;
+use super::sync::Mutex;
 use super::time::Ticks;
 
 /// A channel of this node.

@@ -87,10 +87,12 @@ impl Stream {
         Ok(bytes.len())
     }
 
-    /// What hyper took is with the kernel.
+    /// As hyper and the kernel would: takes the batch, if there is one.
     #[cfg(test)]
-    pub(super) fn took(&self) {
-        self.flow.flushed();
+    pub(super) fn take(&self) -> Option<Bytes> {
+        let Batch::Offered(bytes) = std::mem::take(&mut self.flow.state.lock().batch) else { return None };
+        self.flow.news.notify_one();
+        Some(bytes)
     }
 
     pub(super) fn is_idle(&self) -> bool {

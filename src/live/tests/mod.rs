@@ -2,6 +2,7 @@
 //! each format; the clients of the tests speak JSON and have it translated where need be.
 
 mod json;
+pub(super) mod model;
 mod protobuf;
 mod sim;
 mod spelling;

@@ -44,7 +44,7 @@ async fn an_author_sees_each_event_of_their_own_once() {
             own.rpc("task.update", data).await.unwrap()
         } else {
             // Over REST, at any node: the event may be here before the answer is.
-            let person = ada.at(&three.url(number));
+            let person = ada.at(&three.url(number / 3));
             let path = format!("/tasks/{id}");
             let answer = person.call("PATCH", &path, Some(body), Some(op));
             let mut answer = std::pin::pin!(answer);

