@@ -290,7 +290,13 @@ impl Topic {
     /// The log was read: if it is another one now, every cursor into it is void.
     pub fn check_epoch(&self, seen: &Arc<str>, flusher: &Flusher) {
         let mut state = self.state.lock();
-        if matches!(&state.phase, Phase::Live { epoch } if epoch != seen) {
+        let void = match &state.phase {
+            Phase::Live { epoch } => epoch != seen,
+            // What waits here may be of the log before. Whoever is on the way in asks again, and loses nothing.
+            Phase::Loading => !state.early.is_empty(),
+            Phase::Void | Phase::Retired => false,
+        };
+        if void {
             state.phase = Phase::Void;
             state.mark_all(flusher);
         }

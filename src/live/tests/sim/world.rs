@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use studyhall_protocol::channel::Channel;
-use studyhall_protocol::error::Unsubscribed;
+use studyhall_protocol::error::{Disconnect, Unsubscribed};
 use uuid::Uuid;
 
 use super::Seen;
@@ -268,7 +268,8 @@ impl World {
         self.truth.toy.forget_before(channel, floor);
     }
 
-    /// The log is that of an earlier moment. Every node has learned of it before anything else is committed.
+    /// The log is that of an earlier moment. Every node has learned of it before anything else is committed, and has
+    /// told all its connections.
     fn restore(&mut self) {
         let old = epoch(self.truth.epochs);
         self.truth.epochs += 1;
@@ -297,6 +298,8 @@ impl World {
             node.followed = self.committed.len();
             let seen: Arc<str> = new.as_str().into();
             node.hub.topics.iter().for_each(|topic| topic.check_epoch(&seen, &node.hub.flusher));
+            // Also whoever has an answer of before on its way.
+            node.hub.conns.iter().for_each(|conn| conn.close(Disconnect::INSUFFICIENT_STATE));
         }
     }
 
