@@ -1,12 +1,14 @@
 //! Order on three nodes: one sequence for everybody, and a first load that leads into it without a gap.
 
 mod author;
+mod device;
 mod hot;
 mod join;
 mod locks;
 mod newer;
 mod odd;
 mod pipeline;
+mod plan;
 mod pruned;
 mod reader;
 mod resume;
