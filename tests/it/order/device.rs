@@ -214,6 +214,12 @@ impl Device {
         }
     }
 
+    /// Whether a widget that it shows is being dragged.
+    pub fn shows_drags(&self) -> bool {
+        let widgets = self.hall.as_ref().map(|held| &held.state.widgets);
+        widgets.is_some_and(|widgets| widgets.keys().any(|id| self.drags.contains_key(&id.to_string())))
+    }
+
     /// Takes what has come; with time to wait, all that comes in it.
     pub async fn pump(&mut self, within: Duration) {
         while let Ok(Some(line)) = self.line(within).await {

@@ -67,8 +67,10 @@ fn assert_real_time_order(sent: &mut [Sent]) -> usize {
 async fn hot_room(commands: usize) {
     let three = Three::start().await;
     let owner = harness::sign_up(&three.url(0), "owner").await;
-    let writers =
-        join_all((0..WRITERS).map(async |n| harness::sign_up(&three.url(n), &format!("writer{n}")).await)).await;
+    let mut writers = Vec::new();
+    for n in 0..WRITERS {
+        writers.push(harness::sign_up(&three.url(n), &format!("writer{n}")).await);
+    }
     let (room, widgets) = room(&owner, &writers.iter().collect::<Vec<_>>(), WRITERS + 1).await;
     let channel = format!("workspace:{room}");
     let before = log(&owner, &channel, 0).await.len() as u64;

@@ -142,7 +142,13 @@ impl Client {
     pub fn read(&mut self, truth: &Truth, seen: &mut Seen) -> bool {
         let Some(link) = &mut self.link else { return false };
         let Transport::Stream(stream) = &link.conn.transport else { return false };
-        let Some(bytes) = stream.take() else { return false };
+        let Some(bytes) = stream.take() else {
+            // Whoever did not take the end in time finds the connection gone.
+            if !link.hub.conns.contains_key(&link.conn.id.0) {
+                self.link = None;
+            }
+            return false;
+        };
         link.input.extend_from_slice(&bytes);
         assert!(link.conn.held_bytes() <= 64 * 1024, "{} bytes wait for one reader", link.conn.held_bytes());
         while let Some(end) = self.link.as_ref().and_then(|link| link.input.iter().position(|byte| *byte == b'\n')) {
