@@ -40,6 +40,7 @@ pub mod socket;
 mod standing;
 pub mod stream;
 mod subscription;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod time;

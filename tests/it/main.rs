@@ -25,6 +25,7 @@ mod network;
 mod nodes;
 mod one_command;
 mod operations;
+mod order;
 mod plans;
 mod presence;
 mod redis_faults;
