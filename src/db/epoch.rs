@@ -58,11 +58,17 @@ impl Epoch {
         }
     }
 
-    /// The epoch is this one now: `next` is the number that the next transaction gets at the least.
-    pub async fn looked(&self, db: &Db, epoch: &str, next: i64) {
+    /// The newest transaction whose events this node has seen.
+    pub fn newest(&self) -> i64 {
+        self.newest.load(Ordering::Relaxed)
+    }
+
+    /// The epoch is this one now: `next` is the number that the next transaction gets at the least, by a question that was
+    /// asked when so much had been `seen`: transactions of an epoch.
+    pub async fn looked(&self, db: &Db, epoch: &str, next: i64, seen: &(Arc<str>, i64)) {
         if **self.known.read() != *epoch {
             self.set(epoch);
-        } else if next <= self.newest.load(Ordering::Relaxed) {
+        } else if *seen.0 == *epoch && next <= seen.1 {
             tracing::error!(
                 "PostgreSQL is at transaction {next}, but this node has seen later ones committed: the database was \
                  restored from an older copy"

@@ -163,6 +163,8 @@ struct Watch {
 impl Watch {
     async fn look(&mut self, db: &Db) -> Result<(), sqlx::Error> {
         let is_new = self.probe.is_none();
+        // Before the question: what is seen while it is on its way may be newer than its answer.
+        let seen = (db.epoch(), db.shared.epoch.newest());
         let asked = within(ANSWER_WITHIN, async {
             let probe = match &mut self.probe {
                 Some(probe) => probe,
@@ -196,7 +198,7 @@ impl Watch {
             // Some of the connections may be dead without knowing it, and wait for ever.
             self.renew(db);
         }
-        db.shared.epoch.looked(db, &answer.epoch, answer.next).await;
+        db.shared.epoch.looked(db, &answer.epoch, answer.next, &seen).await;
         Ok(())
     }
 

@@ -191,6 +191,17 @@ impl TopicState {
         self.clear_slots(channel, plain, flusher);
     }
 
+    /// Takes those who are on no other node for gone who have published there: their node may have died before it said
+    /// that they were there.
+    pub(super) fn miss_authors(&mut self, channel: Channel, now: Ticks, flusher: &Flusher) {
+        let authors = self.slots.as_ref().map(|slots| slots.authors_elsewhere(now)).unwrap_or_default();
+        for author in authors {
+            if !self.people.as_ref().is_some_and(|people| people.is_elsewhere(author)) {
+                self.left_elsewhere(channel, author, flusher);
+            }
+        }
+    }
+
     /// Listens no more.
     pub(super) fn desert(&mut self, channel: Channel) {
         if std::mem::take(&mut self.attended) {

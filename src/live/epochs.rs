@@ -12,6 +12,7 @@ impl Hub {
     /// The log has this epoch now. Every channel of another one ends here, before an event of the new one gets to it, and
     /// every connection is told to load its state again: its sign-in and its rights may be others as well.
     pub fn begin_epoch(&self, epoch: &Arc<str>) {
+        *self.epoch.lock() = Some(epoch.clone());
         for topic in &self.topics {
             topic.check_epoch(epoch, &self.flusher);
         }

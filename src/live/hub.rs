@@ -53,6 +53,8 @@ pub struct Hub {
     /// Sign-ins that ended a short while ago.
     ended: Mutex<VecDeque<EndedSession>>,
     pub(super) barring_events: Mutex<BarringEvents>,
+    /// The epoch that began last, if one has begun since this node started.
+    pub(super) epoch: Mutex<Option<Arc<str>>>,
     /// Channels with holds or gestures to look after.
     pub(super) timed: Mutex<HashSet<Channel>>,
     /// When this node ran for certain.
@@ -97,6 +99,7 @@ impl Hub {
             node: format!("{:016x}", rand::random::<u64>()),
             ended: Mutex::default(),
             barring_events: Mutex::default(),
+            epoch: Mutex::default(),
             timed: Mutex::default(),
             ran_at: Deadline::default(),
             next_id: AtomicU64::new(1),
@@ -247,6 +250,9 @@ impl Hub {
     /// Events that another node says it has committed. Of a log that is another one than a subscriber knows nothing is
     /// taken on hearsay.
     pub(super) fn apply_hints(self: &Arc<Self>, epoch: &str, events: Vec<LogEvent>) {
+        if self.epoch.lock().as_ref().is_some_and(|begun| **begun != *epoch) {
+            return;
+        }
         let ours = |event: &LogEvent| self.topics.get(&event.channel).is_some_and(|topic| topic.may_be_of(epoch));
         self.apply(events.into_iter().filter(ours).collect());
     }

@@ -148,6 +148,11 @@ impl People {
         self.visible_to(viewer).fold((0, 0), |(all, people), (_, person)| (all + person.devices(), people + 1))
     }
 
+    /// Whether another node says that they are there.
+    pub(super) fn is_elsewhere(&self, user_id: Uuid) -> bool {
+        self.by_id.get(&user_id).is_some_and(|person| person.elsewhere.is_some())
+    }
+
     /// Whether nobody is on this node.
     pub(super) fn is_nobody_here(&self) -> bool {
         self.ids().next().is_none()

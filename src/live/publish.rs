@@ -99,6 +99,7 @@ impl Topic {
     pub fn tick(&self, now: Ticks, flusher: &Flusher) -> (Vec<Orphan>, bool) {
         let mut state = self.state.lock();
         state.people_left(self.channel, now, flusher);
+        state.miss_authors(self.channel, now, flusher);
         let abandoned = state.slots.as_mut().map(|slots| slots.abandoned(now)).unwrap_or_default();
         let orphans = abandoned.into_iter().map(|abandoned| Orphan {
             channel: self.channel,
@@ -111,7 +112,7 @@ impl Topic {
         let stale = state.slots.as_mut().map(|slots| slots.stale(now)).unwrap_or_default();
         state.clear_slots(self.channel, stale, flusher);
         let timed = state.people.as_ref().is_some_and(|people| people.any_leaving())
-            || state.slots.as_ref().is_some_and(|slots| slots.has_gestures() || slots.is_in_doubt());
+            || state.slots.as_ref().is_some_and(|slots| slots.has_gestures() || slots.has_any_from_elsewhere());
         state.watched = timed;
         (orphans, timed)
     }
@@ -142,7 +143,7 @@ impl TopicState {
         if !slots.write(channel, write, by, line)? {
             return Ok(None);
         }
-        let watch = slots.has_gestures() && !self.watched;
+        let watch = (slots.has_gestures() || by.conn == ConnId::ELSEWHERE) && !self.watched;
         self.watched |= watch;
         self.last_used = by.now;
         self.mark_all(flusher);

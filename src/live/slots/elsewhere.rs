@@ -1,6 +1,8 @@
 //! Values from other nodes: who goes first when two nodes let somebody begin at the same moment, and what becomes of
 //! values that nobody vouches for any more.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use super::{Slot, Slots, Writer};
@@ -46,6 +48,17 @@ impl Slots {
         plain
     }
 
+    /// Whose values from other nodes have been here for a while, and may be without anybody who is there.
+    pub fn authors_elsewhere(&self, now: Ticks) -> HashSet<Uuid> {
+        let old = |slot: &&Slot| slot.author_gone.is_none() && now.since(slot.written_at) >= GESTURE_HOLD;
+        self.slots.values().filter(|slot| slot.is_from_elsewhere()).filter(old).map(|slot| slot.author).collect()
+    }
+
+    /// Whether anything here is from another node, so that somebody has to look after it.
+    pub fn has_any_from_elsewhere(&self) -> bool {
+        self.slots.values().any(Slot::is_from_elsewhere)
+    }
+
     /// Values from other nodes that nobody vouches for any more, to be cleared: those older than the doubt about them, and
     /// gestures that have been silent for too long. To commit a gesture is for the node of its author.
     pub fn stale(&mut self, now: Ticks) -> Vec<SlotKey> {
@@ -60,14 +73,9 @@ impl Slots {
 
     /// Something from other nodes may have been missed. Returns whether there is anything to be doubted.
     pub fn doubt(&mut self, now: Ticks) -> bool {
-        let any = self.slots.values().any(Slot::is_from_elsewhere);
+        let any = self.has_any_from_elsewhere();
         self.doubt = any.then_some(now);
         any
-    }
-
-    /// Whether values wait to be said again.
-    pub fn is_in_doubt(&self) -> bool {
-        self.doubt.is_some()
     }
 
     /// What was published on this node and still holds, oldest first.

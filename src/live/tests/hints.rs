@@ -7,7 +7,7 @@ use super::nodes::nodes;
 use super::slots::{GESTURE, WIDGET, drag, given_up_after, values};
 use super::*;
 use crate::live::backend::{Effect, SlotKey};
-use crate::live::limits::{SAID_AGAIN_WITHIN, SILENT_AFTER};
+use crate::live::limits::{GESTURE_HOLD, SAID_AGAIN_WITHIN, SILENT_AFTER};
 use crate::live::roster::Ear;
 use crate::live::time::Ticks;
 
@@ -110,6 +110,28 @@ async fn who_vanishes_with_a_node_is_cleared_and_adopted() {
     given_up_after(&here, 4).await;
     let orphans = here.toy.state.lock().orphans.clone();
     assert_eq!((orphans.len(), orphans[0].author, orphans[0].gesture), (1, user(1), user(GESTURE)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_never_said_to_be_there_is_missed() {
+    let ([here, _there], _shared) = nodes().await;
+    let mut viewer = here.subscribed(2, room(1)).await;
+    // Their node died before it said that they had come.
+    for data in [drag(GESTURE, 7), pointer(7)] {
+        let mut data = data;
+        data["actor"] = json!(user(1));
+        here.hub.published(room(1), data.to_string().as_bytes());
+    }
+    assert_eq!(pointers(&viewer.all().await), [Some(7)]);
+    here.hub.look_after_channels(Ticks::now());
+    assert_eq!(pointers(&viewer.all().await), []);
+    eventually("they are missed", || {
+        here.hub.look_after_channels(Ticks::now().after(GESTURE_HOLD));
+        here.hub.look_after_channels(Ticks::now().after(2 * GESTURE_HOLD));
+        !here.toy.state.lock().orphans.is_empty()
+    })
+    .await;
+    assert_eq!(pointers(&viewer.all().await), [None]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
