@@ -99,7 +99,9 @@ impl Given {
 
 /// Two nodes with a subscriber each; the database falls back by three events, and somebody says so, or nobody does.
 async fn falls_back(is_told: bool, bound: Duration) {
-    let database = harness::database().await;
+    // Of its own: to drop a database, PostgreSQL writes everything to disk that anybody has changed anywhere.
+    let mut postgres = Postgres::start().await;
+    let database = Database { pool: postgres.pool().await, url: postgres.url.clone() };
     let mut copies = Copies::of(&database).await;
     let nodes = [Node::start(&database.url, None).await, Node::start(&database.url, None).await];
     let ada = harness::sign_up(&nodes[0].url, "ada").await;
@@ -140,9 +142,11 @@ async fn falls_back(is_told: bool, bound: Duration) {
     for number in 0..3 {
         given.take(&write(&ada, &format!("after {number}")).await);
     }
-    for node in &nodes {
+    for node in nodes {
         assert!(node.log().contains("new epoch"), "{}", node.log());
     }
+    drop(copies);
+    postgres.stop().await;
 }
 
 /// The node may have lost its connections a moment ago.
