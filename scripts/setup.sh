@@ -31,7 +31,7 @@ have_node() {
 }
 have_python() { have python3 && python3 -c "import sys; sys.exit(sys.version_info < $python_min)"; }
 # Tests give nodes clocks of their own.
-have_faketime() { ls /usr/lib/*/faketime/libfaketime.so.1 /usr/lib*/faketime/libfaketime.so.1 >/dev/null 2>&1; }
+have_faketime() { compgen -G '/usr/lib*/faketime/libfaketime.so.1' || compgen -G '/usr/lib/*/faketime/libfaketime.so.1'; } >/dev/null
 have_venv() { have_python && python3 -c 'import ensurepip' 2>/dev/null; }
 
 # --- Debian's packages
@@ -89,6 +89,7 @@ how_redis() {
         '(Debian: apt-get install redis-server, Fedora: dnf install redis, macOS: brew install redis)'
 }
 how_haproxy() { how 'missing: HAProxy 2.4 or newer, which tests restart nodes behind' haproxy haproxy 'brew install haproxy'; }
+how_faketime() { how 'missing: libfaketime, by which tests set clocks of nodes apart' libfaketime libfaketime 'brew install libfaketime'; }
 how_node() { how "missing: Node $node_major_min or newer, with npm" 'nodejs npm' 'nodejs npm' 'brew install node'; }
 how_python() {
     how "missing: Python 3.10 or newer with its venv module" 'python3 python3-venv' python3 'brew install python'
@@ -106,6 +107,7 @@ want_programs() {
     want redis redis-server
     [ "$1" = test ] || return 0
     want haproxy haproxy
+    want faketime libfaketime
     [ ! -f $js/package.json ] || want node nodejs npm
     [ ! -f $python/requirements.txt ] || fresh_venv || want venv python3 python3-venv
 }
@@ -118,6 +120,7 @@ need_programs() {
     have_redis || how_redis
     if [ "$1" = test ]; then
         need haproxy
+        need faketime
         [ ! -f $js/package.json ] || need node
         [ ! -f $python/requirements.txt ] || fresh_venv || have_venv || { how_python; missing=1; }
     fi

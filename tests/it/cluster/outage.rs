@@ -191,6 +191,32 @@ async fn five_thousand_places_are_listened_to_again_after_a_cut() {
 }
 
 #[tokio::test]
+async fn five_thousand_places_over_a_far_redis() {
+    let server = Server::start().await;
+    let road = RedisLink::start(&server.url);
+    road.both(|way| way.delay = Duration::from_millis(150));
+    let (ada, ada_hears) = node_at(&road.redis_url(), watchful());
+    let (bob, _) = node(&server, watchful());
+    let places: Vec<_> = (0..5_000).map(|_| room()).collect();
+    let person = [Uuid::new_v4()];
+    ada.attend(places.clone()).await;
+    places.iter().for_each(|place| bob.tell(*place, person[0], entry("before")));
+    for place in &places {
+        ada_hears.hear(*place, &person, &["before"]).await;
+    }
+    road.cut();
+    let cut = Instant::now();
+    until("it is noticed", async || !ada.is_reachable()).await;
+    until("all are subscribed to", async || {
+        server.ask::<Vec<String>>("PUBSUB CHANNELS studyhall:at:*").await.len() == 5_000
+    })
+    .await;
+    let took = cut.elapsed();
+    println!("5,000 places were subscribed to {took:?} after a cut, 300 ms from Redis");
+    assert!(took <= Duration::from_secs(3), "{took:?}");
+}
+
+#[tokio::test]
 async fn without_redis_for_long_others_are_not_shown() {
     let mut server = Server::start().await;
     let (ada, ada_hears) = node(&server, Timing { forget: Duration::from_secs(1), ..watchful() });
