@@ -105,7 +105,7 @@ impl World {
             let listener = server::listen(([127, 0, 0, 1], 0).into())?;
             let address = listener.local_addr()?;
             let router = Router::new().route("/connection/websocket", get(connect));
-            tokio::spawn(server::serve(listener, router, CancellationToken::new()));
+            tokio::spawn(server::serve(listener, router, 4_096, CancellationToken::new()));
             anyhow::Ok((hub, address))
         })?;
         let rooms: Vec<Channel> = (0..rooms as usize).map(|room| Channel::Workspace(id(1, room))).collect();
