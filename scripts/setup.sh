@@ -30,6 +30,8 @@ have_node() {
     [ "${version%%.*}" -ge "$node_major_min" ]
 }
 have_python() { have python3 && python3 -c "import sys; sys.exit(sys.version_info < $python_min)"; }
+# Tests give nodes clocks of their own.
+have_faketime() { ls /usr/lib/*/faketime/libfaketime.so.1 /usr/lib*/faketime/libfaketime.so.1 >/dev/null 2>&1; }
 have_venv() { have_python && python3 -c 'import ensurepip' 2>/dev/null; }
 
 # --- Debian's packages

@@ -29,7 +29,8 @@ pub struct Config {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
-    /// Redis; without it a private one is started where possible.
+    /// Redis; without it a private one is started where possible. Of a Redis Cluster several addresses, separated by
+    /// commas.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
 

@@ -3,6 +3,7 @@
 //! The house, bottom up; a module knows those above it in this list and none below:
 //!
 //! - [`config`]: every setting, with its unit and default.
+//! - [`check`]: `studyhall check`, a stranger to all the rest.
 //! - [`live`]: the engine. Channels, connections, cursors; no domain, no SQL.
 //! - [`error`]: what can go wrong, in words for people.
 //! - [`dev`]: the private PostgreSQL and Redis of `studyhall dev`.
@@ -16,6 +17,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod config;

@@ -54,6 +54,14 @@ impl Server {
     }
 }
 
+impl Server {
+    /// An answer, or the error that there is none, before a client gives up.
+    async fn in_time<T>(&self, work: impl Future<Output = crate::error::Result<T>>) -> Result<T, WireError> {
+        let silence = || Err(Error::unavailable("unavailable", "the database does not answer; try again shortly"));
+        self.db.patiently(work).await.unwrap_or_else(silence).map_err(on_wire)
+    }
+}
+
 impl Backend for Server {
     fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Arc<Identity>, Refusal>> {
         async move {
@@ -73,7 +81,7 @@ impl Backend for Server {
     }
 
     fn read_log(&self, channel: Channel, after: u64, limit: u32) -> BoxFuture<'_, Result<LogPage, WireError>> {
-        async move { self.db.read_log(channel, after, limit).await.map_err(on_wire) }.boxed()
+        self.in_time(self.db.read_log(channel, after, limit)).boxed()
     }
 
     fn read_pages(
@@ -82,11 +90,11 @@ impl Backend for Server {
         limit: u32,
         bytes_max: u32,
     ) -> BoxFuture<'_, Result<Vec<Option<LogPage>>, WireError>> {
-        async move { self.db.read_pages(&wanted, limit, bytes_max).await.map_err(on_wire) }.boxed()
+        async move { self.in_time(self.db.read_pages(&wanted, limit, bytes_max)).await }.boxed()
     }
 
     fn read_log_back(&self, channel: Channel, before: u64, limit: u32) -> BoxFuture<'_, Result<LogPage, WireError>> {
-        async move { self.db.read_log_back(channel, before, limit).await.map_err(on_wire) }.boxed()
+        self.in_time(self.db.read_log_back(channel, before, limit)).boxed()
     }
 
     fn rpc<'a>(
@@ -97,11 +105,10 @@ impl Backend for Server {
         data: Option<&'a RawValue>,
     ) -> BoxFuture<'a, Result<Box<RawValue>, WireError>> {
         async move {
-            let done = match method {
-                presence::METHOD => domain::presence::rpc(&self.db, &self.hub, who, conn, data).await,
-                _ => door::rpc(&self.writer, who.user_id, method, data).await,
-            };
-            done.map_err(on_wire)
+            match method {
+                presence::METHOD => self.in_time(domain::presence::rpc(&self.db, &self.hub, who, conn, data)).await,
+                _ => door::rpc(&self.writer, who.user_id, method, data).await.map_err(on_wire),
+            }
         }
         .boxed()
     }
@@ -137,15 +144,19 @@ impl Backend for Server {
     }
 
     fn standings(&self, people: Vec<Uuid>) -> BoxFuture<'_, Result<Vec<Standing>, WireError>> {
-        async move { domain::presence::standings(&self.db, &people).await.map_err(on_wire) }.boxed()
+        async move { self.in_time(domain::presence::standings(&self.db, &people)).await }.boxed()
     }
 
     fn sees(&self, pairs: Vec<(Uuid, Uuid)>) -> BoxFuture<'_, Result<Vec<bool>, WireError>> {
-        async move { domain::presence::sees(&self.db, &pairs).await.map_err(on_wire) }.boxed()
+        async move { self.in_time(domain::presence::sees(&self.db, &pairs)).await }.boxed()
     }
 
     fn store_presence(&self, people: Vec<Presence>) -> BoxFuture<'_, Result<(), WireError>> {
-        async move { domain::presence::store(&self.db, &people).await.map_err(on_wire) }.boxed()
+        async move { self.in_time(domain::presence::store(&self.db, &people)).await }.boxed()
+    }
+
+    fn doubt(&self) {
+        self.db.doubt();
     }
 }
 

@@ -41,7 +41,7 @@ impl App {
             self.stop.cancel();
             self.tasks.close();
             self.tasks.wait().await;
-            self.state.db.pool().close().await;
+            self.state.db.close().await;
         };
         if tokio::time::timeout(DRAIN_WITHIN, left).await.is_err() {
             tracing::warn!("not everything ended in {DRAIN_WITHIN:?}; leaving all the same");

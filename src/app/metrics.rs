@@ -56,6 +56,7 @@ async fn page(State(app): State<App>) -> Response {
 fn text(app: &App) -> String {
     let (connections, channels) = app.hub.counts();
     let counted = app.state.db.counters();
+    let hints = app.cluster.as_ref().map(|cluster| cluster.counted()).unwrap_or_default();
     let mut text = String::new();
     for (name, kind, help, value) in [
         ("connections", "gauge", "Open sockets and streams.", connections as u64),
@@ -76,6 +77,9 @@ fn text(app: &App) -> String {
             "Statements that say who may subscribe.",
             counted.admission_statements.get(),
         ),
+        ("hints_dropped_total", "counter", "Hints for other nodes that found no room.", hints.dropped),
+        ("hints_forged_total", "counter", "Messages in Redis that no node of this database wrote.", hints.forged),
+        ("hints_stale_total", "counter", "Messages in Redis that came again, or too late.", hints.stale),
     ] {
         // Writing to a string does not fail.
         let _ =

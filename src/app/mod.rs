@@ -2,6 +2,7 @@
 
 mod backend;
 mod descriptors;
+mod guard;
 mod health;
 mod leave;
 mod live;
@@ -22,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cluster::Cluster;
+use crate::cluster::{self, Cluster};
 use crate::config::Config;
 use crate::db::retention::Policy;
 use crate::db::{self, Db, Writer};
@@ -46,6 +47,7 @@ pub struct App {
     pub state: AppState,
     /// The other nodes.
     roster: Arc<dyn Roster>,
+    cluster: Option<Arc<Cluster>>,
     health: Health,
     room: Room,
     drain_notice: Duration,
@@ -62,6 +64,10 @@ impl App {
         let url = config.database_url.as_deref().ok_or_else(|| {
             anyhow::anyhow!("DATABASE_URL is not set; set it, or run `studyhall dev`, which brings its own PostgreSQL")
         })?;
+        // Everything is looked at before anything is changed.
+        if let Some(redis) = config.redis_url.as_deref() {
+            cluster::inspect(redis).await?;
+        }
         let db = Db::connect(url, config.database_connections).await?;
         db.migrate().await?;
         // The engine hands commands to the writer and the writer hands events to the engine; weakly, or neither would
@@ -86,6 +92,12 @@ impl App {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let engine = Hub::start(limits(config, &room), Arc::new(server), roster.clone(), workers);
         hub.set(&engine);
+        let told = Arc::downgrade(&engine);
+        db.on_epoch(Box::new(move |epoch| {
+            if let Some(hub) = told.upgrade() {
+                hub.begin_epoch(epoch);
+            }
+        }));
         if let Some(cluster) = &cluster {
             nodes::introduce(cluster, &engine);
         }
@@ -94,6 +106,7 @@ impl App {
             hub: engine,
             state,
             roster,
+            cluster,
             health,
             room,
             drain_notice: config.drain_notice(),
@@ -102,19 +115,22 @@ impl App {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
-        app.start_tasks(config, db, cluster);
+        app.start_tasks(config, db);
         Ok(app)
     }
 
-    fn start_tasks(&self, config: &Config, db: Db, cluster: Option<Arc<Cluster>>) {
+    fn start_tasks(&self, config: &Config, db: Db) {
         let hub = self.hub.clone();
         let follow = db::follow::follow(
             db.clone(),
-            nodes::follow_interval(config, cluster),
+            nodes::follow_interval(config, self.cluster.clone()),
             move |events| hub.apply(events),
             self.stop.clone(),
         );
         self.tasks.spawn(follow);
+        self.tasks.spawn(guard::watch(db.clone(), self.stop.clone()));
+        self.tasks.spawn(guard::compare(db.clone(), self.hub.clone(), self.stop.clone()));
+        self.tasks.spawn(guard::send_away(db.clone(), self.hub.clone(), self.stop.clone()));
         self.tasks.spawn(domain::presence::keep_tidy(db.clone(), self.state.hub.clone(), self.stop.clone()));
         self.tasks.spawn(self.state.rates.clone().forget(self.stop.clone()));
         self.tasks.spawn(db::retention::run(db, retention(config), RETENTION_EVERY, self.stop.clone()));
@@ -129,7 +145,8 @@ impl App {
             .with_state(self.clone());
         let rates = middleware::from_fn_with_state(self.state.clone(), http::hold_off);
         let leaving = middleware::from_fn_with_state(self.clone(), leave::refuse_new);
-        let api = Router::new().nest("/api/v1", domain::router()).layer(rates).layer(leaving);
+        let in_time = middleware::from_fn_with_state(self.state.db.clone(), guard::answer_in_time);
+        let api = Router::new().nest("/api/v1", domain::router()).layer(in_time).layer(rates).layer(leaving);
         let api = api.with_state(self.state.clone());
         let let_go = middleware::from_fn_with_state(self.leaving.clone(), leave::let_go);
         http::shield(api.merge(live).merge(health), &self.state.origins).layer(let_go)

@@ -1,7 +1,9 @@
 //! What the program can do, one file per command.
 
+mod check;
 mod crowd;
 mod dev;
+mod restore_epoch;
 mod run;
 mod seed;
 mod tail;
@@ -35,6 +37,10 @@ enum Command {
     Crowd(crowd::CrowdArgs),
     /// Print what somebody's open tab is told
     Tail(tail::TailArgs),
+    /// Give the log a new epoch, after the database was restored from a backup
+    RestoreEpoch,
+    /// Hold a running deployment against its promises while things break
+    Check(check::CheckArgs),
     /// Compare cached counts with what they count, and logs with their heads
     Verify(verify::VerifyArgs),
 }
@@ -55,6 +61,8 @@ impl Cli {
             Command::Seed(args) => seed::seed(&config, args).await,
             Command::Crowd(args) => crowd::crowd(&config, args).await,
             Command::Tail(args) => tail::tail(args).await,
+            Command::RestoreEpoch => restore_epoch::restore_epoch(&config).await,
+            Command::Check(args) => check::check(args).await,
             Command::Verify(args) => verify::verify(&config, args).await,
         }
     }

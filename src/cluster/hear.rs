@@ -9,17 +9,16 @@ use uuid::Uuid;
 
 use super::hint::{Hint, Message};
 use super::link::Shared;
-use super::message;
 use crate::live::backend::LogEvent;
 
-/// Nodes and lanes that are remembered. A restarted node is a new one.
+/// Nodes that are remembered. A restarted node is a new one.
 const TALKERS_MAX: usize = 10_000;
 
 /// What was heard so far.
 #[derive(Default)]
 pub(super) struct Heard {
-    /// The number of the last message of each node's lane.
-    last: Mutex<HashMap<(Uuid, u8), u64>>,
+    /// The number of the last message of each node: all come over one connection, in order.
+    last: Mutex<HashMap<Uuid, u64>>,
     /// Messages that no node had written.
     forged: AtomicU64,
     /// Messages that had come before.
@@ -43,7 +42,7 @@ impl Heard {
         if last.len() >= TALKERS_MAX {
             last.clear();
         }
-        let last = last.entry((message.node, message.lane)).or_default();
+        let last = last.entry(message.node).or_default();
         let news = message.number > *last;
         *last = message.number.max(*last);
         news
@@ -57,7 +56,7 @@ impl Shared {
         if message.as_ref().is_some_and(|message| message.node == self.node) {
             return;
         }
-        let genuine = message.filter(|message| message.is_genuine(&self.seal, &message::place_key(channel)));
+        let genuine = message.filter(|message| message.is_genuine(&self.seal, channel));
         let Some(message) = genuine else {
             if self.heard.forged.fetch_add(1, Ordering::Relaxed) == 0 {
                 tracing::warn!(%channel, "somebody who is no node of this database writes to the channels of this Redis");

@@ -1,7 +1,7 @@
 //! Hints: what a node has committed or what was published on it, told to whoever listens to the channel.
 //!
 //! They are sealed with a key that only nodes have, because they get to people's eyes without a look into PostgreSQL, and
-//! numbered, so that none counts twice. A message is `!`, the seal, the node, the lane, the number, and hints: each a kind, a
+//! numbered, so that none counts twice. A message is `!`, the seal, the node, the number, and hints: each a kind, a
 //! length, and so many bytes.
 
 use bytes::{Buf, BufMut, Bytes};
@@ -16,8 +16,8 @@ use crate::live::backend::LogEvent;
 pub(super) const MARK: u8 = b'!';
 /// Half of the digest; nobody guesses 128 bits.
 const SEAL_BYTES: usize = 16;
-/// Node, lane, number.
-const HEAD_BYTES: usize = 16 + 1 + 8;
+/// Node, number.
+const HEAD_BYTES: usize = 16 + 8;
 
 const EVENT: u8 = 1;
 const PUBLISHED: u8 = 2;
@@ -45,25 +45,24 @@ impl Seal {
         Self(Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default())))
     }
 
-    fn mac(&self, key: &str, body: &[u8]) -> Hmac<Sha256> {
+    fn mac(&self, channel: Channel, body: &[u8]) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
-        mac.update(key.as_bytes());
+        mac.update(channel.to_string().as_bytes());
         mac.update(&[0]);
         mac.update(body);
         mac
     }
 
-    /// The message for the Redis channel `key`.
-    pub(super) fn message(&self, key: &str, node: Uuid, lane: u8, number: u64, hints: &[u8]) -> Vec<u8> {
+    /// The message for a channel.
+    pub(super) fn message(&self, channel: Channel, node: Uuid, number: u64, hints: &[u8]) -> Vec<u8> {
         let mut message = Vec::with_capacity(1 + SEAL_BYTES + HEAD_BYTES + hints.len());
         message.push(MARK);
         message.extend_from_slice(&[0; SEAL_BYTES]);
         message.extend_from_slice(node.as_bytes());
-        message.push(lane);
         message.put_u64(number);
         message.extend_from_slice(hints);
         let (head, body) = message.split_at_mut(1 + SEAL_BYTES);
-        head[1..].copy_from_slice(&self.mac(key, body).finalize().into_bytes()[..SEAL_BYTES]);
+        head[1..].copy_from_slice(&self.mac(channel, body).finalize().into_bytes()[..SEAL_BYTES]);
         message
     }
 }
@@ -71,7 +70,6 @@ impl Seal {
 /// A message that came.
 pub(super) struct Message<'a> {
     pub node: Uuid,
-    pub lane: u8,
     pub number: u64,
     seal: &'a [u8],
     /// What the seal is for.
@@ -84,12 +82,12 @@ impl<'a> Message<'a> {
         let (seal, body) = message.strip_prefix(&[MARK])?.split_at_checked(SEAL_BYTES)?;
         let mut head = body.get(..HEAD_BYTES)?;
         let node = Uuid::from_u128(head.get_u128());
-        Some(Self { node, lane: head.get_u8(), number: head.get_u64(), seal, body })
+        Some(Self { node, number: head.get_u64(), seal, body })
     }
 
-    /// Whether a node wrote it, for this Redis channel.
-    pub fn is_genuine(&self, seal: &Seal, key: &str) -> bool {
-        seal.mac(key, self.body).verify_truncated_left(self.seal).is_ok()
+    /// Whether a node wrote it, for this channel.
+    pub fn is_genuine(&self, seal: &Seal, channel: Channel) -> bool {
+        seal.mac(channel, self.body).verify_truncated_left(self.seal).is_ok()
     }
 
     /// What it says. Nodes of another version may say what this one does not know: that is left out.
@@ -159,16 +157,15 @@ fn hint(kind: u8, body: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const KEY: &str = "studyhall:at:user:1";
+    const CHANNEL: Channel = Channel::User(Uuid::from_u128(1));
 
     fn log_event() -> LogEvent {
-        let channel = Channel::User(Uuid::from_u128(1));
-        LogEvent { channel, offset: 7, name: "task.created".into(), payload: Bytes::from_static(b"{\"a\":1}") }
+        LogEvent { channel: CHANNEL, offset: 7, name: "task.created".into(), payload: Bytes::from_static(b"{\"a\":1}") }
     }
 
     fn message(seal: &Seal) -> Vec<u8> {
         let hints = [event("e1", &log_event()), published(b"{}"), hint(99, b"later"), asked()].concat();
-        seal.message(KEY, Uuid::from_u128(5), 1, 42, &hints)
+        seal.message(CHANNEL, Uuid::from_u128(5), 42, &hints)
     }
 
     #[test]
@@ -176,9 +173,9 @@ mod tests {
         let seal = Seal::new(b"secret");
         let bytes = message(&seal);
         let message = Message::read(&bytes).unwrap();
-        assert!(message.is_genuine(&seal, KEY));
-        assert_eq!((message.node, message.lane, message.number), (Uuid::from_u128(5), 1, 42));
-        let hints: Vec<_> = message.hints(log_event().channel).collect();
+        assert!(message.is_genuine(&seal, CHANNEL));
+        assert_eq!((message.node, message.number), (Uuid::from_u128(5), 42));
+        let hints: Vec<_> = message.hints(CHANNEL).collect();
         let [Hint::Event("e1", event), Hint::Published(b"{}"), Hint::Asked] = hints.as_slice() else {
             panic!("{hints:?}");
         };
@@ -189,15 +186,16 @@ mod tests {
     fn what_no_node_wrote_is_known() {
         let seal = Seal::new(b"secret");
         let bytes = message(&seal);
-        let genuine = |bytes: &[u8], key| Message::read(bytes).is_some_and(|message| message.is_genuine(&seal, key));
-        assert!(genuine(&bytes, KEY));
-        assert!(!genuine(&bytes, "studyhall:at:user:2"), "of another channel");
-        assert!(!Message::read(&bytes).unwrap().is_genuine(&Seal::new(b"guess"), KEY), "with another key");
+        let genuine =
+            |bytes: &[u8], channel| Message::read(bytes).is_some_and(|message| message.is_genuine(&seal, channel));
+        assert!(genuine(&bytes, CHANNEL));
+        assert!(!genuine(&bytes, Channel::User(Uuid::from_u128(2))), "of another channel");
+        assert!(!Message::read(&bytes).unwrap().is_genuine(&Seal::new(b"guess"), CHANNEL), "with another key");
         for at in 0..bytes.len() {
             let mut other = bytes.clone();
             other[at] ^= 1;
-            assert!(!genuine(&other, KEY), "byte {at}");
-            assert!(!genuine(&bytes[..at], KEY), "cut at {at}");
+            assert!(!genuine(&other, CHANNEL), "byte {at}");
+            assert!(!genuine(&bytes[..at], CHANNEL), "cut at {at}");
         }
     }
 
@@ -206,8 +204,8 @@ mod tests {
         let seal = Seal::new(b"secret");
         let hints = event("e1", &log_event());
         for length in 0..hints.len() {
-            let bytes = seal.message(KEY, Uuid::nil(), 0, 1, &hints[..length]);
-            assert_eq!(Message::read(&bytes).unwrap().hints(log_event().channel).count(), 0, "{length}");
+            let bytes = seal.message(CHANNEL, Uuid::nil(), 1, &hints[..length]);
+            assert_eq!(Message::read(&bytes).unwrap().hints(CHANNEL).count(), 0, "{length}");
         }
     }
 }

@@ -10,11 +10,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
-    RedisResult, Value,
-};
+use redis::{AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisError, RedisResult, Value};
+use studyhall_protocol::channel::Channel;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -23,19 +20,19 @@ use uuid::Uuid;
 use super::book::Book;
 use super::hear::Heard;
 use super::hint::{self, Seal};
-use super::message::{self, Letter};
+use super::message::{self, Letter, Names};
 use super::mirror::Mirror;
 use super::outbox::Outbox;
+use super::servers::Servers;
 use super::speak::Voice;
 use super::{Desk, Timing, listen, send};
 use crate::live::roster::Ear;
 
-/// For an answer; a link that takes longer is given up.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// For an answer; a link that takes longer is given up. With the pulse before it, a silent one is replaced within three
+/// seconds.
+const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 /// Between attempts to connect: from, to.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
-/// All messages of a node come over one connection, in order.
-const LANE: u8 = 0;
 /// A link that held for so long was a good one.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
 
@@ -60,6 +57,7 @@ pub(super) struct Shared {
     pub heard: Heard,
     /// Whether there are other nodes, as far as it is known.
     pub has_company: AtomicBool,
+    names: Mutex<Names>,
     /// Counts messages with hints.
     messages: AtomicU64,
     connection: Mutex<Option<MultiplexedConnection>>,
@@ -86,6 +84,7 @@ impl Shared {
             outbox: Outbox::default(),
             heard: Heard::default(),
             has_company: AtomicBool::new(false),
+            names: Mutex::new(message::SINGLE),
             messages: AtomicU64::new(0),
             connection: Mutex::default(),
             reachable: Mutex::default(),
@@ -111,10 +110,15 @@ impl Shared {
         self.has_company.load(Ordering::Relaxed) && self.is_reachable()
     }
 
-    /// A message with hints, for the Redis channel `key`.
-    pub fn sealed(&self, key: &str, hints: &[u8]) -> Vec<u8> {
+    /// A message with hints.
+    pub fn sealed(&self, channel: Channel, hints: &[u8]) -> Vec<u8> {
         let number = self.messages.fetch_add(1, Ordering::Relaxed) + 1;
-        self.seal.message(key, self.node, LANE, number, hints)
+        self.seal.message(channel, self.node, number, hints)
+    }
+
+    /// How things are called in the Redis of this connection.
+    pub fn names(&self) -> Names {
+        *self.names.lock()
     }
 
     pub fn is_reachable(&self) -> bool {
@@ -156,7 +160,7 @@ impl Shared {
     /// What Redis pushes. Runs in the task that reads from it, so nothing here waits.
     fn pushed(&self, data: &[Value]) {
         let [Value::BulkString(channel), Value::BulkString(text)] = data else { return };
-        if let Some(place) = message::place_of(channel) {
+        if let Some(place) = self.names().place_of(channel) {
             if text.first() == Some(&hint::MARK) {
                 return self.hear_hints(place, text);
             }
@@ -182,24 +186,15 @@ impl Shared {
     }
 }
 
-/// Checks the address.
-pub(super) fn client(url: &str) -> RedisResult<Client> {
-    let info = url.into_connection_info()?;
-    // Messages and answers share one connection, which only the newer protocol can.
-    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let tcp = TcpSettings::default().set_nodelay(true);
-    Client::open(info.set_redis_settings(settings).set_tcp_settings(tcp))
-}
-
 /// Keeps a connection until this node hands over.
-pub(super) async fn keep(shared: Arc<Shared>, client: Client) {
+pub(super) async fn keep(shared: Arc<Shared>, mut servers: Servers) {
     let mut voice = Voice::new();
     let mut wait = RETRY.0;
     // Since when nothing is heard, until that has had its consequence.
     let mut silent: Option<Instant> = None;
     while !shared.ending.is_cancelled() {
         let began = Instant::now();
-        let end = hold(&shared, &client, &mut voice).await;
+        let end = hold(&shared, &mut servers, &mut voice).await;
         if shared.connection.lock().take().is_some() {
             silent = Some(Instant::now());
         }
@@ -222,14 +217,15 @@ pub(super) async fn keep(shared: Arc<Shared>, client: Client) {
 }
 
 /// One connection, from its beginning to its end. `Ok` if this node has handed over.
-async fn hold(shared: &Arc<Shared>, client: &Client, voice: &mut Voice) -> RedisResult<()> {
+async fn hold(shared: &Arc<Shared>, servers: &mut Servers, voice: &mut Voice) -> RedisResult<()> {
     let down = Arc::new(Notify::new());
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(ANSWER_WITHIN))
         .set_response_timeout(Some(ANSWER_WITHIN))
         .set_push_sender(push_sender(Arc::downgrade(shared), down.clone()));
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    connection.subscribe(message::node_key(shared.node)).await?;
+    let (mut connection, names) = servers.connect(&config).await?;
+    *shared.names.lock() = names;
+    redis::cmd(names.subscribe).arg(names.node(shared.node)).exec_async(&mut connection).await?;
     // First the lease: whether it is still there decides what a read proves.
     voice.begin(shared, &mut connection).await?;
     *shared.connection.lock() = Some(connection.clone());
@@ -251,7 +247,7 @@ fn push_sender(
     move |push| {
         match push.kind {
             PushKind::Disconnection => down.notify_one(),
-            PushKind::Message => {
+            PushKind::Message | PushKind::SMessage => {
                 if let Some(shared) = shared.upgrade() {
                     shared.pushed(&push.data);
                 }

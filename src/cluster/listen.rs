@@ -15,7 +15,7 @@ use super::message::{self, Word};
 use super::mirror::has_people;
 use crate::live::roster::Others;
 
-/// Places per `SUBSCRIBE`, and on their way at once.
+/// Places that are subscribed to at once.
 const BATCH: usize = 1_000;
 /// Places per read.
 const PAGE: usize = 250;
@@ -41,13 +41,14 @@ pub(super) async fn listen(shared: &Shared, connection: &mut MultiplexedConnecti
         }
         let wishes = shared.mirror.next_wishes(BATCH);
         if !wishes.desert.is_empty() {
-            connection.unsubscribe(keys(&wishes.desert)).await?;
+            change(connection, shared.names().unsubscribe, &keys(shared, &wishes.desert)).await?;
         }
         if !wishes.attend.is_empty() {
             // Redis subscribes before it reads, as it was asked in that order, so nothing falls in between; waiting for
             // one answer after the other would make a far Redis slow.
             let mut subscriber = connection.clone();
-            let subscribed = subscriber.subscribe(keys(&wishes.attend));
+            let keys = keys(shared, &wishes.attend);
+            let subscribed = change(&mut subscriber, shared.names().subscribe, &keys);
             let places: Vec<Channel> = wishes.attend.iter().copied().filter(|place| has_people(*place)).collect();
             let (subscribed, read) = join(subscribed, read(shared, connection, &places, None)).await;
             subscribed.and(read)?;
@@ -89,9 +90,9 @@ async fn read_page(
     doubt: Option<Instant>,
 ) -> RedisResult<()> {
     let number = shared.mirror.expect(page);
-    let mut pipe = hashes(page);
+    let mut pipe = hashes(shared, page);
     // After the hashes: if the lease is still there then, they were whole.
-    pipe.cmd("ZSCORE").arg("studyhall:nodes").arg(shared.incarnation());
+    pipe.cmd("ZSCORE").arg(format!("{}nodes", shared.names().prefix)).arg(shared.incarnation());
     let mut values: Vec<Value> = pipe.query_async(&mut connection).await?;
     let held = values.pop().is_some_and(|score| score != Value::Nil);
     if !held {
@@ -106,15 +107,15 @@ async fn read_page(
 
 /// What is said of places that nobody here attends to.
 pub(super) async fn look(
+    shared: &Shared,
     connection: &mut MultiplexedConnection,
     places: &[Channel],
-    node: Uuid,
 ) -> RedisResult<Vec<Vec<Others>>> {
-    let values: Vec<Value> = hashes(places).query_async(connection).await?;
+    let values: Vec<Value> = hashes(shared, places).query_async(connection).await?;
     let mut seen = Vec::with_capacity(places.len());
     for value in values {
         let mut people: Vec<Others> = Vec::new();
-        let mut words = words(value, node)?;
+        let mut words = words(value, shared.node)?;
         words.sort_unstable_by_key(|word| word.person);
         for Word { person, entry, .. } in words {
             match people.last_mut() {
@@ -127,13 +128,23 @@ pub(super) async fn look(
     Ok(seen)
 }
 
-fn keys(places: &[Channel]) -> Vec<String> {
-    places.iter().map(|place| message::place_key(*place)).collect()
+fn keys(shared: &Shared, places: &[Channel]) -> Vec<String> {
+    let names = shared.names();
+    places.iter().map(|place| names.place(*place)).collect()
 }
 
-fn hashes(places: &[Channel]) -> redis::Pipeline {
+/// Subscribes or unsubscribes: one command each, for of each the client expects one answer.
+async fn change(connection: &mut MultiplexedConnection, command: &str, keys: &[String]) -> RedisResult<()> {
     let mut pipe = redis::pipe();
-    for key in keys(places) {
+    for key in keys {
+        pipe.cmd(command).arg(key).ignore();
+    }
+    pipe.query_async(connection).await
+}
+
+fn hashes(shared: &Shared, places: &[Channel]) -> redis::Pipeline {
+    let mut pipe = redis::pipe();
+    for key in keys(shared, places) {
         pipe.cmd("HGETALL").arg(key);
     }
     pipe

@@ -7,8 +7,40 @@ use uuid::Uuid;
 /// Bytes of one entry; longer ones are neither said nor heard.
 pub(super) const ENTRY_BYTES_MAX: usize = 16 * 1024;
 
-const AT: &str = "studyhall:at:";
-const NODE: &str = "studyhall:node:";
+/// How keys and channels are called, and by which commands channels are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Names {
+    /// Of all keys and channels.
+    pub prefix: &'static str,
+    pub publish: &'static str,
+    pub subscribe: &'static str,
+    pub unsubscribe: &'static str,
+}
+
+/// In a server by itself.
+pub(super) const SINGLE: Names =
+    Names { prefix: "studyhall:", publish: "PUBLISH", subscribe: "SUBSCRIBE", unsubscribe: "UNSUBSCRIBE" };
+/// In a Redis Cluster, where what is in braces decides which server a key or channel is on: all of them on one, because
+/// one call changes several.
+pub(super) const SHARDED: Names =
+    Names { prefix: "{studyhall}:", publish: "SPUBLISH", subscribe: "SSUBSCRIBE", unsubscribe: "SUNSUBSCRIBE" };
+
+impl Names {
+    /// The hash of a place, and the channel on which its changes are told.
+    pub fn place(&self, place: Channel) -> String {
+        format!("{}at:{place}", self.prefix)
+    }
+
+    /// The channel of one node.
+    pub fn node(&self, node: Uuid) -> String {
+        format!("{}node:{}", self.prefix, node.as_simple())
+    }
+
+    /// Which place a channel is for.
+    pub fn place_of(&self, key: &[u8]) -> Option<Channel> {
+        std::str::from_utf8(key).ok()?.strip_prefix(self.prefix)?.strip_prefix("at:")?.parse().ok()
+    }
+}
 
 /// Orders what one node says: its generation, then the number of the call. Redis and Lua count to 2^53.
 pub(super) type Version = (u64, u64);
@@ -29,20 +61,6 @@ pub(super) enum Letter<'a> {
     Pulse(u64),
     /// For one of its sessions.
     Forwarded { session: &'a str, data: Bytes },
-}
-
-/// The hash of a place, and the channel on which its changes are told.
-pub(super) fn place_key(place: Channel) -> String {
-    format!("{AT}{place}")
-}
-
-pub(super) fn place_of(key: &[u8]) -> Option<Channel> {
-    std::str::from_utf8(key).ok()?.strip_prefix(AT)?.parse().ok()
-}
-
-/// The channel of one node.
-pub(super) fn node_key(node: Uuid) -> String {
-    format!("{NODE}{}", node.as_simple())
 }
 
 /// The name of a node's lease.
@@ -134,7 +152,9 @@ mod tests {
         assert_eq!(stored(format!("{NODE}/{PERSON}").as_bytes(), b"2/7/a/b"), Some(there.clone()));
         assert_eq!(word(format!("{NODE}/{PERSON}/2/7/-").as_bytes()), Some(Word { entry: None, ..there }));
         let place = Channel::Workspace(node);
-        assert_eq!(place_of(place_key(place).as_bytes()), Some(place));
+        for names in [SINGLE, SHARDED] {
+            assert_eq!(names.place_of(names.place(place).as_bytes()), Some(place));
+        }
     }
 
     #[test]
@@ -166,6 +186,7 @@ mod tests {
             assert_eq!(letter(text), None, "{text:?}");
         }
         assert_eq!(stored(format!("{NODE}/{PERSON}/1").as_bytes(), b"1/1/x"), None);
-        assert_eq!(place_of(b"studyhall:at:room:1"), None);
+        assert_eq!(SINGLE.place_of(b"studyhall:at:room:1"), None);
+        assert_eq!(SINGLE.place_of(SHARDED.place(Channel::Workspace(Uuid::nil())).as_bytes()), None);
     }
 }

@@ -15,12 +15,14 @@
 mod book;
 mod hear;
 mod hint;
+mod inspect;
 mod link;
 mod listen;
 mod message;
 mod mirror;
 mod outbox;
 mod send;
+mod servers;
 mod speak;
 
 use std::sync::{Arc, Weak};
@@ -37,7 +39,9 @@ use uuid::Uuid;
 use crate::live::backend::{LogEvent, SlotKey};
 use crate::live::roster::{Ear, Others, Roster};
 pub use hint::Seal;
+pub use inspect::inspect;
 use link::Shared;
+use servers::Servers;
 
 /// For whoever asks who is where.
 const LOOK_WITHIN: Duration = Duration::from_millis(250);
@@ -79,7 +83,7 @@ pub struct Cluster {
 }
 
 /// Hints that were not told or not believed, since this node started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
     /// Found no room in the outbox.
     pub dropped: u64,
@@ -93,13 +97,14 @@ pub struct Counted {
 pub type Desk = Arc<dyn Fn(&str, Bytes) + Send + Sync>;
 
 impl Cluster {
-    /// Joins the nodes that share the Redis at `url` and the key of `seal`, now or as soon as it can be reached.
+    /// Joins the nodes that share the Redis at `url` and the key of `seal`, now or as soon as it can be reached. Of a Redis
+    /// Cluster several addresses may be given, separated by commas.
     pub fn start(url: &str, seal: Seal, timing: Timing) -> Arc<Self> {
         let shared = Arc::new(Shared::new(seal, timing));
         let mut tasks = JoinSet::new();
-        match link::client(url) {
-            Ok(client) => {
-                tasks.spawn(link::keep(shared.clone(), client));
+        match Servers::new(url) {
+            Ok(servers) => {
+                tasks.spawn(link::keep(shared.clone(), servers));
             }
             Err(error) => shared.lost(&error),
         }
@@ -148,8 +153,9 @@ impl Cluster {
         else {
             return false;
         };
-        let mut publish = redis::cmd("PUBLISH");
-        publish.arg(message::node_key(node)).arg(message);
+        let names = self.shared.names();
+        let mut publish = redis::cmd(names.publish);
+        publish.arg(names.node(node)).arg(message);
         let receivers = timeout(FORWARD_WITHIN, publish.query_async::<u64>(&mut connection)).await;
         matches!(receivers, Ok(Ok(1..)))
     }
@@ -202,8 +208,7 @@ impl Roster for Cluster {
                 places.iter().zip(&seen).filter(|(_, seen)| seen.is_none()).map(|(place, _)| *place).collect();
             if !unknown.is_empty()
                 && let Some(mut connection) = self.shared.connection()
-                && let Ok(Ok(found)) =
-                    timeout(LOOK_WITHIN, listen::look(&mut connection, &unknown, self.shared.node)).await
+                && let Ok(Ok(found)) = timeout(LOOK_WITHIN, listen::look(&self.shared, &mut connection, &unknown)).await
             {
                 seen.iter_mut().filter(|seen| seen.is_none()).zip(found).for_each(|(seen, found)| *seen = Some(found));
             }

@@ -9,7 +9,6 @@ use redis::{RedisError, RedisResult};
 use tokio::time::sleep;
 
 use super::link::Shared;
-use super::message;
 use super::speak::is_refusal;
 
 /// What comes while others are on their way goes together in the next turn. Where Redis is further away than this, the next turn
@@ -20,6 +19,7 @@ const UNDER_WAY_MAX: usize = 64;
 
 /// Sends until the connection fails.
 pub(super) async fn send(shared: &Shared, connection: &MultiplexedConnection) -> RedisResult<()> {
+    let names = shared.names();
     let mut under_way = FuturesUnordered::new();
     loop {
         let turn = shared.outbox.take();
@@ -32,9 +32,8 @@ pub(super) async fn send(shared: &Shared, connection: &MultiplexedConnection) ->
         }
         let mut pipe = redis::pipe();
         for (channel, hints) in turn {
-            let key = message::place_key(channel);
-            let sealed = shared.sealed(&key, &hints);
-            pipe.cmd("PUBLISH").arg(key).arg(sealed).ignore();
+            let sealed = shared.sealed(channel, &hints);
+            pipe.cmd(names.publish).arg(names.place(channel)).arg(sealed).ignore();
         }
         let mut connection = connection.clone();
         under_way.push(async move { pipe.query_async::<()>(&mut connection).await });

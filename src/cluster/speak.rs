@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{ErrorKind, RedisError, RedisResult, Script};
+use redis::{ErrorKind, RedisError, RedisResult, Script, ScriptInvocation};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::link::Shared;
@@ -26,10 +26,13 @@ const REFUSED: Duration = Duration::from_secs(1);
 const SAY_ALL_EVERY: Duration = Duration::from_secs(6 * 3_600);
 /// What nobody says again is not kept for longer.
 const KEEP: Duration = Duration::from_secs(24 * 3_600);
-/// Pulses that may be on their way back.
-const ECHOES_MISSING_MAX: u64 = 3;
+/// Pulses that may be on their way back. With the next one, two seconds after the last that came, the link is given up.
+const ECHOES_MISSING_MAX: u64 = 1;
 /// A node that lost Redis lets the others renew their leases first, before it takes back what they said.
 const SETTLE_PULSES: u64 = 3;
+
+/// After this node stood still.
+const CATCH_UP: Duration = Duration::from_millis(750);
 
 /// Who this node is to the others; outlives connections.
 pub(super) struct Voice {
@@ -40,6 +43,8 @@ pub(super) struct Voice {
     /// Pulses before this connection.
     pulses_before: u64,
     said_all: Instant,
+    /// When the last pulse was given.
+    pulsed: Instant,
 }
 
 /// What a pulse is told.
@@ -50,7 +55,7 @@ struct Answer {
 
 impl Voice {
     pub fn new() -> Self {
-        Self { begun: false, calls: 0, pulses: 0, pulses_before: 0, said_all: Instant::now() }
+        Self { begun: false, calls: 0, pulses: 0, pulses_before: 0, said_all: Instant::now(), pulsed: Instant::now() }
     }
 
     /// The first words on a new connection.
@@ -127,10 +132,15 @@ impl Voice {
         lease: Duration,
     ) -> RedisResult<Answer> {
         loop {
+            if self.pulsed.elapsed() >= shared.timing.lease {
+                // The whole process stood still: it hears of those who left meanwhile before it says who is here.
+                sleep(CATCH_UP).await;
+            }
+            self.pulsed = Instant::now();
             let settled = shared.book.settled();
             let taking_back = self.begun && self.pulses - self.pulses_before >= SETTLE_PULSES;
             self.pulses += 1;
-            let mut call = PULSE.prepare_invoke();
+            let mut call = invocation(&PULSE, shared);
             call.arg(shared.incarnation()).arg(shared.node.as_simple().to_string());
             call.arg(lease.as_millis().to_string()).arg(u8::from(!self.begun));
             call.arg(if taking_back { BATCH } else { 0 }).arg(self.pulses);
@@ -155,7 +165,7 @@ impl Voice {
             return Ok(());
         }
         self.calls += 1;
-        let mut call = TELL.prepare_invoke();
+        let mut call = invocation(&TELL, shared);
         call.arg(shared.incarnation()).arg(shared.node.as_simple().to_string());
         call.arg(shared.generation.load(Ordering::Relaxed)).arg(self.calls).arg(KEEP.as_secs());
         for ((place, person), entry) in &batch {
@@ -198,6 +208,16 @@ impl Voice {
     }
 }
 
+/// A call of a script, which is told how things are called.
+fn invocation<'s>(script: &'s Script, shared: &Shared) -> ScriptInvocation<'s> {
+    let names = shared.names();
+    let mut call = script.prepare_invoke();
+    call.arg(names.prefix).arg(names.publish);
+    call
+}
+
+/// Whether Redis has answered, and it was no. A server of a cluster that has our keys no more is none to talk to.
 pub(super) fn is_refusal(error: &RedisError) -> bool {
-    !error.is_io_error() && !error.is_timeout() && !error.is_unrecoverable_error()
+    let elsewhere = |code| matches!(code, "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "CROSSSLOT");
+    error.code().is_some_and(|code| !elsewhere(code)) && !error.is_unrecoverable_error()
 }

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::operations::{self, Claim, Wanted};
 use super::rows::{self, Wait};
+use super::session::{Session, silence};
 use super::tx::Several;
-use super::{Drain, Tx, Writer};
+use super::{Db, Drain, Tx, Writer};
 use crate::error::{Error, Result, Retry};
 use crate::live::backend::LogEvent;
 
@@ -19,6 +20,8 @@ const CONFLICT_RETRIES: u32 = 3;
 /// How long we try to find out what became of a COMMIT, or to reach PostgreSQL at all.
 const LOST_PATIENCE: Duration = Duration::from_secs(3);
 const LOST_PAUSE: Duration = Duration::from_millis(100);
+/// For what is done in one transaction. PostgreSQL ends what takes too long, unless it is out of reach without a word.
+const WORK_WITHIN: Duration = Duration::from_secs(10);
 
 /// Statements of a command find rows by key, so a plan for any value is as good as one for these; and PostgreSQL would
 /// make a new one for each execution, which takes longer than to execute it, as long as it knows how long a list is.
@@ -105,7 +108,10 @@ impl Writer {
                 }
                 Attempt::CommitLost(settled, events, error) => {
                     tracing::warn!(commands = settled.len(), error = %error, "lost the answer to a commit");
-                    unknown = Some((settled, events));
+                    if unknown.replace((settled, events)).is_none() {
+                        // However long it took to get here, finding out is tried.
+                        patience = Patience::new();
+                    }
                     patience.after(&error, true).await.map_err(|()| commit_unknown())?;
                 }
                 Attempt::Failed(error) => {
@@ -122,22 +128,22 @@ impl Writer {
         match work {
             Work::One(wanted) => match self.begin(BEGIN, wanted.by).await {
                 Ok(mut tx) => {
-                    let worked = self.work_alone(&mut tx, wanted).await;
-                    seal(tx, worked).await
+                    let worked = in_time(self.work_alone(&mut tx, wanted)).await;
+                    seal(&self.db, tx, worked).await
                 }
                 Err(error) => Attempt::Failed(error),
             },
             Work::Several(drain, lane, batch) => match self.begin(BEGIN, Several).await {
                 Ok(mut tx) => {
-                    let worked = work_together(&mut tx, drain, lane, batch).await;
-                    seal(tx, worked).await
+                    let worked = in_time(work_together(&mut tx, drain, lane, batch)).await;
+                    seal(&self.db, tx, worked).await
                 }
                 Err(error) => Attempt::Failed(error),
             },
             Work::Rows(drain, batch, channels, wait) => match self.begin(wait.begin(), Several).await {
                 Ok(mut tx) => {
-                    let worked = rows::work(&mut tx, drain, batch, channels, wait).await;
-                    seal(tx, worked).await
+                    let worked = in_time(rows::work(&mut tx, drain, batch, channels, wait)).await;
+                    seal(&self.db, tx, worked).await
                 }
                 Err(error) => Attempt::Failed(error),
             },
@@ -155,7 +161,8 @@ impl Writer {
     }
 
     pub(super) async fn begin<W>(&self, statement: &'static str, by: W) -> Result<Tx<W>> {
-        Ok(Tx::new(self.db.pool().begin_with(statement).await?, by))
+        self.db.takes_writes()?;
+        Ok(Tx::new(Session::begin(self.db.pool(), statement).await?, by))
     }
 }
 
@@ -218,10 +225,14 @@ fn was_committed(ours: &[Settled], found: &[Settled]) -> bool {
 }
 
 /// Commits what was written; everything else is rolled back.
-pub(super) async fn seal<W, T>(tx: Tx<W>, worked: Result<Worked<T>>) -> Attempt<T> {
+pub(super) async fn seal<W, T>(db: &Db, mut tx: Tx<W>, worked: Result<Worked<T>>) -> Attempt<T> {
+    let epoch = tx.take_epoch();
     match worked {
         Ok(Worked::Written(done, events)) => match tx.commit().await.map_err(Error::from) {
-            Ok(()) => Attempt::Ended(done, events),
+            Ok(()) => {
+                db.committed_in(&epoch);
+                Attempt::Ended(done, events)
+            }
             Err(error) if error.retry() == Retry::Lost => Attempt::CommitLost(done, events, error),
             // PostgreSQL answered with an error: it has rolled back.
             Err(error) => Attempt::Failed(error),
@@ -230,11 +241,18 @@ pub(super) async fn seal<W, T>(tx: Tx<W>, worked: Result<Worked<T>>) -> Attempt<
             roll_back(tx).await;
             Attempt::Ended(done, Vec::new())
         }
+        // There is nobody to tell; without its connection the transaction is over.
+        Err(error) if error.retry() == Retry::Lost => Attempt::Failed(error),
         Err(error) => {
             roll_back(tx).await;
             Attempt::Failed(error)
         }
     }
+}
+
+/// Gives up on a connection that says nothing.
+pub(super) async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(WORK_WITHIN, work).await.unwrap_or_else(|_| Err(silence().into()))
 }
 
 /// Ends the transaction now rather than when the connection is used next: its locks would be held until then.

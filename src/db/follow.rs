@@ -10,11 +10,14 @@ use uuid::Uuid;
 
 use super::Db;
 use super::log::Row;
+use super::session::silence;
 use crate::error::{Error, Result};
 use crate::live::backend::LogEvent;
 
 /// Events per statement; more take several.
 const PAGE: usize = 500;
+/// For one look: longer than PostgreSQL gives a statement, and not for ever when it is silent.
+const LOOK_WITHIN: Duration = Duration::from_secs(8);
 
 /// Between two glances at how long the interval is.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -32,7 +35,8 @@ where
 {
     let mut follower = Follower::default();
     loop {
-        if let Err(error) = follower.look(&db, &on_events).await {
+        let looked = tokio::time::timeout(LOOK_WITHIN, follower.look(&db, &on_events)).await;
+        if let Err(error) = looked.unwrap_or_else(|_| Err(silence().into())) {
             tracing::warn!(%error, "cannot follow the log; trying again");
             follower.step_back();
         }
@@ -75,6 +79,7 @@ impl Follower {
             if !page.events.is_empty() {
                 page.events.sort_unstable_by_key(|event| (event.channel, event.offset));
                 on_events(page.events);
+                db.shared.epoch.saw_transaction(&page.newest.xid);
                 after = page.newest;
             }
             // Later pages see more; what they see beyond the first snapshot is seen again next time.
@@ -82,6 +87,7 @@ impl Follower {
             if !full {
                 if xmax(first) < xmax(&last) {
                     tracing::warn!("the database is older than it was; following it from here");
+                    db.shared.epoch.doubt();
                 }
                 self.before = self.last.replace(std::mem::take(first));
                 return Ok(());

@@ -6,131 +6,99 @@
 //! - [`follow`](mod@follow) finds committed events that this node may have missed.
 //! - [`Together`] puts the questions of many callers into one statement.
 //! - [`retention`] drops old days and makes new ones.
+//! - [`Session`] is a transaction that leaves nothing behind on its connection.
+//! - [`Db::watch`] knows how PostgreSQL is, and replaces connections that were cut off without a word.
+//! - [`Db::begin_epoch`] is for a database that was restored.
 //!
 //! Nothing here knows a domain: what a command does is handed in as a function.
 
 mod attempt;
 mod counters;
 mod drain;
+mod epoch;
 pub mod follow;
 mod hints;
 mod lanes;
 pub mod log;
 mod operations;
+mod pools;
 mod queue;
 pub mod retention;
 mod rows;
+mod session;
+mod settings;
 mod together;
 mod tx;
+mod watch;
 mod write;
 
-use std::str::FromStr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
 use futures_util::future::BoxFuture;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 
 pub use counters::{Counter, Counters};
 pub use drain::{Company, Drain, Performed};
+pub use epoch::OnEpoch;
 pub use log::position;
 pub use operations::Wanted;
+pub use session::Session;
 pub use together::{Together, Unanswered};
 pub use tx::{BatchTx, By, Tx};
+pub use watch::Condition;
 pub use write::{Done, OnCommit, Perform, Writer};
 
 use crate::error::{Error, Result};
+use epoch::Epoch;
+use pools::Pools;
+use watch::Watched;
 
 /// The migrations, part of the binary.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// How long somebody waits for a connection of the pool.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// A connection that was idle this long is asked whether it still lives; one in constant use is not.
-const PROBE_AFTER_IDLE: Duration = Duration::from_secs(1);
 /// Days that have a partition ahead of time.
 pub const PARTITION_DAYS_AHEAD: i32 = 7;
-
-/// Guards on every connection; PostgreSQL has all of them off. A node that stands still with a channel's lock in
-/// hand blocks that channel for the idle time and no longer.
-///
-/// And no compiler: it sets out when a statement is expected to be dear, anew each time that it runs, and of tables
-/// that were never analysed PostgreSQL expects much too much. None of ours is worth a compilation.
-const SESSION: [(&str, &str); 5] = [
-    ("statement_timeout", "5s"),
-    ("lock_timeout", "2s"),
-    ("idle_in_transaction_session_timeout", "10s"),
-    ("client_connection_check_interval", "1s"),
-    ("jit", "off"),
-];
-
-/// Without these an acknowledged write can be gone after a crash.
-const DURABLE: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
+/// For connections to end in order.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+/// For several reads of one snapshot: longer than PostgreSQL gives any of them.
+const SNAPSHOT_WITHIN: Duration = Duration::from_secs(8);
 
 /// The database. Clones share one pool.
 #[derive(Clone)]
 pub struct Db {
-    pool: PgPool,
-    epoch: Arc<RwLock<Arc<str>>>,
-    counters: Arc<Counters>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pools: Pools,
+    epoch: Epoch,
+    watched: Watched,
+    counters: Counters,
 }
 
 impl Db {
     /// Connects, and refuses a server whose settings could lose acknowledged writes.
     ///
-    /// `max` is the size of the pool. The error is for the person who starts the server.
+    /// `max` is the size of the pool; [`Db::watch`] has a connection of its own. The error is for the person who starts
+    /// the server: what is wrong, with which setting, and what to do.
     pub async fn connect(url: &str, max: u32) -> anyhow::Result<Db> {
-        let options = PgConnectOptions::from_str(url)
-            .context("DATABASE_URL is not a PostgreSQL address")?
-            .application_name("studyhall")
-            .options(SESSION);
-        let pool = PgPoolOptions::new()
-            .max_connections(max)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // A round trip before every use would be a sixth of a command; see `PROBE_AFTER_IDLE`.
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for >= PROBE_AFTER_IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_with(options)
-            .await
-            .context("cannot connect to PostgreSQL")?;
-        let db = Db { pool, epoch: Arc::new(RwLock::new(Arc::from(""))), counters: Arc::default() };
-        db.check_durable().await?;
-        Ok(db)
+        let options = settings::options(url)?.application_name("studyhall").options(settings::SESSION);
+        settings::check(&options).await?;
+        let shared = Shared {
+            pools: Pools::new(options, max),
+            epoch: Epoch::default(),
+            watched: Watched::default(),
+            counters: Counters::default(),
+        };
+        Ok(Db { shared: Arc::new(shared) })
     }
 
-    async fn check_durable(&self) -> anyhow::Result<()> {
-        let names = DURABLE.map(str::to_owned);
-        let settings = sqlx::query!(
-            r#"select name as "name!", setting as "setting!" from pg_settings where name = any($1)"#,
-            &names[..]
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        for setting in settings {
-            if setting.setting == "off" {
-                bail!(
-                    "PostgreSQL runs with {name} = off: a crash could lose writes that people were told are safe. \
-                     Set {name} = on in postgresql.conf (look also at `alter role … set` and `alter database … set`), \
-                     reload, and start again.",
-                    name = setting.name
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// Brings the schema up to date, makes the partitions of the next days and learns the epoch.
+    /// Brings the schema up to date, makes the partitions of the next days and learns the epoch. A schema that is newer
+    /// than this program is refused, and nothing is changed.
     pub async fn migrate(&self) -> anyhow::Result<()> {
-        MIGRATOR.run(&self.pool).await.context("migrating the database")?;
+        let known = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default();
+        MIGRATOR.run(self.pool()).await.map_err(|error| settings::explained_migration(error, known))?;
         self.ensure_event_partitions().await?;
         self.refresh_epoch().await?;
         Ok(())
@@ -139,65 +107,49 @@ impl Db {
     /// Makes the partitions of the log from yesterday to [`PARTITION_DAYS_AHEAD`] and says how many were missing.
     pub async fn ensure_event_partitions(&self) -> Result<i32> {
         let created = sqlx::query_scalar!(r#"select ensure_event_partitions($1) as "created!""#, PARTITION_DAYS_AHEAD)
-            .fetch_one(&self.pool)
+            .fetch_one(self.pool())
             .await?;
         Ok(created)
     }
 
-    /// The pool, for reads of one statement. Writes go through [`Writer`].
+    /// The pool, for reads of one statement. Whoever writes begins a transaction: by [`Writer`], or by [`Db::begin`].
     pub fn pool(&self) -> &PgPool {
-        &self.pool
+        self.shared.pools.current()
+    }
+
+    /// A transaction of one's own. Not `pool().begin()`: see [`Session`].
+    pub async fn begin(&self) -> Result<Session> {
+        Ok(Session::begin(self.pool(), "begin").await?)
+    }
+
+    /// Ends all connections in order; those in use within a few seconds, or not at all.
+    pub async fn close(&self) {
+        let _ = tokio::time::timeout(CLOSE_WITHIN, self.pool().close()).await;
     }
 
     /// What was asked of it so far.
     pub fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    /// Whether PostgreSQL answers.
-    pub async fn ping(&self) -> Result<()> {
-        sqlx::query("select 1").execute(&self.pool).await?;
-        Ok(())
-    }
-
-    /// The epoch of the log as this node last saw it; empty before [`Db::refresh_epoch`].
-    pub fn epoch(&self) -> Arc<str> {
-        self.epoch.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Asks for the epoch.
-    pub async fn refresh_epoch(&self) -> Result<Arc<str>> {
-        let epoch = sqlx::query_scalar!("select epoch from log_epoch").fetch_one(&self.pool).await?;
-        Ok(self.saw_epoch(&epoch))
-    }
-
-    /// Remembers an epoch that some statement read, and hands out the one shared copy of it.
-    pub fn saw_epoch(&self, epoch: &str) -> Arc<str> {
-        let known = self.epoch();
-        if *known == *epoch {
-            return known;
-        }
-        let epoch: Arc<str> = Arc::from(epoch);
-        *self.epoch.write().unwrap_or_else(PoisonError::into_inner) = epoch.clone();
-        epoch
+        &self.shared.counters
     }
 
     /// Several reads of one snapshot, for answers that no single statement can give.
     ///
-    /// Runs in a task of its own: a dropped request must not cancel a `begin`, which would leave the connection
-    /// inside a transaction that nobody ends.
+    /// Runs in a task of its own: whoever asked may go away half-way, and the connection is used again all the same.
     pub async fn snapshot<T, F>(&self, read: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
-        let pool = self.pool.clone();
+        let db = self.clone();
         let task = tokio::spawn(async move {
-            let mut tx = pool.begin_with("begin isolation level repeatable read read only").await?;
-            let result = read(&mut tx).await;
-            // Nothing was written: how it ends does not matter, only that it ends.
-            tx.rollback().await?;
-            result
+            let reading = async {
+                let mut tx = Session::begin(db.pool(), "begin isolation level repeatable read read only").await?;
+                let result = read(&mut tx).await;
+                // Nothing was written: how it ends does not matter, only that it ends.
+                tx.rollback().await?;
+                result
+            };
+            tokio::time::timeout(SNAPSHOT_WITHIN, reading).await.unwrap_or_else(|_| Err(session::silence().into()))
         });
         task.await.map_err(Error::internal)?
     }

@@ -88,3 +88,21 @@ pub(super) fn replay(wanted: &Wanted, stored: Option<&Stored>) -> Result<Claim> 
         answer.ok_or_else(|| Error::internal(anyhow::anyhow!("operation {:?} without an answer", wanted.by)))?;
     RawValue::from_string(answer).map(Claim::Replay).map_err(Error::internal)
 }
+
+/// Leaves a mark of a transaction whose answer is not kept, under an id that nobody else knows.
+pub(super) async fn mark(conn: &mut PgConnection, by: By) -> Result<()> {
+    let marked = sqlx::query("insert into operations (user_id, op, fingerprint) values ($1, $2, '')");
+    marked.bind(by.actor).bind(by.op).execute(conn).await?;
+    Ok(())
+}
+
+/// Whether a transaction that left its mark was committed. Waits until it has ended. For a transaction that is dropped.
+pub(super) async fn was_marked(conn: &mut PgConnection, by: By) -> Result<bool> {
+    let mark = "insert into operations (user_id, op, fingerprint) values ($1, $2, '') on conflict do nothing";
+    match sqlx::query(mark).bind(by.actor).bind(by.op).execute(conn).await {
+        Ok(made) => Ok(made.rows_affected() == 0),
+        // The mark could be made, and only then turned out to be of somebody who does not exist: it would have made them.
+        Err(sqlx::Error::Database(error)) if error.constraint() == Some("operations_user_id_fkey") => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection};
 use tokio_util::sync::CancellationToken;
 
-use super::Db;
+use super::session::silence;
+use super::{Db, Session};
 use crate::error::{Error, Result};
 
 /// How long things are kept.
@@ -52,6 +53,8 @@ pub struct Report {
 
 /// Channels per transaction: their writers wait while it runs.
 const CHANNELS: i64 = 200;
+/// For one round. A connection that is gone without a word would be waited for until the end of days.
+const ROUND_WITHIN: Duration = Duration::from_mins(30);
 /// Rows per statement.
 const ROWS: i64 = 2_000;
 
@@ -64,7 +67,8 @@ pub async fn run(db: Db, policy: Policy, interval: Duration, cancel: Cancellatio
             () = cancel.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match run_once(&db, policy).await {
+        let ran = tokio::time::timeout(ROUND_WITHIN, run_once(&db, policy)).await;
+        match ran.unwrap_or_else(|_| Err(silence().into())) {
             Ok(report) if report == Report::default() => {}
             Ok(report) => tracing::info!(?report, "tidied up"),
             Err(error) => tracing::warn!(%error, "tidying up failed; trying again later"),
@@ -72,7 +76,7 @@ pub async fn run(db: Db, policy: Policy, interval: Duration, cancel: Cancellatio
     }
 }
 
-/// One round of everything. Call it from a task that is not dropped half-way: it holds transactions.
+/// One round of everything. May be dropped half-way.
 pub async fn run_once(db: &Db, policy: Policy) -> Result<Report> {
     let mut report = Report {
         partitions_created: u32::try_from(db.ensure_event_partitions().await?).unwrap_or_default(),
@@ -159,8 +163,8 @@ async fn drop_partition(db: &Db, partition: &str) -> Result<bool> {
 }
 
 /// A transaction that may read a whole day of events; the usual limit of a statement is for people who wait.
-async fn patient(db: &Db) -> Result<Transaction<'static, Postgres>> {
-    let mut tx = db.pool().begin().await?;
+async fn patient(db: &Db) -> Result<Session> {
+    let mut tx = db.begin().await?;
     sqlx::query!("set local statement_timeout = '5min'").execute(&mut *tx).await?;
     Ok(tx)
 }

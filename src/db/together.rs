@@ -22,6 +22,9 @@ const ENOUGH: usize = 64;
 /// For one statement; SDKs wait five seconds for a reply.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
+/// From a question to its answer, the wait for a statement that hangs included.
+const ASKED_WITHIN: Duration = Duration::from_millis(4_500);
+
 /// Answers all the questions, in order; or none of them.
 type Ask<Q, A> = dyn Fn(Vec<Q>) -> BoxFuture<'static, Option<Vec<A>>> + Send + Sync;
 
@@ -97,7 +100,7 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
             // A task of its own: whoever began may go away, and the others still want their answers.
             tokio::spawn(self.clone().answer_all());
         }
-        answered.await.map_err(|_| Unanswered)
+        tokio::time::timeout(ASKED_WITHIN, answered).await.ok().and_then(Result::ok).ok_or(Unanswered)
     }
 
     async fn answer_all(self) {

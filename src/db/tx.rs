@@ -7,13 +7,14 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 use studyhall_protocol::event::Event;
 use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
 use super::log::{number, payload};
 use super::operations::Wanted;
+use super::session::Session;
 use crate::error::{Error, Result};
 use crate::live::backend::LogEvent;
 
@@ -34,7 +35,7 @@ pub type BatchTx = Tx<Several>;
 
 /// One command's transaction. It ends only in the write door: actions neither commit nor roll back.
 pub struct Tx<W = By> {
-    inner: Transaction<'static, Postgres>,
+    inner: Session,
     by: W,
     heads: BTreeMap<Channel, u64>,
     /// Those whose row says already what it will say.
@@ -63,7 +64,7 @@ struct Tagged {
 }
 
 impl<W> Tx<W> {
-    pub(super) fn new(inner: Transaction<'static, Postgres>, by: W) -> Self {
+    pub(super) fn new(inner: Session, by: W) -> Self {
         Self {
             inner,
             by,
@@ -152,6 +153,11 @@ impl<W> Tx<W> {
         *head += 1;
         self.events.push(Pending { channel, offset: *head, name: event.name(), by, data });
         Ok(self.events.last().map_or(RawValue::NULL, |event| &event.data))
+    }
+
+    /// The epoch of the log as the locks were taken; empty before.
+    pub(super) fn take_epoch(&mut self) -> String {
+        std::mem::take(&mut self.epoch)
     }
 
     /// No event was lost on the way here.

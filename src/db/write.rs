@@ -6,12 +6,13 @@ use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 use studyhall_protocol::{Command, Position};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::attempt::{Attempt, BEGIN, Patience, Worked, commit_unknown, seal};
+use super::attempt::{Attempt, BEGIN, Patience, Worked, commit_unknown, in_time, seal};
 use super::lanes::Lanes;
-use super::operations::Wanted;
+use super::operations::{self, Wanted};
 use super::queue::Queue;
 use super::tx::By;
 use super::{Db, Drain, Tx};
@@ -83,11 +84,13 @@ impl Writer {
             let by = By { actor, op: op.unwrap_or_else(Uuid::new_v4) };
             this.execute_here(Wanted::new(by, command)?).await
         });
-        task.await.map_err(Error::internal)?
+        self.outcome(task).await
     }
 
-    /// Runs an action that keeps no operation row, because its answer holds a secret or nobody retries it. Same
+    /// Runs an action whose answer is not kept, because it holds a secret or nobody retries it. Same
     /// transaction, same locks, same events. `work` may be run several times, each in a transaction of its own.
+    ///
+    /// What became of a COMMIT whose answer was lost is found out by a mark that the transaction leaves.
     ///
     /// Errors: as [`Writer::execute`]; after 503 `commit_unknown` only looking tells whether it happened.
     pub async fn run<T, F>(&self, actor: Uuid, work: F) -> Result<Done<T>>
@@ -101,7 +104,7 @@ impl Writer {
             let _permit = permit;
             this.run_here(actor, &work).await
         });
-        task.await.map_err(Error::internal)?
+        self.outcome(task).await
     }
 
     /// Runs `work` to its end, also when the caller goes away meanwhile, and before [`Writer::drain`] returns: for
@@ -116,7 +119,15 @@ impl Writer {
             let _permit = permit;
             work.await
         });
-        task.await.map_err(Error::internal)?
+        self.outcome(task).await
+    }
+
+    /// What became of a task. Who asked is answered while they still listen; the task goes on.
+    async fn outcome<T>(&self, task: JoinHandle<Result<T>>) -> Result<T> {
+        match self.db.patiently(task).await {
+            Some(outcome) => outcome.map_err(Error::internal)?,
+            None => Err(commit_unknown()),
+        }
     }
 
     /// How many commands run or wait right now.
@@ -147,34 +158,64 @@ impl Writer {
     where
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
     {
-        let mut patience = Patience::new();
+        let (mut patience, mut lost) = (Patience::new(), false);
         loop {
-            match self.attempt_run(actor, work).await {
+            // An id of its own each time: it tells which attempt was committed.
+            let by = By { actor, op: Uuid::new_v4() };
+            let error = match self.attempt_run(by, work).await {
                 Attempt::Ended(done, events) => {
                     (self.on_commit)(events);
                     return Ok(done);
                 }
-                Attempt::Failed(error) => patience.after(&error, false).await.map_err(|()| error)?,
-                Attempt::CommitLost(_, _, error) => return Err(commit_unknown().because(error)),
+                Attempt::Failed(error) => error,
+                Attempt::CommitLost(done, events, error) => {
+                    tracing::warn!(%error, "lost the answer to a commit");
+                    if self.find_out(by).await? {
+                        (self.on_commit)(events);
+                        return Ok(done);
+                    }
+                    // Certainly undone: nothing is known but that the connection broke.
+                    if !std::mem::replace(&mut lost, true) {
+                        patience = Patience::new();
+                    }
+                    error
+                }
+            };
+            patience.after(&error, false).await.map_err(|()| error)?;
+        }
+    }
+
+    /// Whether the transaction with this mark was committed, once it is known.
+    async fn find_out(&self, by: By) -> Result<bool> {
+        let mut patience = Patience::new();
+        loop {
+            let looked = in_time(async {
+                let mut session = self.db.begin().await?;
+                operations::was_marked(&mut session, by).await
+            });
+            match looked.await {
+                Ok(found) => return Ok(found),
+                Err(error) => patience.after(&error, true).await.map_err(|()| commit_unknown().because(error))?,
             }
         }
     }
 
-    async fn attempt_run<T, F>(&self, actor: Uuid, work: &F) -> Attempt<Done<T>>
+    async fn attempt_run<T, F>(&self, by: By, work: &F) -> Attempt<Done<T>>
     where
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
     {
-        let mut tx = match self.begin(BEGIN, By { actor, op: Uuid::new_v4() }).await {
+        let mut tx = match self.begin(BEGIN, by).await {
             Ok(tx) => tx,
             Err(error) => return Attempt::Failed(error),
         };
-        let worked = async {
+        let worked = in_time(async {
             let data = work(&mut tx).await?;
             let positions = tx.positions();
+            operations::mark(tx.conn(), by).await?;
             let events = tx.finish(None).await?;
             Ok(Worked::Written(Done { data, positions }, events))
-        }
+        })
         .await;
-        seal(tx, worked).await
+        seal(&self.db, tx, worked).await
     }
 }

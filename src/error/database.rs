@@ -125,8 +125,10 @@ fn from_database(error: &dyn sqlx::error::DatabaseError) -> Option<Error> {
         "40001" | "40P01" => busy().retryable(Retry::Conflict),
         // lock_not_available, query_canceled (statement_timeout), too many connections or out of memory.
         "55P03" | "57014" | "53200" | "53300" => busy(),
-        // Disk full, read-only transaction: not for long, or somebody is called.
-        "53100" | "25006" => database_gone(),
+        // Disk full, trouble with files, read-only transaction: not for long, or somebody is called.
+        "53100" | "25006" | "58000" | "58030" | "58P01" => database_gone(),
+        // While somebody works at it, connections are refused: a database that is being put back, a password that changes.
+        "3D000" | "28000" | "28P01" | "55000" => database_gone().retryable(Retry::Lost),
         // Shutdown, crash, start-up; idle_in_transaction_session_timeout.
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => database_gone().retryable(Retry::Lost),
         // Text that is too long or has characters that no column takes, a number out of range.

@@ -266,4 +266,7 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Writes down what was last to be seen of these people, each at most once. Without a time the old one stays.
     fn store_presence(&self, people: Vec<Presence>) -> BoxFuture<'_, Result<(), WireError>>;
+
+    /// A client claims a position that the log has not reached. Perhaps the log was restored; or the client lies.
+    fn doubt(&self) {}
 }

@@ -2,24 +2,31 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use studyhall_protocol::error::Disconnect;
 use tokio::time::MissedTickBehavior;
 
 use super::conn::Conn;
 use super::hub::Hub;
-use super::limits::{IDLE_CHANNEL_AFTER, PING_EVERY, PROGRESS_WITHIN, TICK};
+use super::limits::{IDLE_CHANNEL_AFTER, LOST_HOLD, PING_EVERY, PROGRESS_WITHIN, TICK};
 use super::time::Ticks;
+
+/// A clock that is so late was not merely busy: the whole process stood still.
+const STOOD_STILL: Duration = Duration::from_secs(2);
+/// Then it takes this long until all that happened meanwhile is known.
+const CATCH_UP: Duration = Duration::from_secs(1);
 
 impl Hub {
     pub(super) async fn run_clock(self: Arc<Self>) {
         let mut interval = tokio::time::interval(TICK);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ticks_per_second = 1_000 / TICK.as_millis() as u64;
+        let mut noticed = None;
         for tick in 0_u64.. {
             interval.tick().await;
             let now = Ticks::now();
+            self.note_running(now, &mut noticed);
             self.look_after_channels(now);
             self.look_after_people(now);
             if tick % ticks_per_second == 0 {
@@ -30,6 +37,24 @@ impl Hub {
                 self.keep_ring_budget();
             }
         }
+    }
+
+    /// After it stood still, a node first hears what happened meanwhile.
+    fn note_running(&self, now: Ticks, noticed: &mut Option<Ticks>) {
+        if self.ran_at.get().is_some_and(|at| now.since(at) >= STOOD_STILL)
+            && now.since(*noticed.get_or_insert(now)) < CATCH_UP
+        {
+            return;
+        }
+        *noticed = None;
+        self.ran_at.set(Some(now));
+    }
+
+    /// For how long somebody whose connection is lost is held. It may have been lost at any time since this node last
+    /// ran for certain.
+    pub(super) fn lost_hold(&self) -> Duration {
+        let still = self.ran_at.get().map_or(Duration::ZERO, |at| Ticks::now().since(at));
+        if still < STOOD_STILL { LOST_HOLD } else { LOST_HOLD.saturating_sub(still) }
     }
 
     pub(super) fn look_after_channels(self: &Arc<Self>, now: Ticks) {

@@ -299,6 +299,9 @@ impl Session {
         let recovered = request.recover
             && request.epoch == *admission.epoch
             && reaches(request.offset, admission.floor, admission.head);
+        if request.recover && request.epoch == *admission.epoch && request.offset > admission.head {
+            self.hub.backend.doubt();
+        }
         if request.recover && !recovered && request.reject_unrecovered() {
             return Err(WireError::unrecoverable_position());
         }

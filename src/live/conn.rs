@@ -8,9 +8,8 @@ use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use parking_lot::Mutex;
 use studyhall_protocol::encode;
 use studyhall_protocol::error::Disconnect;
 use studyhall_protocol::format::Format;
@@ -24,6 +23,7 @@ use super::hub::Hub;
 use super::limits::{BATCH_BYTES, CHANNELS_MAX, PONG_WITHIN};
 use super::pages::LogPages;
 use super::subscription::Subscription;
+use super::sync::{AtomicBool, AtomicU64, Mutex};
 use super::time::{Deadline, Ticks};
 use super::transport::Transport;
 use super::wake::Wake;

@@ -12,11 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
-
 use super::conn::Conn;
 use super::limits::FLUSH_SLICE;
 use super::pages::LogPages;
+use super::sync::Mutex;
 
 /// The lists, one pair per worker thread.
 #[derive(Debug)]

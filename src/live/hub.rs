@@ -28,7 +28,7 @@ use super::records::Records;
 use super::roster::Roster;
 use super::standing::Standings;
 use super::stream::Streams;
-use super::time::Ticks;
+use super::time::{Deadline, Ticks};
 use super::topic::Topic;
 use super::transport::Transport;
 
@@ -55,6 +55,8 @@ pub struct Hub {
     pub(super) barring_events: Mutex<BarringEvents>,
     /// Channels with holds or gestures to look after.
     pub(super) timed: Mutex<HashSet<Channel>>,
+    /// When this node ran for certain.
+    pub(super) ran_at: Deadline,
     next_id: AtomicU64,
     pub(super) open: AtomicUsize,
     pub(super) arrivals: Arrivals,
@@ -96,6 +98,7 @@ impl Hub {
             ended: Mutex::default(),
             barring_events: Mutex::default(),
             timed: Mutex::default(),
+            ran_at: Deadline::default(),
             next_id: AtomicU64::new(1),
             open: AtomicUsize::new(0),
             arrivals: Arrivals::new(limits.arrivals_max),

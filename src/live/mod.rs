@@ -13,6 +13,7 @@ mod commands;
 pub mod conn;
 mod drain;
 mod elsewhere;
+mod epochs;
 mod flush;
 mod gather;
 pub mod hub;
@@ -39,6 +40,7 @@ pub mod socket;
 mod standing;
 pub mod stream;
 mod subscription;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod time;

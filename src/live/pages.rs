@@ -5,7 +5,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode;
 use studyhall_protocol::format::Format;
@@ -16,6 +15,7 @@ use super::conn::{Conn, ConnId};
 use super::flush::Flusher;
 use super::limits::{PAGE_EVENTS, PAGE_READS_MAX, PAGES_AT_ONCE};
 use super::ring::Ring;
+use super::sync::Mutex;
 
 pub(super) type PageKey = (Channel, u64);
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::conn::Conn;
 use super::hub::Hub;
 use super::limits::{
-    CLOSE_WITHIN, FINISH_WITHIN, LEFT_HOLD, LOST_HOLD, MESSAGE_BYTES_MAX, NOTSENT_LOWAT, READ_BYTES, READS_PER_TURN,
+    CLOSE_WITHIN, FINISH_WITHIN, LEFT_HOLD, MESSAGE_BYTES_MAX, NOTSENT_LOWAT, READ_BYTES, READS_PER_TURN,
 };
 use super::session::Session;
 use super::transport::Transport;
@@ -106,7 +106,7 @@ pub(super) async fn finish(hub: &Hub, conn: &Arc<Conn>, end: End) {
         End::Close(why) => why.code >= Disconnect::SIGNED_OUT.code || conn.is_silent(),
         End::Lost => false,
     };
-    hub.unregister(conn, if left { LEFT_HOLD } else { LOST_HOLD });
+    hub.unregister(conn, if left { LEFT_HOLD } else { hub.lost_hold() });
     // No deadline counts any more but the one of the goodbye.
     let goodbye = async {
         match end {

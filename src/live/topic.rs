@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::encode::ClientInfo;
 use studyhall_protocol::format::Format;
@@ -26,6 +25,7 @@ use super::rings::Rings;
 use super::seats::{Seat, Seats};
 use super::shown::Shown;
 use super::slots::Slots;
+use super::sync::Mutex;
 use super::time::Ticks;
 
 /// A channel of this node.
@@ -290,7 +290,13 @@ impl Topic {
     /// The log was read: if it is another one now, every cursor into it is void.
     pub fn check_epoch(&self, seen: &Arc<str>, flusher: &Flusher) {
         let mut state = self.state.lock();
-        if matches!(&state.phase, Phase::Live { epoch } if epoch != seen) {
+        let void = match &state.phase {
+            Phase::Live { epoch } => epoch != seen,
+            // What waits here may be of the log before. Whoever is on the way in asks again, and loses nothing.
+            Phase::Loading => !state.early.is_empty(),
+            Phase::Void | Phase::Retired => false,
+        };
+        if void {
             state.phase = Phase::Void;
             state.mark_all(flusher);
         }

@@ -1,7 +1,6 @@
 //! Ticks, changes and drops that share a transaction: each keeps its promises as if it were alone.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use futures_util::future::join_all;
@@ -9,9 +8,9 @@ use serde_json::{Value, json};
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
+use crate::faults::postgres::{Commits, Road};
 use crate::harness::{self, Person, TestApp};
 use crate::likes::log;
-use crate::likes::lost::Road;
 
 /// The channel of somebody or something, in the hands of another transaction.
 async fn hold(app: &TestApp, channel: &str) -> Transaction<'static, Postgres> {
@@ -295,6 +294,8 @@ async fn commits_whose_answer_is_lost_are_found_out_about() {
     let database = harness::database().await;
     let road = Road::start(&database.url);
     let app = harness::app_at(database, |config| config.database_url = Some(road.url.clone())).await;
-    crowd(&app, 8, || road.breaks.store(true, Ordering::SeqCst)).await;
-    println!("{} commits", road.commits.load(Ordering::SeqCst));
+    road.one_in(3);
+    crowd(&app, 8, || road.commits(Commits::Lose)).await;
+    println!("{} commits, {} lost", road.seen(), road.hits());
+    assert!(road.hits() > 0);
 }

@@ -1,13 +1,61 @@
 //! P9: drags are latest-wins; the drop is durable, names its drag and voids its values; a drag whose
 //! author vanishes is committed once, where it was last seen; afterwards all views equal PostgreSQL.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::cluster::server::Server;
+use crate::cluster::until;
+use crate::faults::link::Link;
 use crate::harness::{self, Live, Person, TestApp};
+
+/// One node, or two that share a Redis and know of each other.
+struct Nodes {
+    all: Vec<TestApp>,
+    _redis: Option<Server>,
+}
+
+impl Nodes {
+    async fn start(count: usize) -> Self {
+        let redis = if count > 1 { Some(Server::start().await) } else { None };
+        let url = redis.as_ref().map(|redis| redis.url.clone());
+        let mut all = vec![harness::app_with(|config| config.redis_url = url.clone()).await];
+        for _ in 1..count {
+            let node = all[0].beside(|config| config.redis_url = url.clone()).await;
+            all.push(node);
+        }
+        Self { all, _redis: redis }
+    }
+
+    fn first(&self) -> &TestApp {
+        &self.all[0]
+    }
+
+    fn last(&self) -> &TestApp {
+        self.all.last().unwrap()
+    }
+
+    /// A node that believes to be alone tells nobody.
+    async fn know_each_other(&self, person: &Person, room: &str) {
+        let mut there = person.at(&self.last().url()).live().await;
+        let mut here = person.at(&self.first().url()).live().await;
+        there.subscribe(room).await;
+        here.subscribe(room).await;
+        for (from, to) in [(0, 1), (1, 0)] {
+            let mut ends = [&mut there, &mut here];
+            until("the nodes know of each other", async || {
+                let hello = json!({"type": "reaction", "data": "hello"});
+                ends[from].publish(room, hello).await.unwrap();
+                ends[to].drain().await.iter().any(|push| push["pub"]["data"]["type"] == "reaction")
+            })
+            .await;
+        }
+    }
+}
 
 /// A room with members and widgets.
 struct Room {
@@ -77,6 +125,54 @@ async fn a_drag_is_seen_and_its_drop_voids_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_comes_after_the_drop_is_void() {
+    late_value(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_comes_to_another_node_after_the_drop_is_void() {
+    late_value(2).await;
+}
+
+/// The drop overtakes a value that the network holds back; on two nodes they come to different ones.
+async fn late_value(nodes: usize) {
+    let nodes = Nodes::start(nodes).await;
+    let (ada, bob) = (nodes.first().person("ada").await, nodes.first().person("bob").await);
+    let room = room(nodes.first(), &ada, &[&bob], 1).await;
+    nodes.know_each_other(&ada, &room.channel).await;
+    let link = Link::start(nodes.first().address);
+    let mut held = ada.at(&link.url("http")).live().await;
+    held.subscribe(&room.channel).await;
+    let mut views = Vec::new();
+    for node in &nodes.all {
+        let mut live = bob.at(&node.url()).live().await;
+        live.subscribe(&room.channel).await;
+        views.push(live);
+    }
+    let (widget, gesture) = (&room.widgets[0], Uuid::new_v4());
+    held.publish(&room.channel, drag(widget, gesture, 2.0, 2.0)).await.unwrap();
+    for view in &mut views {
+        next(view, "drag").await;
+    }
+    link.up(|way| way.blocked_below = u64::MAX);
+    let late = drag(widget, gesture, 9.0, 9.0);
+    let late = held.send(json!({"publish": {"channel": room.channel, "data": late}})).await;
+    let drop = json!({"id": widget, "drag_id": gesture, "grid_x": 4, "grid_y": 4});
+    ada.at(&nodes.last().url()).live().await.rpc("widget.move", drop).await.unwrap();
+    for view in &mut views {
+        assert_eq!(next(view, "widget.moved").await["data"]["widget"]["grid_x"], 4);
+    }
+    link.heal();
+    held.reply(late).await.unwrap();
+    for (view, node) in views.iter_mut().zip(&nodes.all) {
+        let seen = view.drain().await;
+        assert!(seen.iter().all(|push| push["pub"]["data"]["data"]["grid_x"] != 9.0), "{seen:?}");
+        let mut newcomer = bob.at(&node.url()).live().await;
+        assert_eq!(newcomer.subscribe(&room.channel).await["data"]["slots"], json!([]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_orphaned_drag_is_committed_where_it_was_last_seen() {
     let app = harness::app().await;
     let (ada, bob) = (app.person("ada").await, app.person("bob").await);
@@ -106,6 +202,8 @@ struct View {
     places: BTreeMap<String, (i64, i64)>,
     dragged: BTreeMap<String, Value>,
     values: usize,
+    /// How long values took.
+    delays: Vec<Duration>,
 }
 
 impl View {
@@ -134,12 +232,21 @@ impl View {
     }
 }
 
+/// When each value was sent, by widget and tick.
+type Sent = Arc<Mutex<HashMap<(String, u64), Instant>>>;
+
 const PEOPLE: usize = 20;
 const SECONDS: u64 = 10;
 const HERTZ: u64 = 60;
 
 /// Drags one widget at 60 Hz, dropping it every two seconds; the last drop is at the end, unless killed.
-async fn drag_on(mut live: Live, channel: String, widget: String, killed_after: Option<u64>) -> Option<Live> {
+async fn drag_on(
+    mut live: Live,
+    channel: String,
+    widget: String,
+    killed_after: Option<u64>,
+    sent: Sent,
+) -> Option<Live> {
     let started = Instant::now();
     let mut gesture = Uuid::new_v4();
     for tick in 0..SECONDS * HERTZ {
@@ -153,6 +260,7 @@ async fn drag_on(mut live: Live, channel: String, widget: String, killed_after: 
             live.rpc("widget.move", drop).await.unwrap();
             gesture = Uuid::new_v4();
         } else {
+            sent.lock().unwrap().insert((widget.clone(), tick), Instant::now());
             live.publish(&channel, drag(&widget, gesture, at, 1.5)).await.unwrap();
         }
         let due = Duration::from_millis((tick + 1) * 1_000 / HERTZ);
@@ -163,17 +271,30 @@ async fn drag_on(mut live: Live, channel: String, widget: String, killed_after: 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_people_drag_twenty_widgets_and_all_views_equal_postgresql() {
-    let app = harness::app().await;
+    twenty_people_drag(1).await;
+}
+
+/// They drag on both nodes, and are looked at on the second one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_people_drag_on_two_nodes_and_all_views_equal_postgresql() {
+    twenty_people_drag(2).await;
+}
+
+async fn twenty_people_drag(nodes: usize) {
+    let nodes = Nodes::start(nodes).await;
+    let app = nodes.first();
     let mut people = Vec::new();
     for number in 0..PEOPLE {
         people.push(app.person(&format!("dragger{number}")).await);
     }
     let members: Vec<&Person> = people[1..].iter().collect();
-    let room = room(&app, &people[0], &members, PEOPLE).await;
+    let room = room(app, &people[0], &members, PEOPLE).await;
+    nodes.know_each_other(&people[0], &room.channel).await;
+    let sent = Sent::default();
     let mut draggers = Vec::new();
     let mut views = Vec::new();
     for (number, person) in people.iter().enumerate() {
-        let mut live = person.live().await;
+        let mut live = person.at(&nodes.all[number % nodes.all.len()].url()).live().await;
         live.subscribe(&room.channel).await;
         // Two vanish in mid-drag.
         let killed = match number {
@@ -181,15 +302,21 @@ async fn twenty_people_drag_twenty_widgets_and_all_views_equal_postgresql() {
             7 => Some(6),
             _ => None,
         };
-        draggers.push(tokio::spawn(drag_on(live, room.channel.clone(), room.widgets[number].clone(), killed)));
+        draggers.push(tokio::spawn(drag_on(
+            live,
+            room.channel.clone(),
+            room.widgets[number].clone(),
+            killed,
+            sent.clone(),
+        )));
     }
     for (number, person) in people.iter().enumerate().take(3) {
-        let mut live = person.live().await;
+        let mut live = person.at(&nodes.last().url()).live().await;
         live.subscribe(&room.channel).await;
         // The last one is on a slow link: it takes a line every few milliseconds.
         let slow = number == 2;
         let orphans = [room.widgets[3].clone(), room.widgets[7].clone()];
-        views.push(tokio::spawn(watch(live, slow, orphans)));
+        views.push(tokio::spawn(watch(live, slow, orphans, sent.clone())));
     }
     let mut survivors = Vec::new();
     for dragger in draggers {
@@ -206,6 +333,12 @@ async fn twenty_people_drag_twenty_widgets_and_all_views_equal_postgresql() {
         rows.into_iter().map(|(id, x, y)| (id.to_string(), (x.into(), y.into()))).collect();
     let values: Vec<usize> = ends.iter().map(|view| view.values).collect();
     println!("values of drags seen by each view: {values:?}");
+    let mut delays = std::mem::take(&mut ends[0].delays);
+    delays.sort();
+    let p95 = delays[delays.len() * 95 / 100];
+    println!("a value is seen after {:?} in the middle, p95 {p95:?}", delays[delays.len() / 2]);
+    // Alone on the machine it is 100 ms at most; here others build and test beside it.
+    assert!(p95 <= Duration::from_secs(1), "{p95:?}");
     assert!(values[2] < values[0] / 2, "the slow link should have skipped values: {values:?}");
     for view in ends {
         assert_eq!(view.dragged, BTreeMap::new());
@@ -214,7 +347,7 @@ async fn twenty_people_drag_twenty_widgets_and_all_views_equal_postgresql() {
 }
 
 /// Watches until everybody has dropped for the last time and the orphans are committed.
-async fn watch(mut live: Live, slow: bool, orphans: [String; 2]) -> View {
+async fn watch(mut live: Live, slow: bool, orphans: [String; 2], sent: Sent) -> View {
     let mut view = View::default();
     let last = (SECONDS * HERTZ - 1) as i64 / 10;
     let settled = |view: &View| {
@@ -226,6 +359,12 @@ async fn watch(mut live: Live, slow: bool, orphans: [String; 2]) -> View {
     while !settled(&view) {
         let push = live.push().await;
         view.take(&push);
+        let data = &push["pub"]["data"];
+        if let (Some(widget), Some(x)) = (data["key"].as_str(), data["data"]["grid_x"].as_f64()) {
+            let tick = (x * 10.0).round() as u64;
+            let sent = sent.lock().unwrap().get(&(widget.to_owned(), tick)).copied();
+            view.delays.extend(sent.map(|sent| sent.elapsed()));
+        }
         if slow {
             tokio::time::sleep(Duration::from_millis(3)).await;
         }

@@ -78,7 +78,7 @@ pub async fn store(db: &Db, people: &[Presence]) -> Result<()> {
     let statuses: Vec<String> = people.iter().map(|person| person.status.as_str().to_owned()).collect();
     let activities: Vec<Option<String>> = people.iter().map(|person| person.activity.clone()).collect();
     let times: Vec<Option<DateTime<Utc>>> = people.iter().map(|person| person.last_seen_at).collect();
-    let mut tx = db.pool().begin().await?;
+    let mut tx = db.begin().await?;
     sqlx::query!(
         "insert into user_presence as p (user_id, status, activity, last_seen_at)
          select n.user_id, n.status, n.activity, n.last_seen_at
@@ -116,7 +116,7 @@ pub(super) async fn select_not_offline(db: &Db, after: Uuid, limit: i64) -> Resu
 pub(super) async fn set_offline(db: &Db, people: &[NotOffline]) -> Result<u64> {
     let ids: Vec<Uuid> = people.iter().map(|row| row.user_id).collect();
     let times: Vec<Option<DateTime<Utc>>> = people.iter().map(|row| row.last_seen_at).collect();
-    let mut tx = db.pool().begin().await?;
+    let mut tx = db.begin().await?;
     let done = sqlx::query!(
         "with gone as (
              select p.user_id from user_presence p

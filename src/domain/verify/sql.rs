@@ -1,17 +1,17 @@
 //! Statements that compare, and those that count again.
 
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 use studyhall_protocol::Channel;
 use uuid::Uuid;
 
 use super::{Difference, Place};
-use crate::db::Db;
+use crate::db::{Db, Session};
 use crate::error::{Error, Result};
 
 /// A transaction whose statements may read whole tables; the usual limit is for people who wait. Each statement has its
 /// own snapshot, taken after the locks on the days of the log: a day that is dropped is gone with its floors, or waits.
-async fn patient(db: &Db) -> Result<Transaction<'static, Postgres>> {
-    let mut tx = db.pool().begin().await?;
+async fn patient(db: &Db) -> Result<Session> {
+    let mut tx = db.begin().await?;
     sqlx::query!("set local statement_timeout = 0").execute(&mut *tx).await?;
     Ok(tx)
 }

@@ -87,6 +87,14 @@ impl Stream {
         Ok(bytes.len())
     }
 
+    /// As hyper and the kernel would: takes the batch, if there is one.
+    #[cfg(test)]
+    pub(super) fn take(&self) -> Option<Bytes> {
+        let Batch::Offered(bytes) = std::mem::take(&mut self.flow.state.lock().batch) else { return None };
+        self.flow.news.notify_one();
+        Some(bytes)
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.flow.state.lock().batch == Batch::Gone
     }

@@ -74,7 +74,7 @@ impl Default for Log {
 }
 
 impl Log {
-    fn head(&self) -> u64 {
+    pub fn head(&self) -> u64 {
         self.events.last().map_or(0, |event| event.offset)
     }
 }

@@ -2,7 +2,9 @@
 //! each format; the clients of the tests speak JSON and have it translated where need be.
 
 mod json;
+pub(super) mod model;
 mod protobuf;
+mod sim;
 mod spelling;
 mod stream;
 mod turns;

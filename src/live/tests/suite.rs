@@ -1,6 +1,6 @@
 //! The tests, in the format of the module that holds them.
 
-mod backend;
+pub(in crate::live::tests) mod backend;
 mod client;
 mod nodes;
 
@@ -55,7 +55,7 @@ const OTHER: Format = match FORMAT {
 /// No step of a test takes longer unless something is broken.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-fn user(n: u128) -> Uuid {
+pub(in crate::live::tests) fn user(n: u128) -> Uuid {
     Uuid::from_u128(n)
 }
 

@@ -7,9 +7,9 @@ mod faults;
 mod hall;
 mod hints;
 mod outage;
-mod proxy;
 mod scripts;
 pub mod server;
+mod shards;
 mod suite;
 mod whole;
 
@@ -45,7 +45,12 @@ fn seal() -> Seal {
 
 /// A node, and what it hears.
 fn node(server: &Server, timing: Timing) -> (Arc<Cluster>, Arc<Ears>) {
-    let cluster = Cluster::start(&server.url, seal(), timing);
+    node_at(&server.url, timing)
+}
+
+/// The same, with another way to Redis.
+fn node_at(url: &str, timing: Timing) -> (Arc<Cluster>, Arc<Ears>) {
+    let cluster = Cluster::start(url, seal(), timing);
     let ears = Ears::new();
     cluster.set_ear(ears.weak());
     (cluster, ears)

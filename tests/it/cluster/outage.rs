@@ -7,9 +7,9 @@ use studyhall::live::roster::{Others, Roster};
 use studyhall_protocol::channel::Channel;
 use uuid::Uuid;
 
-use super::proxy::{Mood, Proxy};
 use super::server::Server;
-use super::{entry, node, people, reached, room, seal, tell_all, until, watchful};
+use super::{entry, node, node_at, people, reached, room, seal, tell_all, until, watchful};
+use crate::faults::redis::RedisLink;
 
 #[tokio::test]
 async fn a_flush_shows_no_leave_and_no_join() {
@@ -101,11 +101,11 @@ async fn a_redis_that_was_killed_and_came_back() {
 #[tokio::test]
 async fn nodes_that_were_all_cut_off_for_longer_than_a_lease_do_not_end_each_other() {
     let server = Server::start().await;
-    let proxy = Proxy::start(&server).await;
+    let road = RedisLink::start(&server.url);
     let lease = Duration::from_millis(1_900);
     let timing = Timing { lease, pulse: Duration::from_millis(200), ..Timing::default() };
-    let (ada, ada_hears) = proxy.node(timing.clone());
-    let (bob, bob_hears) = proxy.node(timing.clone());
+    let (ada, ada_hears) = node_at(&road.redis_url(), timing.clone());
+    let (bob, bob_hears) = node_at(&road.redis_url(), timing.clone());
     let (place, crowd) = (room(), people(10));
     ada.attend(vec![place]).await;
     bob.attend(vec![place]).await;
@@ -113,9 +113,9 @@ async fn nodes_that_were_all_cut_off_for_longer_than_a_lease_do_not_end_each_oth
     tell_all(&bob, place, &crowd, "at bob's");
     ada_hears.hear(place, &crowd, &["at bob's"]).await;
     bob_hears.hear(place, &crowd, &["at ada's"]).await;
-    proxy.turns(Mood::Silent);
+    road.blackhole();
     until("both notice", async || !ada.is_reachable() && !bob.is_reachable()).await;
-    proxy.turns(Mood::Honest);
+    road.heal();
     reached(&ada).await;
     reached(&bob).await;
     // One who really dies shows that the dead are taken out again.
@@ -135,14 +135,14 @@ async fn nodes_that_were_all_cut_off_for_longer_than_a_lease_do_not_end_each_oth
 #[tokio::test]
 async fn who_is_not_said_again_yet_is_not_missed() {
     let server = Server::start().await;
-    let proxy = Proxy::start(&server).await;
+    let road = RedisLink::start(&server.url);
     let (ada, ada_hears) = node(&server, Timing { grace: Duration::from_secs(20), ..watchful() });
-    let (bob, _) = proxy.node(watchful());
+    let (bob, _) = node_at(&road.redis_url(), watchful());
     let (place, crowd, marker) = (room(), people(10), Uuid::new_v4());
     ada.attend(vec![place]).await;
     tell_all(&bob, place, &crowd, "there");
     ada_hears.hear(place, &crowd, &["there"]).await;
-    proxy.turns(Mood::Silent);
+    road.blackhole();
     // As a restart, after which `ada` is back first: she reads, and it is empty.
     server.ask::<String>("FLUSHALL").await;
     server.ask::<u32>("CLIENT KILL TYPE pubsub").await;
@@ -153,7 +153,7 @@ async fn who_is_not_said_again_yet_is_not_missed() {
     })
     .await;
     until("he notices", async || !bob.is_reachable()).await;
-    proxy.turns(Mood::Honest);
+    road.heal();
     bob.tell(place, marker, entry("back"));
     ada_hears.hear(place, &[marker], &["back"]).await;
     for person in &crowd {
@@ -235,22 +235,22 @@ async fn an_address_that_is_none_is_no_reason_not_to_start() {
 #[tokio::test]
 async fn a_link_that_is_open_and_silent_is_given_up() {
     let server = Server::start().await;
-    let proxy = Proxy::start(&server).await;
-    let (ada, ada_hears) = proxy.node(watchful());
+    let road = RedisLink::start(&server.url);
+    let (ada, ada_hears) = node_at(&road.redis_url(), watchful());
     let (bob, bob_hears) = node(&server, watchful());
     let (place, crowd) = (room(), people(5));
     ada.attend(vec![place]).await;
     bob.attend(vec![place]).await;
     bob.tell(place, crowd[0], entry("before"));
     ada_hears.hear(place, &crowd[..1], &["before"]).await;
-    proxy.turns(Mood::Silent);
+    road.blackhole();
     let silent = Instant::now();
     ada.tell(place, crowd[1], entry("unheard"));
     bob.tell(place, crowd[2], entry("unheard"));
     bob.tell(place, crowd[0], None);
     until("it is noticed", async || !ada.is_reachable()).await;
     println!("a silent link was noticed after {:?}", silent.elapsed());
-    proxy.turns(Mood::Honest);
+    road.heal();
     ada_hears.hear(place, &crowd[2..3], &["unheard"]).await;
     bob_hears.hear(place, &crowd[1..2], &["unheard"]).await;
     ada_hears.hear(place, &crowd[..1], &[]).await;
@@ -259,17 +259,17 @@ async fn a_link_that_is_open_and_silent_is_given_up() {
 #[tokio::test]
 async fn a_link_that_answers_and_delivers_no_messages_is_given_up() {
     let server = Server::start().await;
-    let proxy = Proxy::start(&server).await;
-    let (ada, ada_hears) = proxy.node(watchful());
+    let road = RedisLink::start(&server.url);
+    let (ada, ada_hears) = node_at(&road.redis_url(), watchful());
     let (bob, _) = node(&server, watchful());
     let (place, person) = (room(), Uuid::new_v4());
     ada.attend(vec![place]).await;
     bob.tell(place, person, entry("before"));
     ada_hears.hear(place, &[person], &["before"]).await;
-    proxy.turns(Mood::Deaf);
+    road.loses(|_| true);
     until("it is noticed", async || !ada.is_reachable()).await;
     bob.tell(place, person, entry("unheard"));
-    proxy.turns(Mood::Honest);
+    road.loses_nothing();
     ada_hears.hear(place, &[person], &["unheard"]).await;
 }
 

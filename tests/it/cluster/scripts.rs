@@ -32,7 +32,7 @@ impl Puppet {
     async fn pulse(&mut self, generation: u64, lease: u64, begin: bool, limit: u64) -> (bool, u64, bool) {
         let script = Script::new(include_str!("../../../src/cluster/pulse.lua"));
         let mut call = script.prepare_invoke();
-        call.arg(self.lease(generation)).arg(self.node.as_simple().to_string());
+        call.arg("studyhall:").arg("PUBLISH").arg(self.lease(generation)).arg(self.node.as_simple().to_string());
         call.arg(lease).arg(u8::from(begin)).arg(limit).arg(1);
         let (held, stored, more, _nodes): (bool, u64, bool, u64) = call.invoke_async(&mut self.redis).await.unwrap();
         (held, stored, more)
@@ -41,7 +41,7 @@ impl Puppet {
     async fn tell(&mut self, (generation, number): (u64, u64), person: Uuid, word: &str) -> bool {
         let script = Script::new(include_str!("../../../src/cluster/tell.lua"));
         let mut call = script.prepare_invoke();
-        call.arg(self.lease(generation)).arg(self.node.as_simple().to_string());
+        call.arg("studyhall:").arg("PUBLISH").arg(self.lease(generation)).arg(self.node.as_simple().to_string());
         call.arg(generation).arg(number).arg(60);
         call.arg(self.place.to_string()).arg(person.as_simple().to_string()).arg(word);
         call.invoke_async(&mut self.redis).await.unwrap()

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::ears::{Ears, texts};
 use super::server::Server;
-use super::{entry, hall, node, reached, room, until};
+use super::shards::Shards;
+use super::{entry, hall, node_at, reached, room, until};
 
 /// Three nodes, and what they hear.
 struct Three {
@@ -28,11 +29,22 @@ async fn in_one_process() {
 
 #[tokio::test]
 async fn over_redis() {
-    let server = Server::start().await;
+    over(&Server::start().await.url).await;
+}
+
+#[tokio::test]
+async fn over_a_redis_cluster() {
+    // Whichever server is asked first.
+    for url in Shards::start(0).await.urls() {
+        over(&url).await;
+    }
+}
+
+async fn over(url: &str) {
     suite(async || {
         let mut three = Three { nodes: Vec::new(), ears: Vec::new() };
         for _ in 0..3 {
-            let (cluster, ears) = node(&server, Timing::default());
+            let (cluster, ears) = node_at(url, Timing::default());
             reached(&cluster).await;
             three.nodes.push(cluster);
             three.ears.push(ears);

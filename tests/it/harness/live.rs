@@ -178,6 +178,11 @@ impl Live {
         self.closed.clone().expect("closed without a close frame")
     }
 
+    /// Answers pings and takes what comes until it is closed; aborted, it vanishes.
+    pub async fn stay(mut self) {
+        while self.next_line().await.is_some() {}
+    }
+
     /// Closes from this side.
     pub async fn bye(mut self) {
         let _ = self.stream.close(None).await;

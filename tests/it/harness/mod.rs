@@ -17,6 +17,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use studyhall::app::App;
 use studyhall::config::Config;
+use studyhall::domain::seed::{Member, Wanted, make_crowd};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -40,6 +41,14 @@ pub fn python(program: &str) -> PathBuf {
 pub struct Database {
     pub pool: PgPool,
     pub url: String,
+}
+
+impl Database {
+    /// What its PostgreSQL has logged, for all databases.
+    pub fn log(&self) -> PathBuf {
+        let host = self.url.split("host=").nth(1).unwrap().split('&').next().unwrap().replace("%2F", "/");
+        PathBuf::from(host).parent().unwrap().join("postgres.log")
+    }
 }
 
 /// The one cluster of this test run, with a migrated template in it. It runs on a thread that nobody
@@ -204,6 +213,19 @@ pub async fn sign_up(url: &str, username: &str) -> Person {
         url: url.into(),
         http,
     }
+}
+
+/// People who are signed in already, in rooms of so many; with each the channel of their room.
+pub async fn crowd(app: &TestApp, people: usize, room: usize) -> Vec<(Person, String)> {
+    let wanted = Wanted { people, room, follows: 0 };
+    let made = make_crowd(&app.app.state.db, wanted).await.unwrap();
+    let http = reqwest::Client::new();
+    let person = |member: Member| {
+        let room = member.room.map_or_else(String::new, |room| format!("workspace:{room}"));
+        let username = format!("crowd-{}", member.id.simple());
+        (Person { id: member.id, username, token: member.token, url: app.url(), http: http.clone() }, room)
+    };
+    made.into_iter().map(person).collect()
 }
 
 impl Person {

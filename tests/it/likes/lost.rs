@@ -1,77 +1,10 @@
 //! Connections to the database that break, at the worst moment of all: nothing is lost, nothing is done twice.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::hot::Crowd;
+use crate::faults::postgres::{Commits, Road};
 use crate::harness;
-
-/// Every how many COMMITs one gets no answer.
-const EVERY: u64 = 3;
-
-/// A road to PostgreSQL that breaks at COMMITs: in turn after it was done and before it is.
-pub struct Road {
-    pub url: String,
-    pub breaks: Arc<AtomicBool>,
-    /// COMMITs since it breaks.
-    pub commits: Arc<AtomicU64>,
-}
-
-impl Road {
-    pub fn start(url: &str) -> Road {
-        let (name, parameters) = url.strip_prefix("postgres:///").unwrap().split_once('?').unwrap();
-        let of = |wanted: &str| {
-            let found = parameters.split('&').find_map(|pair| pair.strip_prefix(wanted)?.strip_prefix('='));
-            found.unwrap().replace("%2F", "/")
-        };
-        let socket = PathBuf::from(of("host")).join(format!(".s.PGSQL.{}", of("port")));
-        let listener = studyhall::app::server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let url = format!("postgres://{}@{}/{name}?sslmode=disable", of("user"), listener.local_addr().unwrap());
-        let (breaks, commits) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (breaking, counted) = (breaks.clone(), commits.clone());
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = UnixStream::connect(&socket).await.unwrap();
-                tokio::spawn(carry(client, server, breaking.clone(), counted.clone()));
-            }
-        });
-        Road { url, breaks, commits }
-    }
-}
-
-async fn carry(mut client: TcpStream, mut server: UnixStream, breaks: Arc<AtomicBool>, commits: Arc<AtomicU64>) {
-    let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
-    loop {
-        tokio::select! {
-            read = client.read(&mut up) => {
-                let Ok(read @ 1..) = read else { return };
-                let commit = breaks.load(Ordering::SeqCst) && up[..read].windows(7).any(|part| part == b"COMMIT\0");
-                let number = if commit { commits.fetch_add(1, Ordering::SeqCst) + 1 } else { 1 };
-                let lost = commit && number.is_multiple_of(EVERY);
-                if lost && number.is_multiple_of(2) {
-                    return;
-                }
-                if server.write_all(&up[..read]).await.is_err() {
-                    return;
-                }
-                if lost {
-                    let _ = server.read(&mut down).await;
-                    return;
-                }
-            }
-            read = server.read(&mut down) => {
-                let Ok(read @ 1..) = read else { return };
-                if client.write_all(&down[..read]).await.is_err() {
-                    return;
-                }
-            }
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commits_whose_answer_is_lost_are_found_out_about() {
@@ -79,10 +12,12 @@ async fn commits_whose_answer_is_lost_are_found_out_about() {
     let road = Road::start(&database.url);
     let crowd = Crowd::at(harness::app_at(database, |config| config.database_url = Some(road.url.clone())).await).await;
     let clients = crowd.clients().await;
-    road.breaks.store(true, Ordering::SeqCst);
+    road.one_in(3);
+    road.commits(Commits::Lose);
     let sent = crowd.run(clients, 10).await;
-    road.breaks.store(false, Ordering::SeqCst);
-    println!("{} commits for {} commands", road.commits.load(Ordering::SeqCst), sent.len());
+    road.commits(Commits::Pass);
+    println!("{} commits for {} commands, {} lost", road.seen(), sent.len(), road.hits());
+    assert!(road.hits() > 0);
     crowd.verify(&sent).await;
 }
 

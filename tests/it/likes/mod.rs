@@ -3,7 +3,7 @@
 mod batches;
 mod doors;
 mod hot;
-pub mod lost;
+mod lost;
 
 use std::collections::{BTreeMap, BTreeSet};
 

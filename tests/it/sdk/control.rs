@@ -16,7 +16,7 @@ use studyhall::app::{App, server};
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
-use super::proxy::Proxy;
+use crate::faults::link::Link;
 use crate::harness::{self, Database};
 
 /// A node over a database that it may share with others.
@@ -37,7 +37,7 @@ impl Drop for Node {
 #[derive(Default)]
 pub struct Control {
     nodes: RwLock<Vec<Arc<Node>>>,
-    proxies: RwLock<Vec<Arc<Proxy>>>,
+    proxies: RwLock<Vec<Arc<Link>>>,
 }
 
 /// How a node is to be.
@@ -100,7 +100,7 @@ impl Control {
         found.ok_or_else(|| (StatusCode::NOT_FOUND, format!("no node {number}")))
     }
 
-    async fn proxy(&self, number: usize) -> Result<Arc<Proxy>, (StatusCode, String)> {
+    async fn proxy(&self, number: usize) -> Result<Arc<Link>, (StatusCode, String)> {
         let found = self.proxies.read().await.get(number).cloned();
         found.ok_or_else(|| (StatusCode::NOT_FOUND, format!("no proxy {number}")))
     }
@@ -144,8 +144,8 @@ async fn counts(State(control): Shared, Path(node): Path<usize>) -> Answer {
 
 async fn new_proxy(State(control): Shared, Json(to): Json<Value>) -> Answer {
     let node = control.node(to["node"].as_u64().unwrap_or(0) as usize).await?;
-    let proxy = Arc::new(Proxy::start(node.address));
-    let url = format!("http://{}", proxy.address);
+    let proxy = Arc::new(Link::start(node.address));
+    let url = proxy.url("http");
     let mut proxies = control.proxies.write().await;
     proxies.push(proxy);
     Ok(Json(json!({"proxy": proxies.len() - 1, "url": url})))

@@ -4,7 +4,6 @@
 //! every test of the file has run, none was skipped, all passed.
 
 mod control;
-mod proxy;
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -38,6 +37,7 @@ files! { javascript("json"):
     js_codes => "codes.test.mjs", 10;
     js_cookie => "cookie.test.mjs", 6;
     js_slow => "slow.test.mjs", 5;
+    js_rough => "rough.test.mjs", 2;
     js_stream => "stream.test.mjs", 10;
     js_documents => "documents.test.mjs", 6;
     js_and_python_together => "together.test.mjs", 2;
@@ -49,6 +49,7 @@ files! { javascript("protobuf"):
     js_protobuf_live => "live.test.mjs", 12;
     js_protobuf_people => "people.test.mjs", 8;
     js_protobuf_slow => "slow.test.mjs", 5;
+    js_protobuf_rough => "rough.test.mjs", 2;
     js_protobuf_stream => "stream.test.mjs", 10;
 }
 

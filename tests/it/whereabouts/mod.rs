@@ -1,7 +1,12 @@
 //! P7: who is here, as somebody sees it who watches, on the same node or on another one. Each case runs with one node
 //! and no Redis, and with two nodes that share one: the person is on the first, the watcher on the second.
 
+mod clocks;
+mod crowd;
 mod faults;
+pub mod moves;
+mod stopped;
+mod strangers;
 mod streams;
 
 use std::time::{Duration, Instant};
@@ -11,6 +16,7 @@ use serde_json::{Value, json};
 use crate::cluster::server::Server;
 use crate::faults::node::Node;
 use crate::harness::{self, Live, PATIENCE, Person, TestApp};
+use moves::Moves;
 
 /// A clean leave shows within this.
 const LEFT_WITHIN: Duration = Duration::from_millis(1_500);
@@ -35,6 +41,7 @@ struct Stage {
 struct Watch {
     live: Live,
     profile: String,
+    moves: Moves,
     seen: Vec<String>,
     /// When the last of it was seen.
     at: Instant,
@@ -87,19 +94,24 @@ impl Watch {
         live.request(json!({"subscribe": {"channel": room, "join_leave": true}})).await.unwrap();
         // One's own arrival is no news.
         live.drain().await;
-        Self { live, profile, seen: Vec::new(), at: Instant::now() }
+        let moves = Moves::of(&mut live, room).await;
+        Self { live, profile, moves, seen: Vec::new(), at: Instant::now() }
     }
 
     /// `online`, `idle`, `offline` for the pill, `join` and `leave` for the room; nothing for what does not matter.
-    fn read(&self, push: &Value) -> Option<String> {
-        for kind in ["join", "leave"] {
-            if push.get(kind).is_some() {
-                return Some(kind.into());
-            }
+    /// Whoever comes was away, whoever goes was here, or it panics.
+    fn read(&mut self, push: &Value) -> Option<String> {
+        if let Some((_, came)) = self.moves.take(push) {
+            return Some(if came { "join" } else { "leave" }.into());
         }
         let data = &push["pub"]["data"];
         let pill = push["channel"] == self.profile.as_str() && data["type"] == "presence";
-        pill.then(|| data["data"]["status"].as_str().unwrap_or("offline").into())
+        let status = data["data"]["status"].as_str().unwrap_or("offline");
+        if pill {
+            let before = self.seen.iter().rfind(|seen| *seen != "join" && *seen != "leave");
+            assert_ne!(before.map(String::as_str), Some(status), "said twice: {:?}", self.seen);
+        }
+        pill.then(|| status.into())
     }
 
     /// Waits for all of these, in any order, and for nothing else; how long the last one took.
@@ -150,6 +162,7 @@ for_one_and_two_nodes! {
     a_half_open_socket => super::half_open;
     a_reconnect_is_no_flap => super::reconnect;
     three_tabs => super::three_tabs;
+    three_tabs_one_by_crash => super::three_tabs_one_by_crash;
     idle_in_all_tabs => super::idle_tabs;
     invisible => super::invisible;
 }
@@ -220,6 +233,26 @@ async fn three_tabs(mut stage: Stage) {
         stage.watch.expect(left, &["offline", "leave"]).await;
         stage.watch.expect_no_more().await;
     }
+}
+
+/// The one that crashed first, in the middle, and last of them.
+async fn three_tabs_one_by_crash(mut stage: Stage) {
+    let other = if stage.redis.is_some() { &stage.here } else { &stage.there };
+    let mut left = Vec::new();
+    for crashed in 0..3 {
+        let mut tabs = vec![stage.come(&stage.there).await, stage.come(other).await, stage.come(&stage.there).await];
+        stage.watch.expect(Instant::now(), &["online", "join"]).await;
+        let since = Instant::now();
+        for number in 0..3 {
+            let tab = tabs.remove(0);
+            if number == crashed { tab.vanish() } else { tab.bye().await }
+        }
+        // Wherever they crashed, they may be back.
+        left.push(stage.watch.expect(since, &["offline", "leave"]).await);
+        stage.watch.expect_no_more().await;
+    }
+    println!("with one crashed tab, gone after {left:?}");
+    assert!(left.iter().all(|left| *left >= HOLD && *left <= DEAD_WITHIN), "{left:?}");
 }
 
 async fn idle_tabs(mut stage: Stage) {

@@ -49,11 +49,11 @@ export async function newNode({ beside, ...settings } = {}) {
   return new Node(made.node, made.url);
 }
 
-/// A road to a node: `cut`, `close`, `open`, `hold`, `mute`, `freeze`, `leadTo`.
+/// A road to a node: `cut`, `close`, `open`, `hold`, `mute`, `freeze`, `lose`, `crumble`, `leadTo`.
 export async function newProxy(to = node) {
   const { proxy, url } = await call('/proxies', JSON.stringify({ node: to.number }));
   const act = action => () => call(`/proxies/${proxy}/${action}`, '{}');
-  const names = ['cut', 'close', 'open', 'hold', 'mute', 'freeze'];
+  const names = ['cut', 'close', 'open', 'hold', 'mute', 'freeze', 'lose', 'crumble'];
   const actions = Object.fromEntries(names.map(name => [name, act(name)]));
   return { url, ...actions, leadTo: other => act(`lead/${other.number}`)() };
 }
