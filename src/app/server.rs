@@ -24,8 +24,10 @@ use crate::live::stream::{Road, Watched};
 const BACKLOG: u32 = 4_096;
 /// For the head of a request.
 const HEADER_WITHIN: Duration = Duration::from_secs(10);
+/// For a place to become free.
+const PLACE_WITHIN: Duration = Duration::from_millis(500);
 /// Connections that are being refused; what comes beyond them is closed without a word.
-const REFUSED_MAX: usize = 16;
+const REFUSED_MAX: usize = 32;
 /// For the one who is refused to take the answer.
 const REFUSED_WITHIN: Duration = Duration::from_secs(1);
 /// Between two tries to accept, when there is no room for another file.
@@ -48,7 +50,7 @@ pub async fn serve(listener: TcpListener, router: Router, max: usize, stop: Canc
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(max));
     let refusals = Arc::new(Semaphore::new(REFUSED_MAX));
-    let mut failing = false;
+    let (mut failing, mut patient) = (false, true);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -66,7 +68,11 @@ pub async fn serve(listener: TcpListener, router: Router, max: usize, stop: Canc
             }
         };
         failing = false;
-        let Ok(place) = places.clone().try_acquire_owned() else {
+        // A storm is over in a moment and may wait in the kernel's queue; whoever sits on their places is not waited for.
+        let patience = if patient { PLACE_WITHIN } else { Duration::ZERO };
+        let place = tokio::time::timeout(patience, places.clone().acquire_owned()).await;
+        patient = place.is_ok();
+        let Ok(Ok(place)) = place else {
             if let Ok(permit) = refusals.clone().try_acquire_owned() {
                 connections.spawn(refuse(stream, permit));
             }

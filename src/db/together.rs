@@ -1,7 +1,7 @@
 //! Questions of many callers, asked together.
 //!
-//! While one statement is under way, what comes meanwhile collects and goes into the next: no timer, so that nobody waits
-//! who is alone, and as few statements as a crowd allows. A question is never put to a statement that has already begun,
+//! While one statement is under way, what comes meanwhile collects and goes into the next: nobody waits who is alone, and
+//! as few statements as a crowd allows, a hundred a second at most unless each of them answers many. A question is never put to a statement that has already begun,
 //! so each answer is at least as new as its question. A storm cannot take the whole pool either.
 
 use std::collections::VecDeque;
@@ -11,9 +11,14 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// Statements of one kind under way at a time: with a second one, a statement that hangs does not stop everybody.
 const LANES: usize = 2;
+/// Between the beginnings of two statements of a kind, unless so many questions wait: on a busy machine statements are
+/// quicker than those who ask, and a storm would become as many statements.
+const PACE: Duration = Duration::from_millis(10);
+const ENOUGH: usize = 64;
 /// For one statement; SDKs wait five seconds for a reply.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
@@ -41,6 +46,8 @@ struct State<Q, A> {
     waiting: Line<Q, A>,
     patient: Line<Q, A>,
     running: usize,
+    /// When the last statement began.
+    begun: Option<Instant>,
 }
 
 /// Questions in the order in which they came, with who asked.
@@ -73,7 +80,7 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
         can_wait: fn(&Q) -> bool,
         ask: impl Fn(Vec<Q>) -> BoxFuture<'static, Option<Vec<A>>> + Send + Sync + 'static,
     ) -> Self {
-        let state = Mutex::new(State { waiting: VecDeque::new(), patient: VecDeque::new(), running: 0 });
+        let state = Mutex::new(State { waiting: VecDeque::new(), patient: VecDeque::new(), running: 0, begun: None });
         Self(Arc::new(Inner { ask: Box::new(ask), weight, weight_max, can_wait, state }))
     }
 
@@ -100,6 +107,7 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
         loop {
             // Whoever is ready to ask at this moment comes along.
             tokio::task::yield_now().await;
+            self.keep_pace().await;
             let (questions, answers) = self.take();
             if questions.is_empty() {
                 return;
@@ -116,6 +124,22 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
             for (sender, answer) in answers.into_iter().zip(asking.await.ok().flatten().unwrap_or_default()) {
                 let _ = sender.send(answer);
             }
+        }
+    }
+
+    /// Waits until a statement may begin: at once after a pause, or for enough questions.
+    async fn keep_pace(&self) {
+        let next = {
+            let mut state = self.0.state.lock();
+            let now = Instant::now();
+            let next = state.begun.map(|begun| begun + PACE).filter(|next| *next > now);
+            let enough = state.waiting.len() + state.patient.len() >= ENOUGH;
+            let next = next.filter(|_| !enough);
+            state.begun = Some(next.unwrap_or(now));
+            next
+        };
+        if let Some(next) = next {
+            tokio::time::sleep_until(next).await;
         }
     }
 

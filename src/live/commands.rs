@@ -40,9 +40,6 @@ impl Session {
         let mut commands = Commands::new(self.conn.format, frame);
         while let Some(read) = commands.next() {
             self.conn.room().await;
-            if let Some(why) = self.conn.closing() {
-                return Next::Close(why);
-            }
             let next = match read {
                 Ok(ClientCommand { id, subscribe: Some(first), connect: None, .. }) if self.connected && id > 0 => {
                     let mut batch = vec![(id, first)];
@@ -66,6 +63,9 @@ impl Session {
             };
             if !matches!(next, Next::Read) {
                 return next;
+            }
+            if let Some(why) = self.conn.closing() {
+                return Next::Close(why);
             }
         }
         Next::Read

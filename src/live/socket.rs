@@ -131,8 +131,10 @@ async fn read_until_end<H: Handler>(
 ) -> End {
     let mut listens = false;
     loop {
-        if let Some(why) = conn.closing() {
-            return End::Close(why);
+        match conn.closing() {
+            Some(Disconnect::SHUTDOWN) => return Box::pin(last_read(hub, conn, socket, handler, decoder)).await,
+            Some(why) => return End::Close(why),
+            None => {}
         }
         let readable = poll_fn(|cx| {
             if conn.wake.poll(&mut listens, cx).is_ready() {
@@ -172,6 +174,26 @@ async fn read_until_end<H: Handler>(
                 Err(_) => return End::Lost,
             }
         }
+    }
+}
+
+/// The node goes away: a command that is here already is still done, so that few have to be sent again.
+async fn last_read<H: Handler>(
+    hub: &Arc<Hub>,
+    conn: &Arc<Conn>,
+    socket: &TcpStream,
+    handler: &mut H,
+    decoder: &mut Decoder,
+) -> End {
+    let next = match read_once(socket, handler, decoder) {
+        Ok(Read::PutOff(next, _)) => after(hub, conn, handler, next).await,
+        Ok(Read::Violation(error)) => return End::Close(violation(error)),
+        Ok(Read::Nothing | Read::Handled) => ControlFlow::Continue(()),
+        Err(_) => return End::Lost,
+    };
+    match next {
+        ControlFlow::Break(end) => end,
+        ControlFlow::Continue(()) => End::Close(Disconnect::SHUTDOWN),
     }
 }
 

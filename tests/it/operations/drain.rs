@@ -108,7 +108,7 @@ async fn a_second_signal_ends_it_at_once() {
 /// What one client has sent.
 struct Sent {
     op: Uuid,
-    name: String,
+    data: Value,
     answer: Option<Value>,
 }
 
@@ -117,9 +117,10 @@ async fn pipeline(mut live: Live, commands: usize) -> Vec<Sent> {
     let mut sent = Vec::new();
     let mut ids = Vec::new();
     for number in 0..commands {
-        let (op, name) = (Uuid::new_v4(), format!("list {number}"));
-        ids.push(live.send(json!({"rpc": {"method": "task_list.create", "data": {"name": name, "op": op}}})).await);
-        sent.push(Sent { op, name, answer: None });
+        let (op, data) = (Uuid::new_v4(), json!({"number": number, "op": Uuid::new_v4()}));
+        let command = json!({"method": "settings.update", "data": {"data": data, "op": op}});
+        ids.push(live.send(json!({ "rpc": command })).await);
+        sent.push(Sent { op, data, answer: None });
     }
     while let Some(line) = live.line().await {
         if let Some(index) = ids.iter().position(|id| line["id"] == *id) {
@@ -146,6 +147,7 @@ async fn restarts_with_commands_in_flight(rounds: usize) {
     for number in 0..4 {
         people.push(harness::sign_up(&node.url, &format!("person{number}")).await);
     }
+    let mut ops = Vec::new();
     let (mut answered, mut unanswered, mut slowest) = (0, 0, Duration::ZERO);
     for _ in 0..rounds {
         let lives = join_all((0..CLIENTS).map(|number| people[number % 4].live())).await;
@@ -160,8 +162,8 @@ async fn restarts_with_commands_in_flight(rounds: usize) {
         for (number, client) in clients.into_iter().enumerate() {
             let person = people[number % 4].at(&node.url);
             for sent in client.await.unwrap() {
-                let body = json!({"name": sent.name});
-                let again = person.call("POST", "/task-lists", Some(body), Some(sent.op)).await.expect(201);
+                let body = json!({"data": sent.data});
+                let again = person.call("PATCH", "/me/settings", Some(body), Some(sent.op)).await.expect(200);
                 match sent.answer {
                     Some(first) => {
                         assert_eq!((&first["data"], &first["positions"]), (&again["data"], &again["positions"]))
@@ -169,15 +171,16 @@ async fn restarts_with_commands_in_flight(rounds: usize) {
                     None => unanswered += 1,
                 }
                 answered += 1;
+                ops.push(sent.op);
             }
         }
     }
     println!("{answered} commands, {unanswered} of them unanswered at first; gone within {slowest:?}");
     assert_eq!(answered, rounds * CLIENTS * EACH);
     assert!(unanswered < answered, "nothing was in flight");
-    let effects = "select count(*), count(distinct op) from events where type = 'task_list.created'";
-    let (events, ops): (i64, i64) = sqlx::query_as(effects).fetch_one(&database.pool).await.unwrap();
-    assert_eq!((events, ops), (answered as i64, answered as i64), "one effect each");
+    let effects = "select count(*), count(distinct op) from events where op = any($1)";
+    let (events, distinct): (i64, i64) = sqlx::query_as(effects).bind(&ops).fetch_one(&database.pool).await.unwrap();
+    assert_eq!((events, distinct), (answered as i64, answered as i64), "one effect each");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -109,7 +109,10 @@ impl Writer {
         };
         self.id += 1;
         let line = client::rpc(self.id, "settings.update", &json!({"data": {"note": op}, "op": op}));
-        socket.send(Message::text(line)).await.map_err(|error| format!("lost: {error}"))?;
+        if socket.send(Message::text(line)).await.is_err() {
+            // It is over, and says why to whoever reads.
+            reply(&mut socket, self.id).await?;
+        }
         let answer = reply(&mut socket, self.id).await?;
         self.socket = Some(socket);
         Ok(answer)

@@ -24,9 +24,8 @@ const GONE_WITHIN: Duration = Duration::from_secs(30);
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 /// Of all commands, so many may have to be given again.
 const RETRIED_MAX: f64 = 0.005;
-const PEOPLE: usize = 10;
-/// Both doors for everybody.
-const WRITERS: usize = 2 * PEOPLE;
+/// Everybody has so many tabs.
+const TABS: usize = 20;
 
 /// Somebody on a node that stays, who sees the others in the room and their pills.
 async fn watcher(app: &TestApp, person: &Person, room: &str, people: &[Arc<Person>]) -> Live {
@@ -66,11 +65,11 @@ struct Stage {
 }
 
 impl Stage {
-    async fn set() -> Self {
+    async fn set(size: usize) -> Self {
         let redis = Server::start().await;
         let app = harness::app_with(|config| config.redis_url = Some(redis.url.clone())).await;
         let mut people = Vec::new();
-        for number in 0..PEOPLE {
+        for number in 0..size {
             let person = app.person(&format!("person{number}")).await;
             person.patch("/me/settings", json!({"presence_visibility": "everyone"})).await.expect(200);
             people.push(Arc::new(person));
@@ -97,7 +96,11 @@ impl Stage {
             let position = &answer["positions"][0];
             assert_eq!((&position["channel"], &position["offset"]), (&json!(channel), &json!(offset)), "{op}");
         }
-        assert_eq!(places.len(), PEOPLE, "nothing was done that nobody asked for, but for the beginning: {places:?}");
+        assert_eq!(
+            places.len(),
+            self.people.len(),
+            "nothing was done that nobody asked for, but for the beginning: {places:?}"
+        );
         let heads: Vec<(String, i64)> =
             sqlx::query_as("select channel, head from channel_heads").fetch_all(pool).await.unwrap();
         heads.into_iter().map(|(channel, head)| (channel.parse().unwrap(), head as u64)).collect()
@@ -105,14 +108,17 @@ impl Stage {
 }
 
 async fn rolling_restart(subscribers: usize, commands_per_second: u32, rounds: usize) {
-    let stage = Stage::set().await;
+    let people = subscribers / TABS;
+    // Both doors for everybody.
+    let writers = 2 * people;
+    let stage = Stage::set(people).await;
     let mut nodes = nodes(3, &stage.app.database, &stage.redis.url).await;
     let balancer = Balancer::start(&nodes).await;
 
     let (found, (goal, goals)) = (Arc::new(Found::default()), watch::channel(Order::Live));
     let tabs: Vec<_> = (0..subscribers)
         .map(|number| {
-            let person = &stage.people[number % PEOPLE];
+            let person = &stage.people[number % people];
             let mut tab = Tab::new(&balancer.url, &person.token, &[Channel::User(person.id), stage.room], &found);
             tab.join_leave = true;
             tokio::spawn(tab.run(goals.clone()))
@@ -124,11 +130,11 @@ async fn rolling_restart(subscribers: usize, commands_per_second: u32, rounds: u
     let stop = CancellationToken::new();
     let watching = tokio::spawn(flaps(watching, stop.clone()));
     let (written, http) = (Arc::new(Written::default()), reqwest::Client::new());
-    let every = Duration::from_secs(WRITERS as u64) / commands_per_second;
-    let writers: Vec<_> = (0..WRITERS)
+    let every = Duration::from_secs(writers as u64) / commands_per_second;
+    let writers: Vec<_> = (0..writers)
         .map(|number| {
-            let door = if number < PEOPLE { Door::Rest } else { Door::Rpc };
-            let writer = Writer::new(door, &stage.people[number % PEOPLE].token, &balancer.url, &http, &written);
+            let door = if number < people { Door::Rest } else { Door::Rpc };
+            let writer = Writer::new(door, &stage.people[number % people].token, &balancer.url, &http, &written);
             tokio::spawn(writer.run(every, stop.clone()))
         })
         .collect();
