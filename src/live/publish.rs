@@ -150,6 +150,15 @@ impl TopicState {
         Ok(Some(watch))
     }
 
+    /// An event has ended a gesture. Another node may get one of its values later than the event, and not know that it is
+    /// over because it began to listen in between: so it is told.
+    pub fn end_gesture(&mut self, channel: Channel, key: SlotKey, gesture: Option<Uuid>) {
+        let author = self.slots.get_or_insert_default().end_gesture(key, gesture);
+        if let Some(author) = author {
+            self.nodes.0.publish(channel, Some(key), data_of(channel, &cleared(channel, key, true, author)));
+        }
+    }
+
     /// Empties these slots and tells the subscribers.
     pub fn clear_slots(&mut self, channel: Channel, keys: Vec<SlotKey>, flusher: &Flusher) {
         if keys.is_empty() {
@@ -168,10 +177,7 @@ impl TopicState {
             return;
         };
         let here = slots.is_from_here(key);
-        let id = key.id.as_hyphenated().to_string();
-        let mut line = Vec::with_capacity(192);
-        let published = Published { kind: key.kind, key: gesture.map(|_| id.as_str()), actor: author, data: None };
-        encode::push_published(&mut line, channel, &published);
+        let line = cleared(channel, key, gesture.is_some(), author);
         let write = SlotWrite { key, clear: true, gesture: None };
         let by = Writer { author, conn: ConnId::NONE, now: Ticks::now() };
         // What is cleared already stays so.
@@ -180,6 +186,15 @@ impl TopicState {
         }
         self.last_used = by.now;
     }
+}
+
+/// The push that says that a slot is empty.
+fn cleared(channel: Channel, key: SlotKey, of_gesture: bool, author: Uuid) -> Vec<u8> {
+    let id = key.id.as_hyphenated().to_string();
+    let mut line = Vec::with_capacity(192);
+    let published = Published { kind: key.kind, key: of_gesture.then_some(id.as_str()), actor: author, data: None };
+    encode::push_published(&mut line, channel, &published);
+    line
 }
 
 /// The `data` of a published slot value.

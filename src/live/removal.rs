@@ -54,9 +54,7 @@ impl TopicState {
     /// Does what an event does besides being sent. Whoever calls it marks the subscribers afterwards.
     pub(super) fn take_effect(&mut self, channel: Channel, offset: u64, effect: Effect, flusher: &Flusher) {
         match effect {
-            Effect::EndGesture { key, gesture } => {
-                self.slots.get_or_insert_default().end_gesture(key, gesture);
-            }
+            Effect::EndGesture { key, gesture } => self.end_gesture(channel, key, gesture),
             Effect::Remove(user_id, why) => {
                 self.revoked.push(Revoked { who: Who::Person(user_id), offset });
                 self.expel(channel, (offset, why), |seat| seat.user_id() == user_id, flusher);

@@ -133,7 +133,14 @@ impl Topic {
                 state.rings.begin(new.conn.format);
                 state.rings.restart_events(head + 1);
                 state.phase = Phase::Live { epoch: admitted_to.clone() };
-                state.early = state.early.split_off(&(head + 1));
+                let later = state.early.split_off(&(head + 1));
+                let earlier = std::mem::replace(&mut state.early, later);
+                for effect in earlier.into_values().flat_map(|(_, effects)| effects) {
+                    // What another node published may have come before the event that ended it.
+                    if let Effect::EndGesture { key, gesture } = effect {
+                        state.end_gesture(self.channel, key, gesture);
+                    }
+                }
                 // Whom the events up to the head removed is not known here.
                 state.revoked_until = *head;
                 state.drain_early(self.channel, flusher);

@@ -252,19 +252,19 @@ impl Slots {
     }
 
     /// Ends a gesture, or whatever gesture holds the slot, and removes its value without a trace: the
-    /// event that ended it says what is true now.
-    pub fn end_gesture(&mut self, key: SlotKey, gesture: Option<Uuid>) {
+    /// event that ended it says what is true now. Returns whose it was, if it was published on this node.
+    pub fn end_gesture(&mut self, key: SlotKey, gesture: Option<Uuid>) -> Option<Uuid> {
         if let Some(gesture) = gesture {
             self.end(gesture);
             self.forget_recent();
         }
         let held = self.slots.get(&key).and_then(|slot| slot.gesture);
-        let Some(held) = held.filter(|held| gesture.is_none_or(|gesture| gesture == *held)) else {
-            return;
-        };
+        let held = held.filter(|held| gesture.is_none_or(|gesture| gesture == *held))?;
+        let author = self.owner(key).map(|(author, _)| author).filter(|_| self.is_from_here(key));
         self.end(held);
         self.remove(key);
         self.forget_recent();
+        author
     }
 
     /// The connection is gone. Its plain slots are returned, to be cleared; its gestures wait.
