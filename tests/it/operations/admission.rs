@@ -72,7 +72,8 @@ async fn storm(tabs: usize, back_within: Duration) {
         })
         .collect();
     eventually("they write", async || (written.took.lock().unwrap().len() > WRITERS).then_some(())).await;
-    (found.answers.lock().unwrap().clear(), written.took.lock().unwrap().clear());
+    found.answers.lock().unwrap().clear();
+    written.took.lock().unwrap().clear();
     let before = metrics(&page).await;
     let cut = Instant::now();
     order.send(Order::Cut).unwrap();

@@ -105,12 +105,17 @@ async fn soak(settle: Duration, measure: Duration) {
     assert_eq!(*found.wrong.lock().unwrap(), Vec::<String>::new());
     assert!(grows <= SLOPE_MAX_KIB, "{grows} KiB a minute: {samples:?}");
     at_rest(&page).await;
+    as_before(before, async || held(&node, &database, &redis).await).await;
+}
+
+/// Waits until the node holds what it held.
+async fn as_before(before: Held, held: impl AsyncFn() -> Held) {
     let began = Instant::now();
     loop {
-        let after = held(&node, &database, &redis).await;
+        let after = held().await;
         if after.files <= before.files + 2 && after.postgres <= before.postgres.max(18) && after.redis <= before.redis {
             println!("{before:?} before, {after:?} after");
-            break;
+            return;
         }
         assert!(began.elapsed() < REST_WITHIN, "{before:?} before, {after:?} after");
         tokio::time::sleep(Duration::from_millis(500)).await;
