@@ -86,7 +86,7 @@ async fn nodes_are_killed() {
 async fn nodes_are_killed_for_a_minute() {
     let stage = Stage::new().await;
     let settings = Settings { rate: 16.0, acks: Some(5_000), ..settings(stage.urls(), 60) };
-    let report = killed(stage, settings, (3.0, 4.0), (1.0, 1.0)).await;
+    let report = killed(stage, settings, (2.0, 3.0), (1.0, 1.0)).await;
     let (kills, pause) = kills(&report);
     println!("{kills} kills, longest pause elsewhere {pause:?}");
     assert!(kills >= 10 && report.figures.done >= 5_000, "{kills} {}", report.figures.done);
