@@ -16,7 +16,7 @@ use super::mirror::has_people;
 use crate::live::roster::Others;
 
 /// Places that are subscribed to at once.
-const BATCH: usize = 1_000;
+const BATCH: usize = 2_500;
 /// Places per read.
 const PAGE: usize = 250;
 /// Without doubt there is nothing to wake up for.

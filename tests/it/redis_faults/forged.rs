@@ -35,6 +35,8 @@ async fn hints_are_repeated_reordered_altered_and_made_up() {
     let stage = Stage::set_and_reached().await;
     let key = "select hint_key from log_epoch";
     let key: Vec<u8> = sqlx::query_scalar(key).fetch_one(&stage.nodes[0].database.pool).await.unwrap();
+    let epoch = "select epoch from log_epoch";
+    let epoch: String = sqlx::query_scalar(epoch).fetch_one(&stage.nodes[0].database.pool).await.unwrap();
     let honest = listener(&stage, &key).await;
     let stranger = listener(&stage, b"guessed").await;
     let mut spy = redis::Client::open(stage.redis.url.as_str()).unwrap().get_async_pubsub().await.unwrap();
@@ -72,7 +74,7 @@ async fn hints_are_repeated_reordered_altered_and_made_up() {
         };
         redis::cmd("PUBLISH").arg(to).arg(bad).exec_async(&mut redis).await.unwrap();
         sent += 1;
-        made_up(&stage, &mut random, [(&stranger, None), (&honest, Some("of a backup"))]);
+        made_up(&stage, &mut random, [(&stranger, &epoch), (&honest, "of a backup")]);
     }
     load.end("forged hints").await;
     let counted = honest.counted();
@@ -84,7 +86,7 @@ async fn hints_are_repeated_reordered_altered_and_made_up() {
 }
 
 /// Events that nobody committed: with another key, or with the right one and another epoch.
-fn made_up(stage: &Stage, random: &mut StdRng, by: [(&std::sync::Arc<Cluster>, Option<&str>); 2]) {
+fn made_up(stage: &Stage, random: &mut StdRng, by: [(&std::sync::Arc<Cluster>, &str); 2]) {
     let room = stage.rooms.choose(random).unwrap();
     for (cluster, epoch) in by {
         let event = LogEvent {
@@ -93,6 +95,6 @@ fn made_up(stage: &Stage, random: &mut StdRng, by: [(&std::sync::Arc<Cluster>, O
             name: "widget.updated".into(),
             payload: Bytes::from_static(br#"{"type":"widget.updated","op":null,"data":"made up"}"#),
         };
-        cluster.tell_events(epoch.unwrap_or("1"), &[event]);
+        cluster.tell_events(epoch, &[event]);
     }
 }
