@@ -118,6 +118,25 @@ impl Mirror {
         self.news.notify_one();
     }
 
+    /// These nodes are gone, and what they said.
+    pub fn forget_nodes(&self, nodes: &[Uuid]) {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        for (place, mirrored) in &mut state.places {
+            let Some(people) = &mut mirrored.people else { continue };
+            people.retain(|person, said| {
+                let before = said.len();
+                said.retain(|said| !nodes.contains(&said.node));
+                if said.len() < before {
+                    state.news.insert((*place, *person));
+                }
+                !said.is_empty()
+            });
+            mirrored.people.take_if(|people| people.is_empty());
+        }
+        self.news.notify_one();
+    }
+
     /// Some of the places whose attendance changed.
     pub fn next_wishes(&self, limit: usize) -> Wishes {
         let mut state = self.state.lock();

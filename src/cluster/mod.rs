@@ -16,6 +16,7 @@ mod book;
 mod hear;
 mod hint;
 mod inspect;
+mod leases;
 mod link;
 mod listen;
 mod message;

@@ -1,7 +1,7 @@
 -- What a node does once a second: it renews its lease, listens for its own voice, and takes back what a dead node said.
 -- ARGV: the prefix of all names, the command that publishes, incarnation, node, milliseconds of the lease, whether to
 -- begin it, entries to take back at most (0: leave the dead alone), number of this pulse. Answers whether the lease is
--- held, how many entries are stored under it, whether more is to be taken back, and how many nodes there are.
+-- held, how many entries are stored under it, whether more is to be taken back, and all leases.
 local prefix, publish = ARGV[1], ARGV[2]
 local incarnation, node, lease, begin, limit, number = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local time = redis.call('TIME')
@@ -49,5 +49,5 @@ if limit > 0 then
   end
 end
 return {
-  held and 1 or 0, redis.call('SCARD', prefix .. 'of:' .. incarnation), more, redis.call('ZCARD', prefix .. 'nodes')
+  held and 1 or 0, redis.call('SCARD', prefix .. 'of:' .. incarnation), more, redis.call('ZRANGE', prefix .. 'nodes', 0, -1)
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, Script, ScriptInvocation};
 use tokio::time::{Instant, sleep, sleep_until};
+use uuid::Uuid;
 
+use super::leases::Leases;
 use super::link::Shared;
 use crate::live::limits::LOST_HOLD;
 
@@ -43,6 +45,7 @@ pub(super) struct Voice {
     /// Pulses before this connection.
     pulses_before: u64,
     said_all: Instant,
+    leases: Leases,
     /// When the last pulse was given.
     pulsed: Instant,
 }
@@ -55,12 +58,21 @@ struct Answer {
 
 impl Voice {
     pub fn new() -> Self {
-        Self { begun: false, calls: 0, pulses: 0, pulses_before: 0, said_all: Instant::now(), pulsed: Instant::now() }
+        Self {
+            begun: false,
+            calls: 0,
+            pulses: 0,
+            pulses_before: 0,
+            said_all: Instant::now(),
+            pulsed: Instant::now(),
+            leases: Leases::default(),
+        }
     }
 
     /// The first words on a new connection.
     pub async fn begin(&mut self, shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         self.pulses_before = self.pulses;
+        self.leases.interrupt();
         match self.pulse(shared, connection, shared.timing.lease).await {
             Err(error) if is_refusal(&error) => self.refused(shared, &error),
             other => {
@@ -144,8 +156,8 @@ impl Voice {
             call.arg(shared.incarnation()).arg(shared.node.as_simple().to_string());
             call.arg(lease.as_millis().to_string()).arg(u8::from(!self.begun));
             call.arg(if taking_back { BATCH } else { 0 }).arg(self.pulses);
-            let (held, stored, more, nodes): (bool, usize, bool, usize) = call.invoke_async(connection).await?;
-            shared.has_company.store(nodes > 1, Ordering::Relaxed);
+            let (held, stored, more, leases): (bool, usize, bool, Vec<String>) = call.invoke_async(connection).await?;
+            self.see(shared, &leases);
             if self.begun && (!held || settled.is_some_and(|settled| settled != stored)) {
                 tracing::info!(held, stored, "Redis lost what this node said; saying it again");
                 self.begin_anew(shared);
@@ -155,6 +167,17 @@ impl Voice {
             shared.reached();
             self.hears_itself(shared)?;
             return Ok(Answer { more });
+        }
+    }
+
+    /// Notes which nodes have a lease, by their names.
+    fn see(&mut self, shared: &Shared, leases: &[String]) {
+        shared.has_company.store(leases.len() > 1, Ordering::Relaxed);
+        let nodes = leases.iter().filter_map(|lease| lease.split('.').next()?.parse().ok());
+        let nodes: Vec<Uuid> = nodes.collect();
+        let gone = self.leases.look(&nodes, shared.timing.lease + shared.timing.grace / 2, Instant::now());
+        if !gone.is_empty() {
+            shared.mirror.forget_nodes(&gone);
         }
     }
 

@@ -132,6 +132,32 @@ async fn nodes_that_were_all_cut_off_for_longer_than_a_lease_do_not_end_each_oth
     }
 }
 
+/// Without leases and entries nobody can take a dead node back.
+#[tokio::test]
+async fn who_dies_while_redis_forgets_again_and_again_is_missed() {
+    let server = Server::start().await;
+    let timing = Timing { lease: Duration::from_secs(2), pulse: Duration::from_millis(200), ..Timing::default() };
+    let ((ada, ada_hears), (bob, _), (victim, _)) =
+        (node(&server, timing.clone()), node(&server, timing.clone()), node(&server, timing));
+    let (place, dead, alive) = (room(), Uuid::new_v4(), Uuid::new_v4());
+    ada.attend(vec![place]).await;
+    victim.tell(place, dead, entry("there"));
+    bob.tell(place, alive, entry("there"));
+    ada_hears.hear(place, &[dead, alive], &["there"]).await;
+    drop(victim);
+    let flushing = async {
+        loop {
+            server.ask::<String>("FLUSHALL").await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        () = async { ada_hears.hear(place, &[dead], &[]).await } => {}
+        () = flushing => {}
+    }
+    assert_eq!(ada_hears.of(place, alive), [vec!["there".to_owned()]]);
+}
+
 #[tokio::test]
 async fn who_is_not_said_again_yet_is_not_missed() {
     let server = Server::start().await;

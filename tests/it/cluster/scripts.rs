@@ -34,7 +34,8 @@ impl Puppet {
         let mut call = script.prepare_invoke();
         call.arg("studyhall:").arg("PUBLISH").arg(self.lease(generation)).arg(self.node.as_simple().to_string());
         call.arg(lease).arg(u8::from(begin)).arg(limit).arg(1);
-        let (held, stored, more, _nodes): (bool, u64, bool, u64) = call.invoke_async(&mut self.redis).await.unwrap();
+        let (held, stored, more, _leases): (bool, u64, bool, Vec<String>) =
+            call.invoke_async(&mut self.redis).await.unwrap();
         (held, stored, more)
     }
 

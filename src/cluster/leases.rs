@@ -1,0 +1,75 @@
+//! Which nodes have a lease, as this node's pulses see it.
+//!
+//! A node that dies is taken back by whoever finds its lease expired. Where Redis has lost its data there is neither lease nor
+//! entry left to find: then what this node has heard of the dead one goes when it has had no lease for long enough.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// When each node was last seen with a lease.
+#[derive(Default)]
+pub(super) struct Leases {
+    last: HashMap<Uuid, Instant>,
+    /// The last look.
+    looked: Option<Instant>,
+}
+
+impl Leases {
+    /// These have one now. Returns those that have had none for `grace`. For the time between two looks that are half as
+    /// far apart nobody is missed.
+    pub fn look(&mut self, held: &[Uuid], grace: Duration, now: Instant) -> Vec<Uuid> {
+        let looked = self.looked.replace(now);
+        if looked.is_none_or(|looked| now.duration_since(looked) >= grace / 2) {
+            self.last.values_mut().for_each(|last| *last = now);
+        }
+        self.last.extend(held.iter().map(|node| (*node, now)));
+        let gone = self.last.extract_if(|_, last| now.duration_since(*last) >= grace);
+        gone.map(|(node, _)| node).collect()
+    }
+
+    /// From here to the next look nobody is missed.
+    pub fn interrupt(&mut self) {
+        self.looked = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(6);
+
+    #[test]
+    fn who_has_no_lease_for_long_enough_is_gone_once() {
+        let (ada, bob, start) = (Uuid::from_u128(1), Uuid::from_u128(2), Instant::now());
+        let mut leases = Leases::default();
+        let mut look = |second: u64, held: &[Uuid]| leases.look(held, GRACE, start + Duration::from_secs(second));
+        assert_eq!(look(0, &[ada, bob]), []);
+        for second in 1..6 {
+            // Gone and back, as after a flush.
+            let held: &[Uuid] = if second == 3 { &[] } else { &[ada] };
+            assert_eq!(look(second, held), []);
+        }
+        assert_eq!(look(6, &[ada]), [bob]);
+        assert_eq!(look(7, &[ada]), []);
+    }
+
+    #[test]
+    fn nobody_is_missed_for_what_was_not_seen() {
+        let (ada, start) = (Uuid::from_u128(1), Instant::now());
+        let mut leases = Leases::default();
+        let at = |second: u64| start + Duration::from_secs(second);
+        assert_eq!(leases.look(&[ada], GRACE, at(0)), []);
+        // This node stood still.
+        assert_eq!(leases.look(&[], GRACE, at(20)), []);
+        // Redis was gone.
+        leases.interrupt();
+        assert_eq!(leases.look(&[], GRACE, at(22)), []);
+        assert_eq!(leases.look(&[], GRACE, at(24)), []);
+        assert_eq!(leases.look(&[], GRACE, at(26)), []);
+        assert_eq!(leases.look(&[], GRACE, at(28)), [ada]);
+    }
+}
