@@ -79,10 +79,22 @@ async fn write(person: &Person, name: &str) -> Value {
 /// What one client goes through: closed with 3010, then refused its position, then the state anew.
 async fn told_to_resync(mut live: Live, person: &Person, position: &Value) -> Value {
     assert_eq!(live.close_code().await.0, 3010);
-    let mut live = person.live().await;
+    let mut live = back(person).await;
     let refused = live.subscribe_from(&person.channel(), position).await.unwrap_err();
     assert_eq!(refused["code"], 112, "{refused}");
     live.subscribe(&person.channel()).await
+}
+
+/// Connects again, as clients do, until there is a database to be known by.
+async fn back(person: &Person) -> Live {
+    let deadline = Instant::now() + harness::PATIENCE;
+    loop {
+        let mut live = person.socket().await;
+        if live.request(json!({"connect": {"token": person.token}})).await.is_ok() {
+            return live;
+        }
+        assert!(Instant::now() < deadline);
+    }
 }
 
 /// Every (epoch, offset) of a channel names one event.
