@@ -17,7 +17,7 @@ use tokio::time::Instant;
 const LANES: usize = 2;
 /// Between the beginnings of two statements of a kind, unless so many questions wait: on a busy machine statements are
 /// quicker than those who ask, and a storm would become as many statements.
-const PACE: Duration = Duration::from_millis(10);
+const PACE: Duration = Duration::from_millis(25);
 const ENOUGH: usize = 64;
 /// For one statement; SDKs wait five seconds for a reply.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);

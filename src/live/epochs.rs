@@ -6,6 +6,7 @@ use studyhall_protocol::channel::Channel;
 use studyhall_protocol::error::Disconnect;
 
 use super::Hub;
+use super::conn::Conn;
 use super::topic::{Phase, Topic};
 
 impl Hub {
@@ -13,24 +14,22 @@ impl Hub {
     /// every connection is told to load its state again: its sign-in and its rights may be others as well.
     pub fn begin_epoch(&self, epoch: &Arc<str>) {
         *self.epoch.lock() = Some(epoch.clone());
+        // Those who are here now: who was told by a channel and is back already has nothing old.
+        let conns: Vec<Arc<Conn>> = self.conns.iter().map(|conn| conn.clone()).collect();
         for topic in &self.topics {
             topic.check_epoch(epoch, &self.flusher);
         }
-        self.close_all(Disconnect::INSUFFICIENT_STATE);
+        conns.iter().for_each(|conn| conn.close(Disconnect::INSUFFICIENT_STATE));
     }
 
     /// Tells every connection to come back elsewhere; new ones are taken all the same.
     pub fn send_away(&self) {
-        self.close_all(Disconnect::SHUTDOWN);
+        self.conns.iter().for_each(|conn| conn.close(Disconnect::SHUTDOWN));
     }
 
     /// How far this node has seen each log of this epoch.
     pub fn heads(&self, epoch: &str) -> Vec<(Channel, u64)> {
         self.topics.iter().filter_map(|topic| Some((topic.channel, topic.head_in(epoch)?))).collect()
-    }
-
-    fn close_all(&self, why: Disconnect) {
-        self.conns.iter().for_each(|conn| conn.close(why));
     }
 }
 

@@ -305,7 +305,8 @@ impl Pump {
         loop {
             let way = (self.pick)(&self.changes.borrow_and_update()).clone();
             let blocked = self.number < way.blocked_below;
-            let readable = !ended && !blocked && !(way.muted && reads > 0);
+            let muted = way.muted && reads > 0;
+            let readable = !(ended || blocked || muted);
             let room = way.rate.map_or(IN_FLIGHT_MAX, |rate| {
                 ((f64::from(rate) * (IN_FLIGHT_SECONDS + way.delay.as_secs_f64())) as usize).clamp(512, IN_FLIGHT_MAX)
             });

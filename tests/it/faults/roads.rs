@@ -4,13 +4,13 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::link::Link;
 
 /// A road, a client on it, and the server's end of that connection.
 async fn road() -> (Link, TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = studyhall::app::server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let link = Link::start_with(listener.local_addr().unwrap(), 7, None);
     let client = TcpStream::connect(link.address).await.unwrap();
     let server = listener.accept().await.unwrap().0;

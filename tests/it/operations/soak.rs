@@ -80,17 +80,7 @@ async fn soak(settle: Duration, measure: Duration) {
             tokio::spawn(writer.run(Duration::from_millis(200), stop.clone()))
         })
         .collect();
-    let (began, mut samples) = (Instant::now(), Vec::new());
-    while began.elapsed() < settle + measure {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        if began.elapsed() > settle {
-            samples.push((began.elapsed(), rss_kib(node.pid())));
-        }
-        // Churn: everybody is cut off now and then, all at once.
-        if samples.len() % 4 == 3 {
-            order.send(Order::Cut).unwrap();
-        }
-    }
+    let samples = churn(&node, &order, settle, measure).await;
     stop.cancel();
     futures_util::future::join_all(writers).await;
     order.send(Order::Until(Arc::default())).unwrap();
@@ -106,6 +96,21 @@ async fn soak(settle: Duration, measure: Duration) {
     assert!(grows <= SLOPE_MAX_KIB, "{grows} KiB a minute: {samples:?}");
     at_rest(&page).await;
     as_before(before, async || held(&node, &database, &redis).await).await;
+}
+
+/// Everybody is cut off now and then, all at once; what the node holds meanwhile, once it has settled.
+async fn churn(node: &Node, order: &watch::Sender<Order>, settle: Duration, measure: Duration) -> Vec<(Duration, u64)> {
+    let (began, mut samples) = (Instant::now(), Vec::new());
+    while began.elapsed() < settle + measure {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        if began.elapsed() > settle {
+            samples.push((began.elapsed(), rss_kib(node.pid())));
+        }
+        if samples.len() % 4 == 3 {
+            order.send(Order::Cut).unwrap();
+        }
+    }
+    samples
 }
 
 /// Waits until the node holds what it held.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::reader::Reader;
@@ -72,14 +73,19 @@ async fn an_author_sees_each_event_of_their_own_once() {
     for ((offset, op), (seen, event)) in acknowledged.iter().zip(&seen) {
         assert_eq!((seen, &event["op"]), (offset, &json!(op)));
     }
+    assert_all_saw(others, &acknowledged).await;
+    println!("{answer_first} times the answer first, {event_first} times the event");
+    assert!(answer_first > 0 && event_first > 0, "one of the orders never came");
+}
+
+/// Each subscriber, on every node, saw each command once and in order.
+async fn assert_all_saw(others: Vec<JoinHandle<Reader>>, acknowledged: &[(u64, Uuid)]) {
     for other in others {
         let other = other.await.unwrap();
-        assert_eq!(other.seen.len(), COMMANDS);
+        assert_eq!(other.seen.len(), acknowledged.len());
         for ((offset, op), (seen, text)) in acknowledged.iter().zip(&other.seen) {
             let event: Value = serde_json::from_str(text.get()).unwrap();
             assert_eq!((seen, &event["op"]), (offset, &json!(op)));
         }
     }
-    println!("{answer_first} times the answer first, {event_first} times the event");
-    assert!(answer_first > 0 && event_first > 0, "one of the orders never came");
 }

@@ -177,8 +177,11 @@ fn two_sit_down_in_a_new_topic_with_answers_of_different_age(interruptions: usiz
     model("two sit down", interruptions, || Bench::new(1), &[Bench::subscribe, other, commit, flush], complete);
 }
 
+/// With how many interruptions it is tried.
+type Scenario = (fn(usize), usize);
+
 /// Each scenario, and how many interruptions are tried in seconds.
-const SCENARIOS: &[(fn(usize), usize)] = &[
+const SCENARIOS: &[Scenario] = &[
     (two_who_apply_and_one_who_flushes, 2),
     (a_lost_hint_is_repaired_while_it_comes_late, 1),
     (the_first_one_sits_down_while_events_are_committed, 2),
