@@ -44,8 +44,8 @@ fn raise() -> usize {
 
 fn share(limit: usize, database: usize, connections_max: usize) -> Room {
     let left = limit.saturating_sub(database + OTHERS);
-    let least = (left / 12).max(32).min(left / 2).max(1);
-    let http = left.saturating_sub(connections_max).clamp(least, HTTP_MAX.max(least));
+    let least = (left / 12).max(32).min(left / 2).clamp(1, HTTP_MAX);
+    let http = left.saturating_sub(connections_max).clamp(least, HTTP_MAX);
     Room { http, connections: left.saturating_sub(http).clamp(1, connections_max.max(1)) }
 }
 

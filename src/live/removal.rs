@@ -57,13 +57,21 @@ impl TopicState {
             Effect::EndGesture { key, gesture } => self.end_gesture(channel, key, gesture),
             Effect::Remove(user_id, why) => {
                 self.revoked.push(Revoked { who: Who::Person(user_id), offset });
-                self.expel(channel, (offset, why), |seat| seat.user_id() == user_id, flusher);
+                let theirs = |seat: &Seat| seat.user_id() == user_id;
+                self.expel(channel, (offset, why), |seat| theirs(seat) && seat.admitted_at < offset, flusher);
                 // Also who has no seat any more, but is held after a lost connection.
-                self.forget_people(channel, &HashSet::from([user_id]));
+                if !self.seats.iter().any(theirs) {
+                    self.forget_people(channel, &HashSet::from([user_id]));
+                }
             }
             Effect::RemoveGuests(why) => {
                 self.revoked.push(Revoked { who: Who::Guests, offset });
-                self.expel(channel, (offset, why), |seat| seat.grant == Grant::Guest, flusher);
+                self.expel(
+                    channel,
+                    (offset, why),
+                    |seat| seat.grant == Grant::Guest && seat.admitted_at < offset,
+                    flusher,
+                );
             }
             Effect::RemoveAll(why) => {
                 self.revoked.push(Revoked { who: Who::Everybody, offset });
@@ -93,6 +101,10 @@ impl TopicState {
             flusher.mark(&seat.conn, seat.index);
             gone.insert(seat.user_id());
         }
+        // Who was let in again has a seat that outlasts this.
+        self.seats.iter().for_each(|seat| {
+            gone.remove(&seat.user_id());
+        });
         self.forget_people(channel, &gone);
     }
 

@@ -164,7 +164,8 @@ impl Topic {
         let repair = state.wants_repair();
         // The newcomer has not been told.
         state.told = false;
-        let place = state.seats.take(Seat { conn: new.conn.clone(), index: new.index, grant, sees });
+        let place =
+            state.seats.take(Seat { conn: new.conn.clone(), index: new.index, grant, sees, admitted_at: *head });
         Ok(Seated {
             place,
             next_cast: state.rings.next_cast(),
