@@ -35,6 +35,8 @@ enum Who {
     Person(Uuid),
     Guests,
     Everybody,
+    /// The other way round: whoever sits here got the right with the log at that event, and keeps it through all before.
+    Admitted(ConnId),
 }
 
 impl TopicState {
@@ -44,6 +46,7 @@ impl TopicState {
             Who::Person(user_id) => user_id == new.asked.identity.user_id,
             Who::Guests => new.asked.admission.grant == Grant::Guest,
             Who::Everybody => true,
+            Who::Admitted(_) => false,
         };
         let (admitted_at, user_id) = (new.asked.admission.head, new.asked.identity.user_id);
         admitted_at < self.revoked_until
@@ -51,40 +54,58 @@ impl TopicState {
             || self.revoked.iter().any(|revoked| revoked.offset > admitted_at && void(revoked))
     }
 
+    /// The newcomer's right is newer than what is known here of the log: removals on their way are from before it.
+    pub(super) fn note_admission(&mut self, new: &Newcomer<'_>) {
+        let head = new.asked.admission.head;
+        if head >= self.rings.next_event() {
+            self.forget_admissions();
+            self.revoke(Revoked { who: Who::Admitted(new.conn.id), offset: head });
+        }
+    }
+
+    /// Those that the log has caught up with.
+    pub(super) fn forget_admissions(&mut self) {
+        let next = self.rings.next_event();
+        self.revoked.retain(|revoked| !matches!(revoked.who, Who::Admitted(_)) || revoked.offset >= next);
+        if self.revoked.is_empty() {
+            self.revoked = Vec::new();
+        }
+    }
+
+    fn revoke(&mut self, revoked: Revoked) {
+        self.revoked.push(revoked);
+        if self.revoked.len() > REVOKED_MAX {
+            let mut forgotten = self.revoked.drain(..REVOKED_MAX / 2);
+            let forgotten = forgotten.rfind(|revoked| !matches!(revoked.who, Who::Admitted(_)));
+            self.revoked_until = forgotten.map_or(self.revoked_until, |revoked| revoked.offset);
+        }
+    }
+
     /// Does what an event does besides being sent. Whoever calls it marks the subscribers afterwards.
     pub(super) fn take_effect(&mut self, channel: Channel, offset: u64, effect: Effect, flusher: &Flusher) {
         match effect {
             Effect::EndGesture { key, gesture } => self.end_gesture(channel, key, gesture),
             Effect::Remove(user_id, why) => {
-                self.revoked.push(Revoked { who: Who::Person(user_id), offset });
+                self.revoke(Revoked { who: Who::Person(user_id), offset });
                 let theirs = |seat: &Seat| seat.user_id() == user_id;
-                self.expel(channel, (offset, why), |seat| theirs(seat) && seat.admitted_at < offset, flusher);
+                self.expel(channel, (offset, why), theirs, flusher);
                 // Also who has no seat any more, but is held after a lost connection.
                 if !self.seats.iter().any(theirs) {
                     self.forget_people(channel, &HashSet::from([user_id]));
                 }
             }
             Effect::RemoveGuests(why) => {
-                self.revoked.push(Revoked { who: Who::Guests, offset });
-                self.expel(
-                    channel,
-                    (offset, why),
-                    |seat| seat.grant == Grant::Guest && seat.admitted_at < offset,
-                    flusher,
-                );
+                self.revoke(Revoked { who: Who::Guests, offset });
+                self.expel(channel, (offset, why), |seat| seat.grant == Grant::Guest, flusher);
             }
             Effect::RemoveAll(why) => {
-                self.revoked.push(Revoked { who: Who::Everybody, offset });
+                self.revoke(Revoked { who: Who::Everybody, offset });
                 self.expel(channel, (offset, why), |_| true, flusher);
                 let all = self.people.iter().flat_map(|people| people.ids()).collect();
                 self.forget_people(channel, &all);
             }
             // About sockets, rights and other channels, not about this one: the hub has seen to it.
             Effect::EndSessions { .. } | Effect::Bar { .. } | Effect::Recheck { .. } | Effect::Reload(_) => {}
-        }
-        if self.revoked.len() > REVOKED_MAX {
-            let forgotten = self.revoked.drain(..REVOKED_MAX / 2).next_back();
-            self.revoked_until = forgotten.map_or(self.revoked_until, |revoked| revoked.offset);
         }
     }
 
@@ -95,8 +116,13 @@ impl TopicState {
         test: impl Fn(&Seat) -> bool,
         flusher: &Flusher,
     ) {
+        let newer = |revoked: &Revoked| match revoked.who {
+            Who::Admitted(conn) if offset > 0 && revoked.offset >= offset => Some(conn),
+            _ => None,
+        };
+        let newer: Vec<ConnId> = self.revoked.iter().filter_map(newer).collect();
         let mut gone = HashSet::new();
-        for seat in self.seats.take_matching(test) {
+        for seat in self.seats.take_matching(|seat| test(seat) && !newer.contains(&seat.conn.id)) {
             self.expelled.push(Expelled { conn: seat.conn.id, why, offset });
             flusher.mark(&seat.conn, seat.index);
             gone.insert(seat.user_id());

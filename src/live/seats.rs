@@ -23,8 +23,6 @@ pub(super) struct Seat {
     pub grant: Grant,
     /// Whether they may see the presence of the one whose profile it is.
     pub sees: bool,
-    /// The head of the log when the right to be here was asked for: it outlasts every event up to that.
-    pub admitted_at: u64,
 }
 
 impl Seat {

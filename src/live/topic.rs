@@ -149,6 +149,7 @@ impl Topic {
         if state.is_revoked(&new) {
             return Err(NoSeat::Revoked);
         }
+        state.note_admission(&new);
         let next_move = state.rings.next_move();
         let timed = *place;
         let Asked { identity, standing, .. } = new.asked;
@@ -164,8 +165,7 @@ impl Topic {
         let repair = state.wants_repair();
         // The newcomer has not been told.
         state.told = false;
-        let place =
-            state.seats.take(Seat { conn: new.conn.clone(), index: new.index, grant, sees, admitted_at: *head });
+        let place = state.seats.take(Seat { conn: new.conn.clone(), index: new.index, grant, sees });
         Ok(Seated {
             place,
             next_cast: state.rings.next_cast(),
@@ -277,6 +277,7 @@ impl Topic {
     /// back with an older position than that finds the events in the log.
     pub fn release_idle(&self, now: Ticks, after: Duration) {
         let mut state = self.state.lock();
+        state.forget_admissions();
         if state.rings.has_protobuf() && !state.anybody_speaks(Format::Protobuf) {
             state.rings.end_protobuf();
             state.slots.iter_mut().for_each(|slots| slots.end_protobuf());

@@ -214,3 +214,23 @@ async fn notes_do_not_stay() {
     eventually("the note is gone", || engine.topic(room(1)).state.lock().expelled.is_empty()).await;
     drop(keeper);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_let_in_again_is_not_put_out_by_the_past() {
+    let engine = Engine::start().await;
+    let mut viewer = engine.subscribed(2, room(1)).await;
+    let removed = engine.toy.commit(room(1), remove(1));
+    engine.toy.state.lock().denied.remove(&(user(1), room(1)));
+    let let_in = engine.toy.commit(room(1), vec![]);
+    // This node has not seen either of the two; the answer about the right is newer.
+    let mut person = engine.subscribed(1, room(1)).await;
+    engine.hub.apply(vec![removed, let_in]);
+    viewer.offsets_until(room(1), 2).await;
+    let next = engine.toy.commit(room(1), vec![]);
+    engine.hub.apply(vec![next]);
+    assert_eq!(person.offsets_until(room(1), 3).await, [3]);
+    // A removal that is newer than the right counts as ever.
+    let removed = engine.toy.commit(room(1), remove(1));
+    engine.hub.apply(vec![removed]);
+    person.until(ended).await;
+}
