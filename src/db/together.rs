@@ -1,8 +1,8 @@
 //! Questions of many callers, asked together.
 //!
 //! While one statement is under way, what comes meanwhile collects and goes into the next: nobody waits who is alone, and
-//! as few statements as a crowd allows, forty a second at most unless each of them answers many. A question is never put to a statement that has already begun,
-//! so each answer is at least as new as its question. A storm cannot take the whole pool either.
+//! as few statements as a crowd allows, forty a second at most unless each of them answers many. A question is never put
+//! to a statement that has already begun, so each answer is at least as new as its question. A storm cannot take the whole pool either.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

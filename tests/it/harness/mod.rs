@@ -199,9 +199,14 @@ impl TestApp {
     }
 }
 
+/// A client that gives up idle connections before a node does, as one that nobody repeats for has to.
+fn http() -> reqwest::Client {
+    reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(5)).build().unwrap()
+}
+
 /// Signs somebody up, wherever.
 pub async fn sign_up(url: &str, username: &str) -> Person {
-    let http = reqwest::Client::new();
+    let http = http();
     let body = json!({"username": username, "password": "correct horse battery"});
     let response = http.post(format!("{url}/api/v1/accounts")).json(&body).send().await.unwrap();
     assert_eq!(response.status(), 201);
@@ -219,7 +224,7 @@ pub async fn sign_up(url: &str, username: &str) -> Person {
 pub async fn crowd(app: &TestApp, people: usize, room: usize) -> Vec<(Person, String)> {
     let wanted = Wanted { people, room, follows: 0 };
     let made = make_crowd(&app.app.state.db, wanted).await.unwrap();
-    let http = reqwest::Client::new();
+    let http = http();
     let person = |member: Member| {
         let room = member.room.map_or_else(String::new, |room| format!("workspace:{room}"));
         let username = format!("crowd-{}", member.id.simple());
