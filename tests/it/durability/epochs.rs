@@ -122,7 +122,8 @@ async fn falls_back(is_told: bool, bound: Duration) {
     given.take(&write(&ada, "before").await);
     database.pool.close().await;
     copies.back_up().await;
-    let mut lives = [ada.live().await, there.live().await];
+    // To make the copy everybody was cut off.
+    let mut lives = [back(&ada).await, back(&there).await];
     let mut position = Value::Null;
     for live in &mut lives {
         subscribe(live, &ada).await;
