@@ -71,6 +71,8 @@ test('a node that drains: 3001, and on with the next one, nothing missed', async
   const subs = await Promise.all(clients.map(client => subscribe(client, person.channel)));
   const before = subs.map(sub => sub.log.all('subscribed')[0].streamPosition.offset);
   await proxy.leadTo(successor);
+  // A node that goes away takes no commands any more.
+  person.url = successor.url;
   const drained = old.drain();
   const last = [];
   for (const number of range(1, 20)) last.push(offsetIn(await person.newTask(list, `task ${number}`), person.channel));

@@ -163,6 +163,8 @@ class Ending(TestCase):
         sub = await subscribe(client, person.channel)
         start = sub.log.all("subscribed")[0].stream_position.offset
         await proxy.lead_to(successor)
+        # A node that goes away takes no commands any more.
+        person.url = successor.url
         await asyncio.gather(old.drain(), changes(person, task_list, 20))
         again = await client.log.next("connecting", lambda context: context.code > 0)
         self.assertEqual((again.code, again.reason), (3001, "shutdown"))
