@@ -85,7 +85,7 @@ impl Shared {
                     if !events.is_empty() {
                         ear.clone().committed(epoch, std::mem::take(&mut events));
                     }
-                    ear.published(channel, data);
+                    ear.published(message.node, channel, data);
                 }
                 Hint::Asked => ear.asked(channel),
             }

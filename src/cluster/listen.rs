@@ -13,7 +13,7 @@ use super::hint;
 use super::link::Shared;
 use super::message::{self, Word};
 use super::mirror::has_people;
-use crate::live::roster::Others;
+use crate::live::roster::{Entry, Others};
 
 /// Places that are subscribed to at once.
 const BATCH: usize = 2_500;
@@ -117,7 +117,8 @@ pub(super) async fn look(
         let mut people: Vec<Others> = Vec::new();
         let mut words = words(value, shared.node)?;
         words.sort_unstable_by_key(|word| word.person);
-        for Word { person, entry, .. } in words {
+        for Word { node, person, entry, .. } in words {
+            let entry = entry.map(|said| Entry { node, said });
             match people.last_mut() {
                 Some((last, entries)) if *last == person => entries.extend(entry),
                 _ => people.push((person, entry.into_iter().collect())),

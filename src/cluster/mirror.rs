@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::book::Key;
 use super::message::{Version, Word};
-use crate::live::roster::Others;
+use crate::live::roster::{Entry, Others};
 
 /// All attended places.
 #[derive(Default)]
@@ -288,8 +288,8 @@ impl Place {
     }
 }
 
-fn entries(said: &[Said]) -> Vec<Bytes> {
-    said.iter().filter_map(|said| said.entry.clone()).collect()
+fn entries(said: &[Said]) -> Vec<Entry> {
+    said.iter().filter_map(|said| Some(Entry { node: said.node, said: said.entry.clone()? })).collect()
 }
 
 #[cfg(test)]
@@ -315,9 +315,13 @@ mod tests {
 
     /// What the ear would be told now, of one person at a time.
     fn news(mirror: &Mirror) -> Vec<(Uuid, Vec<Bytes>)> {
-        let mut news: Vec<_> = mirror.next_news(10).into_iter().map(|(_, others)| others).collect();
+        let mut news: Vec<_> = mirror.next_news(10).into_iter().map(|(_, others)| said(others)).collect();
         news.sort();
         news
+    }
+
+    fn said((person, entries): Others) -> (Uuid, Vec<Bytes>) {
+        (person, entries.into_iter().map(|entry| entry.said).collect())
     }
 
     #[test]
@@ -348,7 +352,10 @@ mod tests {
         mirror.hear(PLACE, word(BOB, (1, 3), Some("b")));
         mirror.take(PLACE, vec![word(ADA, (1, 1), Some("a"))], read, true);
         assert_eq!(news(&mirror), [(ADA, vec![]), (BOB, vec![Bytes::from("b")])]);
-        assert_eq!(mirror.fresh(PLACE).unwrap(), [(BOB, vec![Bytes::from("b")])]);
+        assert_eq!(
+            mirror.fresh(PLACE).unwrap().into_iter().map(said).collect::<Vec<_>>(),
+            [(BOB, vec![Bytes::from("b")])]
+        );
         assert_eq!(mirror.state.lock().places[&PLACE].people.as_ref().unwrap().len(), 1, "the tombstone is gone");
     }
 

@@ -36,8 +36,6 @@ pub struct ConnId(pub u64);
 impl ConnId {
     /// No connection: what the server does by itself.
     pub const NONE: ConnId = ConnId(0);
-    /// Any connection of another node.
-    pub const ELSEWHERE: ConnId = ConnId(u64::MAX);
 }
 
 const NEWS_WORDS: usize = CHANNELS_MAX / 64;

@@ -53,7 +53,7 @@ impl Ear for Hub {
         self.apply_hints(epoch, events);
     }
 
-    fn published(&self, channel: Channel, data: &[u8]) {
+    fn published(&self, node: Uuid, channel: Channel, data: &[u8]) {
         let Some(topic) = self.known(channel) else { return };
         let Ok(said) = serde_json::from_slice::<Published<'_>>(data) else {
             tracing::debug!(%channel, "a node of another kind publishes");
@@ -65,7 +65,7 @@ impl Ear for Hub {
         let Ok(action) = self.backend.publication(said.actor, channel, Grant::Member, &publication) else { return };
         let mut line = Vec::with_capacity(data.len() + 128);
         encode::push_unnumbered(&mut line, Format::Json, channel, data);
-        if topic.published_elsewhere(&action, said.actor, &line, &self.flusher) {
+        if topic.published_elsewhere(&action, (said.actor, node), &line, &self.flusher) {
             self.watch(channel);
         }
     }
@@ -183,21 +183,21 @@ impl TopicState {
         }
     }
 
-    /// A person is on no other node any more: nor is what they published there.
-    pub(super) fn left_elsewhere(&mut self, channel: Channel, user_id: Uuid, flusher: &Flusher) {
+    /// A person is not on another node any more: nor is what they published there, though they may be somewhere else.
+    pub(super) fn left_elsewhere(&mut self, channel: Channel, (user_id, node): (Uuid, Uuid), flusher: &Flusher) {
         let known = self.nodes.0.hears();
         let slots = self.slots.as_mut();
-        let plain = slots.map(|slots| slots.author_left_elsewhere(user_id, known, Ticks::now())).unwrap_or_default();
-        self.clear_slots(channel, plain, flusher);
+        let plain = slots.map(|slots| slots.author_left_elsewhere(user_id, node, known, Ticks::now()));
+        self.clear_slots(channel, plain.unwrap_or_default(), flusher);
     }
 
-    /// Takes those who are on no other node for gone who have published there: their node may have died before it said
-    /// that they were there.
+    /// Takes those for gone who have published on a node that does not say that they are there: it may have died before it
+    /// said so.
     pub(super) fn miss_authors(&mut self, channel: Channel, now: Ticks, flusher: &Flusher) {
         let authors = self.slots.as_ref().map(|slots| slots.authors_elsewhere(now)).unwrap_or_default();
-        for author in authors {
-            if !self.people.as_ref().is_some_and(|people| people.is_elsewhere(author)) {
-                self.left_elsewhere(channel, author, flusher);
+        for (author, node) in authors {
+            if !self.people.as_ref().is_some_and(|people| people.nodes_of(author).contains(&node)) {
+                self.left_elsewhere(channel, (author, node), flusher);
             }
         }
     }

@@ -19,6 +19,7 @@ use super::backend::{Grant, Identity};
 use super::flush::Flusher;
 use super::limits::PEOPLE_LISTED_MAX;
 use super::moves::{For, Sight};
+use super::roster::Entry;
 use super::standing::Known;
 use super::time::Ticks;
 use super::topic::{Topic, TopicState};
@@ -53,6 +54,9 @@ struct Elsewhere {
     devices: u32,
     sight: u8,
     info: Box<RawValue>,
+    /// Which nodes say so.
+    #[serde(skip)]
+    nodes: Vec<Uuid>,
 }
 
 /// Who looks at a place.
@@ -148,9 +152,10 @@ impl People {
         self.visible_to(viewer).fold((0, 0), |(all, people), (_, person)| (all + person.devices(), people + 1))
     }
 
-    /// Whether another node says that they are there.
-    pub(super) fn is_elsewhere(&self, user_id: Uuid) -> bool {
-        self.by_id.get(&user_id).is_some_and(|person| person.elsewhere.is_some())
+    /// The other nodes that say that they are there.
+    pub(super) fn nodes_of(&self, user_id: Uuid) -> &[Uuid] {
+        let elsewhere = self.by_id.get(&user_id).and_then(|person| person.elsewhere.as_ref());
+        elsewhere.map_or(&[], |elsewhere| &elsewhere.nodes)
     }
 
     /// Whether nobody is on this node.
@@ -173,18 +178,23 @@ impl People {
     fn entry(&self, user_id: Uuid) -> Option<Bytes> {
         let here = self.by_id.get(&user_id)?.here.as_ref()?;
         let sight = Sight::of(&here.standing.standing).bits();
-        let entry = Elsewhere { devices: here.devices, sight, info: (*here.info).to_owned() };
+        let entry = Elsewhere { devices: here.devices, sight, info: (*here.info).to_owned(), nodes: Vec::new() };
         serde_json::to_vec(&entry).ok().map(|entry| Bytes::from(entry.into_boxed_slice()))
     }
 }
 
 impl Elsewhere {
-    fn read(entries: &[Bytes]) -> Option<Box<Elsewhere>> {
-        let entries = entries.iter().filter_map(|entry| serde_json::from_slice::<Elsewhere>(entry).ok());
+    fn read(entries: &[Entry]) -> Option<Box<Elsewhere>> {
+        let read = |entry: &Entry| {
+            let elsewhere = serde_json::from_slice::<Elsewhere>(&entry.said).ok()?;
+            Some(Elsewhere { nodes: vec![entry.node], ..elsewhere })
+        };
+        let entries = entries.iter().filter_map(read);
         let together = |one: Elsewhere, other: Elsewhere| Elsewhere {
             devices: one.devices + other.devices,
             sight: one.sight & other.sight,
             info: other.info,
+            nodes: [one.nodes, other.nodes].concat(),
         };
         entries.reduce(together).map(Box::new)
     }
@@ -292,10 +302,13 @@ impl TopicState {
     }
 
     /// What the other nodes say of a person in this room.
-    pub(super) fn people_elsewhere(&mut self, channel: Channel, user_id: Uuid, entries: &[Bytes], flusher: &Flusher) {
+    pub(super) fn people_elsewhere(&mut self, channel: Channel, user_id: Uuid, entries: &[Entry], flusher: &Flusher) {
         let elsewhere = Elsewhere::read(entries);
-        if elsewhere.is_none() {
-            self.left_elsewhere(channel, user_id, flusher);
+        let before = self.people.as_ref().map(|people| people.nodes_of(user_id).to_vec()).unwrap_or_default();
+        for node in before {
+            if !entries.iter().any(|entry| entry.node == node) {
+                self.left_elsewhere(channel, (user_id, node), flusher);
+            }
         }
         let change = |people: &mut People| people.by_id.entry(user_id).or_default().elsewhere = elsewhere;
         if self.change_person(channel, user_id, change) {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::backend::{Action, Orphan, SlotKey, SlotWrite};
 use super::conn::ConnId;
 use super::flush::Flusher;
-use super::slots::{SlotRefusal, Writer};
+use super::slots::{Origin, SlotRefusal, Writer};
 use super::time::Ticks;
 use super::topic::{Phase, Topic, TopicState};
 
@@ -43,7 +43,7 @@ impl Topic {
             }
             Action::Slot(write) => write,
         };
-        let by = Writer { author: from.author, conn: from.conn, now: from.now };
+        let by = Writer { author: from.author, from: Origin::Here(from.conn), now: from.now };
         match state.write_slot(self.channel, write, by, line, flusher) {
             Ok(None) => Ok(false),
             Ok(Some(watch)) => {
@@ -60,7 +60,13 @@ impl Topic {
     }
 
     /// What was published on another node. Returns as [`Topic::publish`] does.
-    pub(super) fn published_elsewhere(&self, action: &Action, author: Uuid, line: &[u8], flusher: &Flusher) -> bool {
+    pub(super) fn published_elsewhere(
+        &self,
+        action: &Action,
+        (author, node): (Uuid, Uuid),
+        line: &[u8],
+        flusher: &Flusher,
+    ) -> bool {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Void | Phase::Retired) {
             return false;
@@ -72,7 +78,7 @@ impl Topic {
                 false
             }
             Action::Slot(write) => {
-                let by = Writer { author, conn: ConnId::ELSEWHERE, now };
+                let by = Writer { author, from: Origin::Elsewhere(node), now };
                 // Who is refused is told on their own node.
                 state.write_slot(self.channel, write, by, line, flusher).unwrap_or_default().unwrap_or_default()
             }
@@ -143,7 +149,7 @@ impl TopicState {
         if !slots.write(channel, write, by, line)? {
             return Ok(None);
         }
-        let watch = (slots.has_gestures() || by.conn == ConnId::ELSEWHERE) && !self.watched;
+        let watch = (slots.has_gestures() || !by.is_here()) && !self.watched;
         self.watched |= watch;
         self.last_used = by.now;
         self.mark_all(flusher);
@@ -179,7 +185,7 @@ impl TopicState {
         let here = slots.is_from_here(key);
         let line = cleared(channel, key, gesture.is_some(), author);
         let write = SlotWrite { key, clear: true, gesture: None };
-        let by = Writer { author, conn: ConnId::NONE, now: Ticks::now() };
+        let by = Writer { author, from: Origin::Here(ConnId::NONE), now: Ticks::now() };
         // What is cleared already stays so.
         if slots.write(channel, &write, by, &line) == Ok(true) && here {
             self.nodes.0.publish(channel, Some(key), data_of(channel, &line));

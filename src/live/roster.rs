@@ -15,8 +15,17 @@ use uuid::Uuid;
 
 use super::backend::{LogEvent, SlotKey};
 
+/// What one node says of a person at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The node. A restarted one is another one.
+    pub node: Uuid,
+    /// What it says.
+    pub said: Bytes,
+}
+
 /// What the other nodes say of one person at one place: an entry each, in no order; none when nobody has one.
-pub type Others = (Uuid, Vec<Bytes>);
+pub type Others = (Uuid, Vec<Entry>);
 
 /// Is told what the other nodes say. Must not block.
 pub trait Ear: Send + Sync + 'static {
@@ -28,8 +37,8 @@ pub trait Ear: Send + Sync + 'static {
     /// not at all: only the log is complete.
     fn committed(self: Arc<Self>, epoch: &str, events: Vec<LogEvent>);
 
-    /// What was published on another node: the `data` of the push.
-    fn published(&self, channel: Channel, data: &[u8]);
+    /// What was published on another node, named as in its entries: the `data` of the push.
+    fn published(&self, node: Uuid, channel: Channel, data: &[u8]);
 
     /// Somebody begins to listen: what was published here and still holds is to be published again.
     fn asked(&self, channel: Channel);

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::flush::Flusher;
 use super::gather::Batch;
+use super::roster::Entry;
 use super::subscription::Subscription;
 use super::time::wall;
 use super::topic::{Topic, TopicState};
@@ -54,8 +55,8 @@ impl Sighting {
     }
 
     /// Out of the roster; what cannot be read says nothing.
-    pub(super) fn read(entries: &[Bytes]) -> Option<Sighting> {
-        Self::together(entries.iter().filter_map(|entry| serde_json::from_slice(entry).ok()))
+    pub(super) fn read(entries: &[Entry]) -> Option<Sighting> {
+        Self::together(entries.iter().filter_map(|entry| serde_json::from_slice(&entry.said).ok()))
     }
 
     /// For the roster.
@@ -193,7 +194,7 @@ impl TopicState {
     }
 
     /// What the other nodes say of the person.
-    pub(super) fn show_elsewhere(&mut self, channel: Channel, entries: &[Bytes], flusher: &Flusher) {
+    pub(super) fn show_elsewhere(&mut self, channel: Channel, entries: &[Entry], flusher: &Flusher) {
         let sighting = Sighting::read(entries).map(Box::new);
         self.change_shown(channel, wall(), flusher, |shown| shown.elsewhere = sighting);
     }
@@ -257,7 +258,8 @@ mod tests {
         let public = Sighting::public(Some(&both), id, at);
         assert_eq!((public.status, public.activity, public.last_seen_at), (Status::Offline, None, at));
         assert_eq!(Sighting::own(Some(&both), id).status, Status::Online);
-        assert_eq!(Sighting::read(&[both.entry(), Bytes::from_static(b"{")]), Some(both));
+        let entries = [both.entry(), Bytes::from_static(b"{")].map(|said| Entry { node: Uuid::nil(), said });
+        assert_eq!(Sighting::read(&entries), Some(both));
     }
 
     #[test]

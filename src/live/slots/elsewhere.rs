@@ -5,22 +5,29 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::{Slot, Slots, Writer};
+use super::{Origin, Slot, Slots, Writer};
 use crate::live::backend::{SlotKey, SlotWrite};
-use crate::live::conn::ConnId;
 use crate::live::limits::{GESTURE_HOLD, SAID_AGAIN_WITHIN, SILENT_AFTER};
 use crate::live::time::Ticks;
 
 impl Writer {
     /// Whether it is on this node.
-    pub(super) fn is_here(&self) -> bool {
-        self.conn != ConnId::ELSEWHERE
+    pub(in crate::live) fn is_here(&self) -> bool {
+        matches!(self.from, Origin::Here(_))
     }
 }
 
 impl Slot {
+    /// Whose it is and by which node, if it was published on another one.
+    fn elsewhere(&self) -> Option<(Uuid, Uuid)> {
+        match self.from {
+            Origin::Elsewhere(node) if !self.cleared => Some((self.author, node)),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_from_elsewhere(&self) -> bool {
-        !self.cleared && self.conn == ConnId::ELSEWHERE
+        self.elsewhere().is_some()
     }
 
     /// Whether the gesture that is under way here goes before another one. Two that began on different nodes before
@@ -35,11 +42,11 @@ impl Slot {
 }
 
 impl Slots {
-    /// The person is on no other node any more, or that is not known (`!known`). Their plain slots from there are returned,
+    /// The person is not on that node any more, or that is not known (`!known`). Their plain slots from there are returned,
     /// to be cleared; their gestures wait as those of [`Slots::author_left`], unless nobody knows.
-    pub fn author_left_elsewhere(&mut self, author: Uuid, known: bool, now: Ticks) -> Vec<SlotKey> {
+    pub fn author_left_elsewhere(&mut self, author: Uuid, node: Uuid, known: bool, now: Ticks) -> Vec<SlotKey> {
         let mut plain = Vec::new();
-        for (key, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.is_from_elsewhere() && slot.author == author) {
+        for (key, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.elsewhere() == Some((author, node))) {
             match slot.gesture.filter(|_| known) {
                 Some(_) => slot.author_gone = Some(now),
                 None => plain.push(*key),
@@ -48,10 +55,10 @@ impl Slots {
         plain
     }
 
-    /// Whose values from other nodes have been here for a while, and may be without anybody who is there.
-    pub fn authors_elsewhere(&self, now: Ticks) -> HashSet<Uuid> {
+    /// Whose values from which nodes have been here for a while, and may be without anybody who is there.
+    pub fn authors_elsewhere(&self, now: Ticks) -> HashSet<(Uuid, Uuid)> {
         let old = |slot: &&Slot| slot.author_gone.is_none() && now.since(slot.written_at) >= GESTURE_HOLD;
-        self.slots.values().filter(|slot| slot.is_from_elsewhere()).filter(old).map(|slot| slot.author).collect()
+        self.slots.values().filter(old).filter_map(Slot::elsewhere).collect()
     }
 
     /// Whether anything here is from another node, so that somebody has to look after it.
@@ -80,12 +87,12 @@ impl Slots {
 
     /// What was published on this node and still holds, oldest first.
     pub fn published_here(&self) -> impl Iterator<Item = (SlotKey, &[u8])> {
-        let here = |slot: &Slot| !slot.cleared && slot.conn != ConnId::ELSEWHERE;
+        let here = |slot: &Slot| !slot.cleared && !slot.is_from_elsewhere();
         self.slots.iter().filter(move |(_, slot)| here(slot)).map(|(key, slot)| (*key, slot.line.as_slice()))
     }
 
     /// Whether its value was published on this node.
     pub fn is_from_here(&self, key: SlotKey) -> bool {
-        self.slots.get(&key).is_some_and(|slot| slot.conn != ConnId::ELSEWHERE)
+        self.slots.get(&key).is_some_and(|slot| matches!(slot.from, Origin::Here(_)))
     }
 }

@@ -55,7 +55,7 @@ pub struct Slot {
     /// The push in protobuf, once somebody has asked for it.
     protobuf: Vec<u8>,
     author: Uuid,
-    conn: ConnId,
+    from: Origin,
     gesture: Option<Uuid>,
     cleared: bool,
     written_at: Ticks,
@@ -68,10 +68,19 @@ pub struct Slot {
 pub struct Writer {
     /// The person.
     pub author: Uuid,
-    /// The connection; [`ConnId::ELSEWHERE`] for one of another node.
-    pub conn: ConnId,
+    /// From where.
+    pub from: Origin,
     /// When.
     pub now: Ticks,
+}
+
+/// Where a value was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// On this node, over this connection.
+    Here(ConnId),
+    /// On another node.
+    Elsewhere(Uuid),
 }
 
 /// Why a value was not taken.
@@ -232,7 +241,7 @@ impl Slots {
             line: buffer,
             protobuf,
             author: by.author,
-            conn: by.conn,
+            from: by.from,
             gesture: write.gesture,
             cleared: write.clear,
             written_at: by.now,
@@ -270,7 +279,7 @@ impl Slots {
     /// The connection is gone. Its plain slots are returned, to be cleared; its gestures wait.
     pub fn author_left(&mut self, conn: ConnId, now: Ticks) -> Vec<SlotKey> {
         let mut plain = Vec::new();
-        for (key, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.conn == conn && !slot.cleared) {
+        for (key, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.from == Origin::Here(conn) && !slot.cleared) {
             match slot.gesture {
                 Some(_) => slot.author_gone = Some(now),
                 None => plain.push(*key),

@@ -121,6 +121,7 @@ async fn a_gesture_that_ends_while_somebody_comes_is_not_seen() {
     let key = SlotKey { kind: "drag", id: user(WIDGET) };
     let dropped = here.toy.commit(room(1), vec![Effect::EndGesture { key, gesture: Some(user(GESTURE)) }]);
     there.hub.published(
+        Uuid::nil(),
         room(1),
         json!({"type": "drag", "key": user(WIDGET), "actor": user(1), "data":
         {"drag_id": user(GESTURE), "x": 1}})
@@ -154,6 +155,24 @@ async fn who_vanishes_with_a_node_is_cleared_and_adopted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_vanishes_with_a_node_and_comes_back_on_another_drags_no_more() {
+    let ([here, there, third], shared) = nodes().await;
+    let mut viewer = here.subscribed(2, room(1)).await;
+    let mut author = there.subscribed(1, room(1)).await;
+    author.publish(room(1), drag(GESTURE, 7)).await;
+    author.publish(room(1), pointer(7)).await;
+    // The same person, who has nothing in hand here.
+    let _again = third.subscribed(1, room(1)).await;
+    shared.settled().await;
+    assert_eq!(pointers(&viewer.all().await), [Some(7)]);
+    shared.bury(1);
+    shared.settled().await;
+    assert_eq!(pointers(&viewer.all().await), [None]);
+    given_up_after(&here, 4).await;
+    assert_eq!(values(&viewer.all().await), [None]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_never_said_to_be_there_is_missed() {
     let ([here, _there], _shared) = nodes().await;
     let mut viewer = here.subscribed(2, room(1)).await;
@@ -161,7 +180,7 @@ async fn who_was_never_said_to_be_there_is_missed() {
     for data in [drag(GESTURE, 7), pointer(7)] {
         let mut data = data;
         data["actor"] = json!(user(1));
-        here.hub.published(room(1), data.to_string().as_bytes());
+        here.hub.published(Uuid::from_u128(1), room(1), data.to_string().as_bytes());
     }
     assert_eq!(pointers(&viewer.all().await), [Some(7)]);
     here.hub.look_after_channels(Ticks::now());

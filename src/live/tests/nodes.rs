@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::backend::{Gate, Toy};
 use super::{Engine, eventually};
 use crate::live::backend::{LogEvent, SlotKey};
-use crate::live::roster::{Ear, Others, Roster};
+use crate::live::roster::{Ear, Entry, Others, Roster};
 use crate::live::{HubLink, Limits};
 
 #[derive(Default)]
@@ -85,6 +85,11 @@ pub async fn nodes<const N: usize>() -> ([Engine; N], Arc<Shared>) {
     (engines.try_into().ok().unwrap(), shared)
 }
 
+/// As the others know it.
+fn name(number: usize) -> Uuid {
+    Uuid::from_u128(number as u128)
+}
+
 impl Shared {
     fn cry(&self, place: Channel, person: Uuid) {
         for (number, ear) in self.ears.iter().enumerate() {
@@ -107,7 +112,7 @@ impl Shared {
             let listens = state.attending.contains(&(number, channel)) && !state.deaf.contains(&number);
             drop(state);
             if let Some(hub) = ear.get().filter(|_| number != from && listens) {
-                hub.published(channel, data);
+                hub.published(name(from), channel, data);
             }
         }
     }
@@ -170,9 +175,11 @@ impl Shared {
 }
 
 impl State {
-    fn others(&self, number: usize, place: Channel, person: Uuid) -> Vec<Bytes> {
+    fn others(&self, number: usize, place: Channel, person: Uuid) -> Vec<Entry> {
         let said = self.entries.get(&(place, person)).into_iter().flatten();
-        said.filter(|(node, _)| **node != number).map(|(_, entry)| entry.clone()).collect()
+        said.filter(|(node, _)| **node != number)
+            .map(|(node, said)| Entry { node: name(*node), said: said.clone() })
+            .collect()
     }
 
     fn all_others(&self, number: usize, place: Channel) -> Vec<Others> {

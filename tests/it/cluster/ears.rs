@@ -2,9 +2,8 @@
 
 use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
 use studyhall::live::backend::LogEvent;
-use studyhall::live::roster::{Ear, Others};
+use studyhall::live::roster::{Ear, Entry, Others};
 use studyhall_protocol::channel::Channel;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -40,7 +39,7 @@ impl Ear for Ears {
         }
     }
 
-    fn published(&self, channel: Channel, data: &[u8]) {
+    fn published(&self, _node: Uuid, channel: Channel, data: &[u8]) {
         self.note(channel, String::from_utf8(data.to_vec()).unwrap());
     }
 
@@ -51,8 +50,8 @@ impl Ear for Ears {
     fn interrupted(&self) {}
 }
 
-pub fn texts(entries: &[Bytes]) -> Vec<String> {
-    let mut texts: Vec<String> = entries.iter().map(|entry| String::from_utf8(entry.to_vec()).unwrap()).collect();
+pub fn texts(entries: &[Entry]) -> Vec<String> {
+    let mut texts: Vec<String> = entries.iter().map(|entry| String::from_utf8(entry.said.to_vec()).unwrap()).collect();
     texts.sort();
     texts
 }

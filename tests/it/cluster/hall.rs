@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use studyhall::live::backend::SlotKey;
-use studyhall::live::roster::{Ear, Others, Roster};
+use studyhall::live::roster::{Ear, Entry, Others, Roster};
 use studyhall_protocol::channel::Channel;
 use uuid::Uuid;
 
@@ -24,6 +24,10 @@ struct Node {
     table: Arc<Mutex<Table>>,
 }
 
+fn name(number: usize) -> Uuid {
+    Uuid::from_u128(number as u128)
+}
+
 /// As many nodes as ears.
 pub fn hall(ears: &[Arc<Ears>]) -> Vec<Arc<dyn Roster>> {
     let nodes = ears.iter().map(|ears| (ears.weak(), HashSet::new())).collect();
@@ -34,7 +38,8 @@ pub fn hall(ears: &[Arc<Ears>]) -> Vec<Arc<dyn Roster>> {
 impl Table {
     fn others(&self, place: Channel, person: Uuid, node: usize) -> Others {
         let all = self.entries.iter().filter(|((at, who, by), _)| (*at, *who) == (place, person) && *by != node);
-        (person, all.map(|(_, entry)| entry.clone()).collect())
+        let entry = |((_, _, by), said): (&(_, _, usize), &Bytes)| Entry { node: name(*by), said: said.clone() };
+        (person, all.map(entry).collect())
     }
 
     fn seen(&self, place: Channel, node: usize) -> Vec<Others> {
@@ -78,7 +83,7 @@ impl Roster for Node {
         let table = self.table.lock().unwrap();
         for (number, (ear, places)) in table.nodes.iter().enumerate() {
             if number != self.number && places.contains(&channel) {
-                ear.upgrade().unwrap().published(channel, data);
+                ear.upgrade().unwrap().published(name(self.number), channel, data);
             }
         }
     }
