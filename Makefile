@@ -4,6 +4,9 @@
 # The recipes share files and the machine; cargo uses all cores by itself.
 .NOTPARALLEL:
 
+# Most of what the tests do is wait: for leases to end, for nodes to come back.
+export RUST_TEST_THREADS ?= 4
+
 bin = $${CARGO_TARGET_DIR:-target}/release/studyhall
 
 help: ## this list

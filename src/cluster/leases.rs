@@ -30,6 +30,13 @@ impl Leases {
         gone.map(|(node, _)| node).collect()
     }
 
+    /// These have said something, so they had a lease, whether or not a look has found it: Redis may have lost it in between.
+    pub fn heard(&mut self, nodes: impl IntoIterator<Item = Uuid>, now: Instant) {
+        for node in nodes {
+            self.last.entry(node).or_insert(now);
+        }
+    }
+
     /// From here to the next look nobody is missed.
     pub fn interrupt(&mut self) {
         self.looked = None;
@@ -55,6 +62,21 @@ mod tests {
         }
         assert_eq!(look(6, &[ada]), [bob]);
         assert!(look(7, &[ada]).is_empty());
+    }
+
+    #[test]
+    fn who_was_only_heard_is_missed_as_well() {
+        let (ada, bob, start) = (Uuid::from_u128(1), Uuid::from_u128(2), Instant::now());
+        let mut leases = Leases::default();
+        let at = |second: u64| start + Duration::from_secs(second);
+        assert!(leases.look(&[ada], GRACE, at(0)).is_empty());
+        leases.heard([ada, bob], at(1));
+        // Said again by a late message.
+        leases.heard([bob], at(5));
+        for second in 2..7 {
+            assert!(leases.look(&[ada], GRACE, at(second)).is_empty(), "{second}");
+        }
+        assert_eq!(leases.look(&[ada], GRACE, at(7)), [bob]);
     }
 
     #[test]

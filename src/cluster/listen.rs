@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::hint;
 use super::link::Shared;
+use super::message::has_people;
 use super::message::{self, Word};
-use super::mirror::has_people;
 use crate::live::roster::{Entry, Others};
 
 /// Places that are subscribed to at once.

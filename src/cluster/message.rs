@@ -42,6 +42,11 @@ impl Names {
     }
 }
 
+/// Whether anybody can be there. The channel of one person is nobody's place, but there are hints for it.
+pub(super) fn has_people(channel: Channel) -> bool {
+    !matches!(channel, Channel::User(_))
+}
+
 /// Orders what one node says: its generation, then the number of the call. Redis and Lua count to 2^53.
 pub(super) type Version = (u64, u64);
 

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::book::Key;
-use super::message::{Version, Word};
+use super::message::{Version, Word, has_people};
 use crate::live::roster::{Entry, Others};
 
 /// All attended places.
@@ -37,6 +37,8 @@ struct State {
     news: HashSet<Key>,
     /// Counts reads.
     reads: u64,
+    /// Who has said anything, until somebody asks.
+    speakers: HashSet<Uuid>,
 }
 
 #[derive(Default)]
@@ -137,6 +139,11 @@ impl Mirror {
         self.news.notify_one();
     }
 
+    /// Nodes that have said something since this was asked last.
+    pub fn take_speakers(&self) -> HashSet<Uuid> {
+        std::mem::take(&mut self.state.lock().speakers)
+    }
+
     /// Some of the places whose attendance changed.
     pub fn next_wishes(&self, limit: usize) -> Wishes {
         let mut state = self.state.lock();
@@ -166,6 +173,7 @@ impl Mirror {
         let state = &mut *state;
         let Some(mirrored) = state.places.get_mut(&place) else { return };
         let person = word.person;
+        state.speakers.insert(word.node);
         if mirrored.take(word, state.reads) {
             state.news.insert((place, person));
             self.news.notify_one();
@@ -192,6 +200,7 @@ impl Mirror {
         let named: HashSet<(Uuid, Uuid)> = words.iter().map(|word| (word.node, word.person)).collect();
         for word in words {
             let person = word.person;
+            state.speakers.insert(word.node);
             if mirrored.take(word, state.reads) {
                 state.news.insert((place, person));
             }
@@ -224,15 +233,9 @@ impl Mirror {
     pub fn fresh(&self, place: Channel) -> Option<Vec<Others>> {
         let state = self.state.lock();
         let mirrored = state.places.get(&place).filter(|mirrored| mirrored.fresh)?;
-        Some(
-            mirrored
-                .people
-                .iter()
-                .flat_map(|people| people.iter())
-                .map(|(person, said)| (*person, entries(said)))
-                .filter(|all| !all.1.is_empty())
-                .collect(),
-        )
+        let people = mirrored.people.iter().flat_map(|people| people.iter());
+        let all = people.map(|(person, said)| (*person, entries(said)));
+        Some(all.filter(|(_, entries)| !entries.is_empty()).collect())
     }
 
     /// Whom to tell of next.
@@ -250,11 +253,6 @@ impl Mirror {
         }
         news
     }
-}
-
-/// Whether anybody can be there. The channel of one person is nobody's place, but there are hints for it.
-pub(super) fn has_people(channel: Channel) -> bool {
-    !matches!(channel, Channel::User(_))
 }
 
 impl Place {

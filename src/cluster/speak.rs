@@ -175,6 +175,7 @@ impl Voice {
         shared.has_company.store(leases.len() > 1, Ordering::Relaxed);
         let nodes = leases.iter().filter_map(|lease| lease.split('.').next()?.parse().ok());
         let nodes: Vec<Uuid> = nodes.collect();
+        self.leases.heard(shared.mirror.take_speakers(), Instant::now());
         let gone = self.leases.look(&nodes, shared.timing.lease + shared.timing.grace / 2, Instant::now());
         if !gone.is_empty() {
             shared.mirror.forget_nodes(&gone);

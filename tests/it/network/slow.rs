@@ -141,7 +141,8 @@ impl Busy {
 async fn a_slow_reader_is_not_cut_off_and_nobody_waits_for_it() {
     let busy = Busy::set(3).await;
     let mut quick = busy.reader(0, None).await;
-    let (_, before) = busy.changes(60, &mut quick).await;
+    // As many as later: rings and buffers are as large as they get.
+    let (_, before) = busy.changes(200, &mut quick).await;
     let mut slow = busy.reader(1, Some(4_096)).await;
     let memory_before = memory(&busy.node);
     let (head, during) = busy.changes(200, &mut quick).await;
