@@ -11,8 +11,9 @@ use studyhall_protocol::check::no_nul;
 
 use crate::error::{Error, Result};
 
-/// For a whole body: at this pace even the largest comes over a bad line.
-const BODY_WITHIN: Duration = Duration::from_secs(20);
+/// For a whole body: at this pace even the largest comes over a bad line. Sooner than whoever waits for PostgreSQL gives up,
+/// or that would be blamed.
+const BODY_WITHIN: Duration = Duration::from_secs(15);
 /// Bytes of a request body.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 

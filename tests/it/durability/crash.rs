@@ -90,12 +90,13 @@ impl Drop for Postgres {
     }
 }
 
-/// Commands to two nodes, all the time, until told to stop.
+/// Commands to all nodes, all the time, until told to stop.
 async fn traffic(nodes: &[Node], clients: &[Client], stop: &AtomicBool, acks: &AtomicU32) -> Vec<Sent> {
     let sending = clients.iter().enumerate().map(async |(number, client)| {
         let mut sent: Vec<Sent> = Vec::new();
         while !stop.load(Ordering::Relaxed) {
-            let way = [Way::Alone, Way::Row, Way::Lane][sent.len() % 3];
+            // A person can have 200 lists.
+            let way = if sent.len() % 15 == 0 { Way::Alone } else { [Way::Row, Way::Lane][sent.len() % 2] };
             let one = client.send(&nodes[number % nodes.len()].url, way, Uuid::new_v4()).await;
             let reply = one.reply.as_ref();
             let done = reply.is_some_and(|reply| reply.status < 300);
@@ -116,7 +117,7 @@ async fn traffic(nodes: &[Node], clients: &[Client], stop: &AtomicBool, acks: &A
 async fn crashes(times: u32) {
     let mut postgres = Postgres::start().await;
     let mut nodes = Vec::new();
-    for _ in 0..2 {
+    for _ in 0..3 {
         nodes.push(Node::start(&postgres.url, None).await);
     }
     let pool = postgres.pool().await;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -176,6 +176,11 @@ impl Live {
         let closed = async { while self.next_line().await.is_some() {} };
         tokio::time::timeout(PATIENCE, closed).await.expect("not closed");
         self.closed.clone().expect("closed without a close frame")
+    }
+
+    /// Answers pings and takes what has come.
+    pub fn keep_up(&mut self) {
+        while let Some(Some(_)) = self.next_line().now_or_never() {}
     }
 
     /// Answers pings and takes what comes until it is closed; aborted, it vanishes.

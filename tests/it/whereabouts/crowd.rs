@@ -76,6 +76,7 @@ struct Churn {
 impl Churn {
     /// Somebody comes, goes, enters, or leaves the room; one connection.
     async fn step(&mut self) {
+        self.tabs.values_mut().for_each(|tab| tab.live.keep_up());
         let who = self.random.random_range(0..self.people.len());
         let node = self.random.random_range(0..self.nodes.len());
         let (person, room) = &self.people[who];
