@@ -142,6 +142,7 @@ async fn crashes(times: u32) {
             let took =
                 until("acknowledgements", Duration::from_secs(5), async || acks.load(Ordering::Relaxed) > before + 5);
             resumed.push(took.await);
+            live.keep_up();
         }
         stop.store(true, Ordering::Relaxed);
         resumed

@@ -129,12 +129,18 @@ async fn churn(long: Duration) {
         let (person, room) = &churn.people[who];
         let live = enter(&person.at(&churn.nodes[who % 2].url()), room).await;
         churn.tabs.insert((who, who % 2), Tab { live, inside: true });
+        churn.tabs.values_mut().for_each(|tab| tab.live.keep_up());
     }
     let began = Instant::now();
     let mut steps = 0;
     while began.elapsed() < long {
         churn.step().await;
         steps += 1;
+        if steps % 20 == 0 {
+            for lookout in &mut lookouts {
+                lookout.look().await;
+            }
+        }
         tokio::time::sleep(Duration::from_millis(50).saturating_mul(steps).saturating_sub(began.elapsed())).await;
     }
     let mut inside = churn.inside();
