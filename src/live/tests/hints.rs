@@ -174,13 +174,15 @@ async fn who_vanishes_with_a_node_and_comes_back_on_another_drags_no_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_never_said_to_be_there_is_missed() {
-    let ([here, _there], _shared) = nodes().await;
+    let ([here, there], shared) = nodes().await;
     let mut viewer = here.subscribed(2, room(1)).await;
-    // Their node died before it said that they had come.
+    // Their node died before it said that they had come; where they are by now they do nothing.
+    let _again = there.subscribed(1, room(1)).await;
+    shared.settled().await;
     for data in [drag(GESTURE, 7), pointer(7)] {
         let mut data = data;
         data["actor"] = json!(user(1));
-        here.hub.published(Uuid::from_u128(1), room(1), data.to_string().as_bytes());
+        here.hub.published(Uuid::from_u128(99), room(1), data.to_string().as_bytes());
     }
     assert_eq!(pointers(&viewer.all().await), [Some(7)]);
     here.hub.look_after_channels(Ticks::now());
