@@ -96,7 +96,7 @@ async fn traffic(nodes: &[Node], clients: &[Client], stop: &AtomicBool, acks: &A
         let mut sent: Vec<Sent> = Vec::new();
         while !stop.load(Ordering::Relaxed) {
             // A person can have 200 lists.
-            let way = if sent.len() % 15 == 0 { Way::Alone } else { [Way::Row, Way::Lane][sent.len() % 2] };
+            let way = if sent.len().is_multiple_of(15) { Way::Alone } else { [Way::Row, Way::Lane][sent.len() % 2] };
             let one = client.send(&nodes[number % nodes.len()].url, way, Uuid::new_v4()).await;
             let reply = one.reply.as_ref();
             let done = reply.is_some_and(|reply| reply.status < 300);

@@ -146,6 +146,7 @@ async fn at_rest(page: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: make test-long"]
+#[expect(clippy::disallowed_methods, reason = "the product reads its settings in one place; this is none of them")]
 async fn minutes_leave_nothing_behind() {
     // SOAK_MINUTES=30 is the long form of this one.
     let minutes: f64 =
