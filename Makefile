@@ -5,7 +5,7 @@
 .NOTPARALLEL:
 
 # Most of what the tests do is wait: for leases to end, for nodes to come back.
-export RUST_TEST_THREADS ?= 5
+export RUST_TEST_THREADS ?= 4
 
 bin = $${CARGO_TARGET_DIR:-target}/release/studyhall
 

@@ -22,7 +22,7 @@ pub(super) struct Home {
     pub run: PathBuf,
     /// Whom the servers run as, if not as ourselves.
     pub account: Option<Account>,
-    _locks: Vec<File>,
+    _locks: Vec<Lock>,
 }
 
 /// The unprivileged user of the servers: PostgreSQL refuses to run as root.
@@ -110,8 +110,18 @@ fn create(data: &Path) -> Result<PathBuf> {
     data.canonicalize().with_context(what)
 }
 
-/// Released by the kernel however this process ends, so that it can never be stale.
-fn lock(data: &Path) -> Result<File> {
+/// A data directory is ours alone. Released by the kernel however this process ends, so that it can never be stale.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a child that is being started has it open as well, until it is another program.
+    fn drop(&mut self) {
+        self.0.unlock().ok();
+    }
+}
+
+fn lock(data: &Path) -> Result<Lock> {
     let path = data.join("lock");
     let what = || format!("cannot write {}; make it yours, or set STUDYHALL_DATA to another directory", path.display());
     let mut options = OpenOptions::new();
@@ -132,7 +142,7 @@ fn lock(data: &Path) -> Result<File> {
     }
     file.set_len(0).with_context(what)?;
     writeln!(file, "{}", std::process::id()).with_context(what)?;
-    Ok(file)
+    Ok(Lock(file))
 }
 
 /// A data directory below a closed one, such as root's home, is of no use to another user; then the servers live
@@ -264,6 +274,18 @@ mod tests {
         assert!(!fits(Path::new("/home/ada/study hall/.studyhall/run")));
         assert!(!fits(Path::new("/home/ada/a,b/run")));
         assert!(!fits(&Path::new("/home").join("x".repeat(90))));
+    }
+
+    #[test]
+    fn a_directory_that_was_given_back_is_free_though_a_child_has_the_lock_open() {
+        let data = std::env::temp_dir().join(format!("studyhall-lock-{}", std::process::id()));
+        fs::create_dir_all(&data).unwrap();
+        let first = lock(&data).unwrap();
+        let _inherited = first.0.try_clone().unwrap();
+        assert!(lock(&data).unwrap_err().to_string().contains("another studyhall"));
+        drop(first);
+        lock(&data).unwrap();
+        fs::remove_dir_all(&data).unwrap();
     }
 
     #[test]

@@ -132,10 +132,14 @@ impl Writer {
     }
 }
 
-/// Answers pings until the connection is over.
+/// Answers pings until the connection is over. A close is the end: who read on, and was dropped meanwhile, would have
+/// lost the reason.
 async fn closed(socket: &mut Option<Socket>) {
     let Some(socket) = socket else { return std::future::pending().await };
     while let Some(Ok(message)) = socket.next().await {
+        if message.is_close() {
+            return;
+        }
         if message.to_text().is_ok_and(|text| client::lines(text).any(|line| line == PONG)) {
             let _ = socket.send(Message::text(PONG)).await;
         }

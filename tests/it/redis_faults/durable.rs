@@ -148,26 +148,19 @@ async fn full_and_still(long: Duration) {
     load.end("Redis still, then full").await;
 }
 
-/// 300 ms to Redis and back: writes do not feel it, and events come all the same.
+/// 300 ms to Redis and back: no write waits for it, and events come all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_is_far_away() {
+    let way = Duration::from_millis(150);
     let stage = Stage::set_and_reached().await;
-    let load = stage.load().await;
-    last(Duration::from_secs(3)).await;
-    let near = load.end("Redis near").await;
-    stage.roads.iter().for_each(|road| road.both(|way| way.delay = Duration::from_millis(150)));
+    stage.roads.iter().for_each(|road| road.both(|to| to.delay = way));
     let load = stage.load().await;
     last(Duration::from_secs(3)).await;
     stage.all_say("ok").await;
     let far = load.end("Redis far").await;
-    // Beside other tests a few slow ones are by chance.
-    let bound = near.answered_p99.mul_f64(1.2) + Duration::from_millis(50);
-    assert!(
-        far.answered_p99 <= bound,
-        "{:?} with Redis near, {:?} with Redis far",
-        near.answered_p99,
-        far.answered_p99
-    );
+    assert!(far.median >= way, "Redis was not far: events come after {:?}", far.median);
+    // Who asked Redis anything would have to wait for both ways.
+    assert!(far.answered_p99 < 2 * way, "answered p99 {:?}", far.answered_p99);
 }
 
 /// A node that takes nothing is cut off by Redis, as soon as too much waits for it.
