@@ -22,8 +22,10 @@ impl FieldError {
 
 /// Payloads that check themselves before anything is done with them.
 pub trait Check {
-    /// The first field that cannot be taken.
-    fn check(&self) -> Result<(), FieldError>;
+    /// The first field that cannot be taken. Ids and the like can always be.
+    fn check(&self) -> Result<(), FieldError> {
+        Ok(())
+    }
 }
 
 /// Long-form text (`TEXT` columns), in characters.

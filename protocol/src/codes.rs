@@ -56,7 +56,7 @@ codes! {
     "already_member" 409 [1409] "They are in the room already.";
     "owner_stays" 409 [1409] "The owner cannot leave the room; delete it instead.";
     "limit_reached" 409 [1409] "As many as there may be. Delete some.";
-    "after_not_in_list" 409 [1409] "The task to stand behind is not in that list any more. Load the list again.";
+    "after_not_in_list" 409 [1409] "The row to stand behind is not in that list any more. Load the list again.";
     "widget_held" - [1409] "Somebody else is dragging this widget. Let go of it.";
     "unrecoverable_position" 410 [112] "The log cannot be read from there. Load the state again.";
     "payload_too_large" 413 [] "A body has at most 256 KiB.";

@@ -8,13 +8,13 @@ use crate::describe::{Message, schema_of};
 use crate::posts::{
     CommentChanged, CommentDeleted, CommentPatch, NewComment, NewPost, Post, PostLikes, PostPatch, PostRef,
 };
-use crate::rest::{Answer, Deleted};
+use crate::rest::{Answer, Deleted, RowRef};
 use crate::settings::{Settings, SettingsPatch};
 use crate::social::{Block, BlockRef, Follow, FollowRef, UserRef};
 use crate::table::message_table;
 use crate::tasks::{NewTask, NewTaskList, Task, TaskList, TaskListPatch, TaskMove, TaskMoved, TaskPatch};
 use crate::widgets::{NewWidget, Widget, WidgetMove, WidgetMoved, WidgetPatch};
-use crate::workspaces::{Member, MemberRef, NewWorkspace, Workspace, WorkspacePatch};
+use crate::workspaces::{Member, MemberGone, MemberRef, NewWorkspace, Workspace, WorkspacePatch};
 
 message_table! {
     /// A command. Its serialized form is also its fingerprint: same `op`, other form, is refused.
@@ -36,7 +36,7 @@ message_table! {
         /// Edit a post of mine.
         "post.update" => PostUpdate(PostPatch) -> Post,
         /// Delete a post of mine, with its comments and likes.
-        "post.delete" => PostDelete(Deleted) -> Deleted,
+        "post.delete" => PostDelete(RowRef) -> Deleted,
         /// Like a post.
         "post.like" => PostLike(PostRef) -> PostLikes,
         /// Like a post no longer.
@@ -46,13 +46,13 @@ message_table! {
         /// Edit a comment of mine.
         "comment.update" => CommentUpdate(CommentPatch) -> CommentChanged,
         /// Delete a comment: my own, or one on a post of mine.
-        "comment.delete" => CommentDelete(Deleted) -> CommentDeleted,
+        "comment.delete" => CommentDelete(RowRef) -> CommentDeleted,
         /// Make a list.
         "task_list.create" => TaskListCreate(NewTaskList) -> TaskList,
         /// Rename or describe a list.
         "task_list.update" => TaskListUpdate(TaskListPatch) -> TaskList,
         /// Delete a list with its tasks.
-        "task_list.delete" => TaskListDelete(Deleted) -> Deleted,
+        "task_list.delete" => TaskListDelete(RowRef) -> Deleted,
         /// Add a task to a list.
         "task.create" => TaskCreate(NewTask) -> Task,
         /// Change or tick a task.
@@ -60,17 +60,17 @@ message_table! {
         /// Put a task elsewhere.
         "task.move" => TaskMove(TaskMove) -> TaskMoved,
         /// Delete a task.
-        "task.delete" => TaskDelete(Deleted) -> Deleted,
+        "task.delete" => TaskDelete(RowRef) -> Deleted,
         /// Make a room; I own it.
         "workspace.create" => WorkspaceCreate(NewWorkspace) -> Workspace,
         /// Change a room's name, background or settings.
         "workspace.update" => WorkspaceUpdate(WorkspacePatch) -> Workspace,
         /// Delete a room; the owner only.
-        "workspace.delete" => WorkspaceDelete(Deleted) -> Deleted,
+        "workspace.delete" => WorkspaceDelete(RowRef) -> Deleted,
         /// Let somebody in; the owner only.
         "member.add" => MemberAdd(MemberRef) -> Member,
         /// Put somebody out (the owner), or leave.
-        "member.remove" => MemberRemove(MemberRef) -> MemberRef,
+        "member.remove" => MemberRemove(MemberRef) -> MemberGone,
         /// Add a widget to a room.
         "widget.create" => WidgetCreate(NewWidget) -> Widget,
         /// Change a widget's title or settings.
@@ -78,7 +78,7 @@ message_table! {
         /// Drop a widget in a new place.
         "widget.move" => WidgetMove(WidgetMove) -> WidgetMoved,
         /// Take a widget away.
-        "widget.delete" => WidgetDelete(Deleted) -> Deleted,
+        "widget.delete" => WidgetDelete(RowRef) -> Deleted,
     }
 }
 
@@ -108,43 +108,6 @@ impl Command {
             serde_json::from_value(tagged).map_err(|error| CommandError::Malformed(error.to_string()))?;
         command.check().map_err(CommandError::Field)?;
         Ok(command)
-    }
-}
-
-impl Check for Command {
-    fn check(&self) -> Result<(), FieldError> {
-        match self {
-            Command::ProfileUpdate(c) => c.check(),
-            Command::SettingsUpdate(c) => c.check(),
-            Command::PostCreate(c) => c.check(),
-            Command::PostUpdate(c) => c.check(),
-            Command::CommentCreate(c) => c.check(),
-            Command::CommentUpdate(c) => c.check(),
-            Command::TaskListCreate(c) => c.check(),
-            Command::TaskListUpdate(c) => c.check(),
-            Command::TaskCreate(c) => c.check(),
-            Command::TaskUpdate(c) => c.check(),
-            Command::WorkspaceCreate(c) => c.check(),
-            Command::WorkspaceUpdate(c) => c.check(),
-            Command::WidgetCreate(c) => c.check(),
-            Command::WidgetUpdate(c) => c.check(),
-            Command::WidgetMove(c) => c.check(),
-            Command::UserFollow(_)
-            | Command::UserUnfollow(_)
-            | Command::UserBlock(_)
-            | Command::UserUnblock(_)
-            | Command::PostDelete(_)
-            | Command::PostLike(_)
-            | Command::PostUnlike(_)
-            | Command::CommentDelete(_)
-            | Command::TaskMove(_)
-            | Command::TaskListDelete(_)
-            | Command::TaskDelete(_)
-            | Command::WorkspaceDelete(_)
-            | Command::MemberAdd(_)
-            | Command::MemberRemove(_)
-            | Command::WidgetDelete(_) => Ok(()),
-        }
     }
 }
 

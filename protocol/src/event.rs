@@ -15,7 +15,7 @@ use crate::social::{Block, BlockRef, Follow, FollowRef};
 use crate::table::message_table;
 use crate::tasks::{Task, TaskList, TaskMoved};
 use crate::widgets::{Widget, WidgetMoved};
-use crate::workspaces::{Member, MemberRef, Workspace};
+use crate::workspaces::{Member, MemberGone, Workspace};
 
 message_table! {
     /// What happened: the full new state of what changed, or its id when it is gone.
@@ -55,7 +55,7 @@ message_table! {
         /// I am in a room now.
         "membership.created" => MembershipCreated(Member) on "user",
         /// I am not in that room any more.
-        "membership.deleted" => MembershipDeleted(MemberRef) on "user",
+        "membership.deleted" => MembershipDeleted(MemberGone) on "user",
         /// What everybody may see.
         "profile.updated" => ProfileUpdated(User) on "profile",
         /// The author posted something.
@@ -81,7 +81,7 @@ message_table! {
         /// Somebody is a member now.
         "member.added" => MemberAdded(Member) on "workspace",
         /// Somebody is a member no longer; they see nothing after this.
-        "member.removed" => MemberRemoved(MemberRef) on "workspace",
+        "member.removed" => MemberRemoved(MemberGone) on "workspace",
         /// A widget is new.
         "widget.created" => WidgetCreated(Widget) on "workspace",
         /// A widget's title or settings changed.

@@ -8,6 +8,7 @@
 //! - [`command`] and [`event`]: the two tables. One line per command, one line per event.
 //! - [`state`]: what a channel's events add up to; `state(p) + events(p, q] = state(q)`.
 //! - [`accounts`], [`settings`], [`presence`], [`social`], [`posts`], [`tasks`], [`workspaces`], [`widgets`]: the payloads, in the words of the schema.
+//! - [`order`]: lists that people put in order.
 //! - [`dashboard`]: the home page in one answer.
 //! - [`describe`]: how the tables describe themselves; TypeScript, JSON Schema, OpenAPI and AsyncAPI are made from that.
 //! - [`routes`]: the calls of REST, [`codes`]: the words of its errors and of `rpc`'s.
@@ -30,6 +31,7 @@ pub mod event;
 pub mod format;
 pub mod frame;
 pub mod live;
+pub mod order;
 pub mod patch;
 mod plain;
 pub mod posts;

@@ -296,6 +296,8 @@ fn media(media: &[NewMedia]) -> Result<(), FieldError> {
     })
 }
 
+impl Check for PostRef {}
+
 impl Check for NewPost {
     fn check(&self) -> Result<(), FieldError> {
         check::name("content", &self.content, LONG_TEXT_MAX)?;

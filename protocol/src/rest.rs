@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::channel::Channel;
+use crate::check::Check;
 
 /// A place in a channel's log. Everything up to and including `offset` is in the answer beside it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -27,12 +28,27 @@ pub struct Answer<T> {
     pub data: T,
 }
 
-/// The id of what was deleted.
+/// The command is about this row and says no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+pub struct RowRef {
+    /// The row.
+    pub id: Uuid,
+}
+
+impl Check for RowRef {}
+
+/// The id of what was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Deleted {
     /// The row that is gone.
     pub id: Uuid,
+}
+
+impl From<RowRef> for Deleted {
+    fn from(row: RowRef) -> Self {
+        Self { id: row.id }
+    }
 }
 
 /// A page of a list.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::accounts::User;
+use crate::check::Check;
 use crate::workspaces::Person;
 
 /// `user.follow`, `user.unfollow`, `user.block`, `user.unblock`: whom.
@@ -15,6 +16,8 @@ pub struct UserRef {
     /// The other person.
     pub user_id: Uuid,
 }
+
+impl Check for UserRef {}
 
 /// One person follows another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -17,6 +17,12 @@ macro_rules! message_table {
         message_table! { @enum $(#[$meta])* $vis enum $name {
             $($(#[doc = $doc])* $wire => $variant($payload) (None) (Some(schema_of::<Answer<$answer>>)),)*
         } }
+
+        impl crate::check::Check for $name {
+            fn check(&self) -> Result<(), crate::check::FieldError> {
+                match self { $(Self::$variant(payload) => payload.check(),)* }
+            }
+        }
     };
     // Events.
     ($(#[$meta:meta])* $vis:vis enum $name:ident {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::check::{self, Check, FieldError, LONG_TEXT_MAX};
+use crate::order::RowOrder;
 use crate::patch::{Clearable, not_null, present};
 
 /// A list of tasks.
@@ -128,18 +129,7 @@ pub struct TaskMoved {
     /// The task in its new place.
     pub task: Task,
     /// Other tasks of the list that got a new index; usually none.
-    pub reordered: Vec<TaskOrder>,
-}
-
-/// A new index of a task that was not moved itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct TaskOrder {
-    /// Which task.
-    pub id: Uuid,
-    /// Its index from now on.
-    pub order_index: i32,
-    /// Set by the database.
-    pub updated_at: DateTime<Utc>,
+    pub reordered: Vec<RowOrder>,
 }
 
 /// Years that PostgreSQL, JavaScript and RFC 3339 all write the same way.
@@ -151,6 +141,8 @@ fn due_at(value: Option<DateTime<Utc>>) -> Result<(), FieldError> {
         _ => Ok(()),
     }
 }
+
+impl Check for TaskMove {}
 
 impl Check for NewTaskList {
     fn check(&self) -> Result<(), FieldError> {

@@ -232,6 +232,23 @@ pub struct MemberRef {
     pub user_id: Uuid,
 }
 
+/// Somebody is a member no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MemberGone {
+    /// The room.
+    pub workspace_id: Uuid,
+    /// The person.
+    pub user_id: Uuid,
+}
+
+impl From<MemberRef> for MemberGone {
+    fn from(of: MemberRef) -> Self {
+        Self { workspace_id: of.workspace_id, user_id: of.user_id }
+    }
+}
+
+impl Check for MemberRef {}
+
 fn color(field: &str, value: Option<&str>) -> Result<(), FieldError> {
     let Some(value) = value else { return Ok(()) };
     let digits = value.strip_prefix('#').unwrap_or_default();

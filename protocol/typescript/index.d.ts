@@ -84,7 +84,7 @@ export interface Commands {
   /** Edit a post of mine. */
   'post.update': { data: PostPatch; answer: Answer<Post> };
   /** Delete a post of mine, with its comments and likes. */
-  'post.delete': { data: Deleted; answer: Answer<Deleted> };
+  'post.delete': { data: RowRef; answer: Answer<Deleted> };
   /** Like a post. */
   'post.like': { data: PostRef; answer: Answer<PostLikes> };
   /** Like a post no longer. */
@@ -94,13 +94,13 @@ export interface Commands {
   /** Edit a comment of mine. */
   'comment.update': { data: CommentPatch; answer: Answer<CommentChanged> };
   /** Delete a comment: my own, or one on a post of mine. */
-  'comment.delete': { data: Deleted; answer: Answer<CommentDeleted> };
+  'comment.delete': { data: RowRef; answer: Answer<CommentDeleted> };
   /** Make a list. */
   'task_list.create': { data: NewTaskList; answer: Answer<TaskList> };
   /** Rename or describe a list. */
   'task_list.update': { data: TaskListPatch; answer: Answer<TaskList> };
   /** Delete a list with its tasks. */
-  'task_list.delete': { data: Deleted; answer: Answer<Deleted> };
+  'task_list.delete': { data: RowRef; answer: Answer<Deleted> };
   /** Add a task to a list. */
   'task.create': { data: NewTask; answer: Answer<Task> };
   /** Change or tick a task. */
@@ -108,17 +108,17 @@ export interface Commands {
   /** Put a task elsewhere. */
   'task.move': { data: TaskMove; answer: Answer<TaskMoved> };
   /** Delete a task. */
-  'task.delete': { data: Deleted; answer: Answer<Deleted> };
+  'task.delete': { data: RowRef; answer: Answer<Deleted> };
   /** Make a room; I own it. */
   'workspace.create': { data: NewWorkspace; answer: Answer<Workspace> };
   /** Change a room's name, background or settings. */
   'workspace.update': { data: WorkspacePatch; answer: Answer<Workspace> };
   /** Delete a room; the owner only. */
-  'workspace.delete': { data: Deleted; answer: Answer<Deleted> };
+  'workspace.delete': { data: RowRef; answer: Answer<Deleted> };
   /** Let somebody in; the owner only. */
   'member.add': { data: MemberRef; answer: Answer<Member> };
   /** Put somebody out (the owner), or leave. */
-  'member.remove': { data: MemberRef; answer: Answer<MemberRef> };
+  'member.remove': { data: MemberRef; answer: Answer<MemberGone> };
   /** Add a widget to a room. */
   'widget.create': { data: NewWidget; answer: Answer<Widget> };
   /** Change a widget's title or settings. */
@@ -126,7 +126,7 @@ export interface Commands {
   /** Drop a widget in a new place. */
   'widget.move': { data: WidgetMove; answer: Answer<WidgetMoved> };
   /** Take a widget away. */
-  'widget.delete': { data: Deleted; answer: Answer<Deleted> };
+  'widget.delete': { data: RowRef; answer: Answer<Deleted> };
   /** Tell what I am doing. */
   'presence.set': { data: PresenceSet; answer: Answer<Presence> };
 }
@@ -168,7 +168,7 @@ export interface Events {
   /** I am in a room now. */
   'membership.created': { on: 'user'; data: Member };
   /** I am not in that room any more. */
-  'membership.deleted': { on: 'user'; data: MemberRef };
+  'membership.deleted': { on: 'user'; data: MemberGone };
   /** What everybody may see. */
   'profile.updated': { on: 'profile'; data: User };
   /** The author posted something. */
@@ -194,7 +194,7 @@ export interface Events {
   /** Somebody is a member now. */
   'member.added': { on: 'workspace'; data: Member };
   /** Somebody is a member no longer; they see nothing after this. */
-  'member.removed': { on: 'workspace'; data: MemberRef };
+  'member.removed': { on: 'workspace'; data: MemberGone };
   /** A widget is new. */
   'widget.created': { on: 'workspace'; data: Widget };
   /** A widget's title or settings changed. */
@@ -334,7 +334,7 @@ export interface Calls {
   /** Let somebody in; the owner only. */
   'PUT /workspaces/{id}/members/{user_id}': { path: { id: Uuid; user_id: Uuid }; query: {}; body: undefined; answer: Answer<Member> };
   /** Put somebody out (the owner), or leave. */
-  'DELETE /workspaces/{id}/members/{user_id}': { path: { id: Uuid; user_id: Uuid }; query: {}; body: undefined; answer: Answer<MemberRef> };
+  'DELETE /workspaces/{id}/members/{user_id}': { path: { id: Uuid; user_id: Uuid }; query: {}; body: undefined; answer: Answer<MemberGone> };
   /** Add a widget to a room. */
   'POST /workspaces/{id}/widgets': { path: { id: Uuid }; query: {}; body: Omit<NewWidget, 'workspace_id'>; answer: Answer<Widget> };
   /** Change a widget's title or settings. */
@@ -401,7 +401,7 @@ export interface ErrorCodes {
   owner_stays: { status: 409; rpc: 1409 };
   /** As many as there may be. Delete some. */
   limit_reached: { status: 409; rpc: 1409 };
-  /** The task to stand behind is not in that list any more. Load the list again. */
+  /** The row to stand behind is not in that list any more. Load the list again. */
   after_not_in_list: { status: 409; rpc: 1409 };
   /** Somebody else is dragging this widget. Let go of it. */
   widget_held: { status: never; rpc: 1409 };
@@ -763,6 +763,14 @@ export interface Member {
   role: Role;
   /** Since when. */
   created_at: Timestamp;
+}
+
+/** Somebody is a member no longer. */
+export interface MemberGone {
+  /** The room. */
+  workspace_id: Uuid;
+  /** The person. */
+  user_id: Uuid;
 }
 
 /** A member, in the list of a room's members. */
@@ -1132,6 +1140,22 @@ export interface Room {
   positions: Position[];
 }
 
+/** A new index of a row that was not moved itself. */
+export interface RowOrder {
+  /** Which row. */
+  id: Uuid;
+  /** Its index from now on. */
+  order_index: number;
+  /** Set by the database. */
+  updated_at: Timestamp;
+}
+
+/** The command is about this row and says no more. */
+export interface RowRef {
+  /** The row. */
+  id: Uuid;
+}
+
 /** Sign-ins that ended; their sockets are closed. */
 export interface SessionsEnded {
   /** The sign-ins. */
@@ -1264,17 +1288,7 @@ export interface TaskMoved {
   /** The task in its new place. */
   task: Task;
   /** Other tasks of the list that got a new index; usually none. */
-  reordered: TaskOrder[];
-}
-
-/** A new index of a task that was not moved itself. */
-export interface TaskOrder {
-  /** Which task. */
-  id: Uuid;
-  /** Its index from now on. */
-  order_index: number;
-  /** Set by the database. */
-  updated_at: Timestamp;
+  reordered: RowOrder[];
 }
 
 /** `task.update`: absent keeps, `null` clears. `completed_at` follows `is_completed`. */

@@ -132,6 +132,7 @@ impl App {
         self.tasks.spawn(guard::compare(db.clone(), self.hub.clone(), self.stop.clone()));
         self.tasks.spawn(guard::send_away(db.clone(), self.hub.clone(), self.stop.clone()));
         self.tasks.spawn(domain::presence::keep_tidy(db.clone(), self.state.hub.clone(), self.stop.clone()));
+        self.tasks.spawn(domain::duties::keep(db.clone(), self.state.writer.clone(), self.stop.clone()));
         self.tasks.spawn(self.state.rates.clone().forget(self.stop.clone()));
         self.tasks.spawn(db::retention::run(db, retention(config), RETENTION_EVERY, self.stop.clone()));
     }

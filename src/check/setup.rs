@@ -8,7 +8,7 @@ use rand::RngExt;
 use serde_json::json;
 use studyhall_protocol::accounts::SignedIn;
 use studyhall_protocol::dashboard::Dashboard;
-use studyhall_protocol::rest::Deleted;
+use studyhall_protocol::rest::RowRef;
 use studyhall_protocol::state::{ProfileState, UserState};
 use studyhall_protocol::tasks::{NewTask, NewTaskList};
 use studyhall_protocol::workspaces::MemberRef;
@@ -142,9 +142,9 @@ async fn insist(shared: &Arc<Shared>, person: usize, command: Command) -> Result
 pub async fn tidy(shared: &Shared) -> usize {
     let things: Vec<(usize, Command)> = {
         let world = shared.world.lock();
-        let rooms = world.rooms.iter().map(|room| (room.owner, Command::WorkspaceDelete(Deleted { id: room.id })));
-        let lists = world.lists.iter().map(|(owner, id)| (*owner, Command::TaskListDelete(Deleted { id: *id })));
-        let posts = world.posts.iter().map(|(author, id)| (*author, Command::PostDelete(Deleted { id: *id })));
+        let rooms = world.rooms.iter().map(|room| (room.owner, Command::WorkspaceDelete(RowRef { id: room.id })));
+        let lists = world.lists.iter().map(|(owner, id)| (*owner, Command::TaskListDelete(RowRef { id: *id })));
+        let posts = world.posts.iter().map(|(author, id)| (*author, Command::PostDelete(RowRef { id: *id })));
         rooms.chain(lists).chain(posts).collect()
     };
     let (mut left, all) = (0, things.len());

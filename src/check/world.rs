@@ -9,7 +9,7 @@ use serde_json::json;
 use studyhall_protocol::Command;
 use studyhall_protocol::accounts::ProfilePatch;
 use studyhall_protocol::posts::{CommentPatch, NewComment, NewPost, PostPatch, PostRef};
-use studyhall_protocol::rest::Deleted;
+use studyhall_protocol::rest::RowRef;
 use studyhall_protocol::settings::SettingsPatch;
 use studyhall_protocol::social::UserRef;
 use studyhall_protocol::tasks::{NewTask, NewTaskList, TaskListPatch, TaskMove, TaskPatch};
@@ -90,7 +90,7 @@ impl World {
                 Command::TaskListCreate(NewTaskList { name: text(random), description: Some(text(random)) })
             }
             (1, _) if self.lists.iter().filter(|(owner, _)| *owner == me).count() > 2 => {
-                Command::TaskListDelete(Deleted { id: list })
+                Command::TaskListDelete(RowRef { id: list })
             }
             (0..3, _) => {
                 let (name, description) = (Some(text(random)), random.random_bool(0.5).then_some(None));
@@ -104,7 +104,7 @@ impl World {
                 let after_id = own(&self.tasks, me, random).filter(|after| *after != id && random.random_bool(0.3));
                 Command::TaskMove(TaskMove { id, list_id: random.random_bool(0.3).then_some(list), after_id })
             }
-            (choice, Some(id)) if choice < 14 || many => Command::TaskDelete(Deleted { id }),
+            (choice, Some(id)) if choice < 14 || many => Command::TaskDelete(RowRef { id }),
             _ => Command::TaskCreate(NewTask { list_id: list, description: text(random), due_at: None }),
         })
     }
@@ -132,7 +132,7 @@ impl World {
             (7..14, Some(id)) => {
                 Command::WidgetMove(WidgetMove { id, drag_id: None, grid_x: x, grid_y: y, grid_w: None, grid_h: None })
             }
-            (choice, Some(id)) if choice < 16 || room.widgets.len() > ENOUGH => Command::WidgetDelete(Deleted { id }),
+            (choice, Some(id)) if choice < 16 || room.widgets.len() > ENOUGH => Command::WidgetDelete(RowRef { id }),
             _ => Command::WidgetCreate(NewWidget {
                 workspace_id: room.id,
                 r#type: "note".into(),
@@ -168,7 +168,7 @@ impl World {
             (8..12, Some(post)) if self.comments.len() < 10 * ENOUGH => {
                 Command::CommentCreate(NewComment { post_id: post.post_id, body: text(random) })
             }
-            (8..13, _) if comment.is_some() => Command::CommentDelete(Deleted { id: comment? }),
+            (8..13, _) if comment.is_some() => Command::CommentDelete(RowRef { id: comment? }),
             (13..15, _) if comment.is_some() => {
                 Command::CommentUpdate(CommentPatch { id: comment?, body: text(random) })
             }
@@ -177,7 +177,7 @@ impl World {
                     json!({"id": mine?, "content": text(random), "tags": [format!("t{}", random.random_range(0..9))]});
                 Command::PostUpdate(serde_json::from_value::<PostPatch>(fields).ok()?)
             }
-            (choice, _) if mine.is_some() && (choice == 17 || many) => Command::PostDelete(Deleted { id: mine? }),
+            (choice, _) if mine.is_some() && (choice == 17 || many) => Command::PostDelete(RowRef { id: mine? }),
             _ => Command::PostCreate(serde_json::from_value::<NewPost>(json!({"content": text(random)})).ok()?),
         })
     }
@@ -253,8 +253,8 @@ impl World {
         match command {
             Command::TaskUpdate(TaskPatch { id, .. })
             | Command::TaskMove(TaskMove { id, .. })
-            | Command::TaskDelete(Deleted { id }) => self.tasks.retain(|(_, task)| task != id),
-            Command::CommentUpdate(CommentPatch { id, .. }) | Command::CommentDelete(Deleted { id }) => {
+            | Command::TaskDelete(RowRef { id }) => self.tasks.retain(|(_, task)| task != id),
+            Command::CommentUpdate(CommentPatch { id, .. }) | Command::CommentDelete(RowRef { id }) => {
                 self.comments.retain(|(_, comment)| comment != id);
             }
             Command::PostLike(PostRef { post_id }) | Command::PostUnlike(PostRef { post_id }) => {

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::db::By;
     use studyhall_protocol::Command;
-    use studyhall_protocol::rest::Deleted;
+    use studyhall_protocol::rest::RowRef;
     use tokio::sync::oneshot;
 
     fn room(id: u128) -> Channel {
@@ -115,7 +115,7 @@ mod tests {
 
     fn item(op: u128, channel: Channel, row: u128) -> Item {
         let by = By { actor: Uuid::nil(), op: Uuid::from_u128(op) };
-        let wanted = Wanted::new(by, Command::TaskDelete(Deleted { id: Uuid::from_u128(row) })).unwrap();
+        let wanted = Wanted::new(by, Command::TaskDelete(RowRef { id: Uuid::from_u128(row) })).unwrap();
         Item { wanted, channel, row: Uuid::from_u128(row), answer: oneshot::channel().0 }
     }
 

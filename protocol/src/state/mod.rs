@@ -1,8 +1,8 @@
 //! What a channel's events add up to.
 //!
-//! `apply` is total over the table of events: a new event is placed here or does not compile. So the
-//! promise "snapshot(p) + events(p, q] = snapshot(q)" can be tested for every one of them, and a
-//! client in Rust has its reducer.
+//! Every line of the table of events is placed in the state of its kind of channel, which a test looks at. So the
+//! promise "snapshot(p) + events(p, q] = snapshot(q)" can be tested for every one of them, and a client in Rust has its
+//! reducer.
 
 mod profile;
 mod user;

@@ -48,33 +48,7 @@ impl ProfileState {
                 self.comments.remove(&gone.id);
                 self.count_comments(gone.post_id, gone.comment_count);
             }
-            Event::UserUpdated(_)
-            | Event::SessionEnded(_)
-            | Event::SettingsUpdated(_)
-            | Event::FollowCreated(_)
-            | Event::FollowDeleted(_)
-            | Event::BlockCreated(_)
-            | Event::BlockDeleted(_)
-            | Event::PostLiked(_)
-            | Event::PostUnliked(_)
-            | Event::TaskListCreated(_)
-            | Event::TaskListUpdated(_)
-            | Event::TaskListDeleted(_)
-            | Event::TaskCreated(_)
-            | Event::TaskUpdated(_)
-            | Event::TaskMoved(_)
-            | Event::TaskDeleted(_)
-            | Event::MembershipCreated(_)
-            | Event::MembershipDeleted(_)
-            | Event::WorkspaceCreated(_)
-            | Event::WorkspaceUpdated(_)
-            | Event::WorkspaceDeleted(_)
-            | Event::MemberAdded(_)
-            | Event::MemberRemoved(_)
-            | Event::WidgetCreated(_)
-            | Event::WidgetUpdated(_)
-            | Event::WidgetMoved(_)
-            | Event::WidgetDeleted(_) => return Err(Misplaced),
+            _ => return Err(Misplaced),
         }
         Ok(())
     }

@@ -95,23 +95,7 @@ impl UserState {
             Event::MembershipDeleted(gone) => {
                 self.memberships.remove(&gone.workspace_id);
             }
-            Event::ProfileUpdated(_)
-            | Event::PostCreated(_)
-            | Event::PostUpdated(_)
-            | Event::PostDeleted(_)
-            | Event::PostLikesChanged(_)
-            | Event::CommentCreated(_)
-            | Event::CommentUpdated(_)
-            | Event::CommentDeleted(_)
-            | Event::WorkspaceCreated(_)
-            | Event::WorkspaceUpdated(_)
-            | Event::WorkspaceDeleted(_)
-            | Event::MemberAdded(_)
-            | Event::MemberRemoved(_)
-            | Event::WidgetCreated(_)
-            | Event::WidgetUpdated(_)
-            | Event::WidgetMoved(_)
-            | Event::WidgetDeleted(_) => return Err(Misplaced),
+            _ => return Err(Misplaced),
         }
         Ok(())
     }

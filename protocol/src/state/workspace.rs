@@ -55,32 +55,7 @@ impl WorkspaceState {
             Event::WidgetDeleted(gone) => {
                 self.widgets.remove(&gone.id);
             }
-            Event::UserUpdated(_)
-            | Event::SessionEnded(_)
-            | Event::SettingsUpdated(_)
-            | Event::FollowCreated(_)
-            | Event::FollowDeleted(_)
-            | Event::BlockCreated(_)
-            | Event::BlockDeleted(_)
-            | Event::PostLiked(_)
-            | Event::PostUnliked(_)
-            | Event::TaskListCreated(_)
-            | Event::TaskListUpdated(_)
-            | Event::TaskListDeleted(_)
-            | Event::TaskCreated(_)
-            | Event::TaskUpdated(_)
-            | Event::TaskMoved(_)
-            | Event::TaskDeleted(_)
-            | Event::MembershipCreated(_)
-            | Event::MembershipDeleted(_)
-            | Event::ProfileUpdated(_)
-            | Event::PostCreated(_)
-            | Event::PostUpdated(_)
-            | Event::PostDeleted(_)
-            | Event::PostLikesChanged(_)
-            | Event::CommentCreated(_)
-            | Event::CommentUpdated(_)
-            | Event::CommentDeleted(_) => return Err(Misplaced),
+            _ => return Err(Misplaced),
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 mod asyncapi;
 mod model;
 mod openapi;
+mod places;
 mod reads;
 mod schemas;
 mod typescript;

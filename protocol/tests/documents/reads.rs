@@ -18,7 +18,7 @@ fn values() -> Vec<Value> {
 }
 
 /// Something that the schema allows and the field `name` takes.
-fn sample(document: &Value, name: &str, schema: &Value) -> Value {
+pub fn sample(document: &Value, name: &str, schema: &Value) -> Value {
     if let Some(place) = schema["$ref"].as_str() {
         return sample(document, name, document.pointer(place.trim_start_matches('#')).unwrap());
     }
@@ -31,6 +31,7 @@ fn sample(document: &Value, name: &str, schema: &Value) -> Value {
     let word = schema["type"].as_str().or_else(|| schema["type"][0].as_str()).unwrap();
     match (word, schema["format"].as_str()) {
         ("string", Some("uuid")) => ID.into(),
+        ("string", Some("date")) => "2026-11-23".into(),
         ("string", Some("date-time")) => "2026-11-23T06:49:40.101669Z".into(),
         ("string", None) if name.ends_with("url") => "https://e.example".into(),
         ("string", None) if name == "email" => "a@e.example".into(),

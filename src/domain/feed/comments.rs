@@ -1,7 +1,7 @@
 //! Comments: they belong to the post, so they happen on the channel of its author.
 
 use studyhall_protocol::posts::{CommentChanged, CommentDeleted, CommentPatch, NewComment};
-use studyhall_protocol::rest::Deleted;
+use studyhall_protocol::rest::RowRef;
 use studyhall_protocol::{Channel, Event};
 use uuid::Uuid;
 
@@ -39,7 +39,7 @@ pub async fn update_comment(tx: &mut Tx, patch: &CommentPatch) -> Result<Comment
 }
 
 /// Deletes a comment of mine, or any on a post of mine.
-pub async fn delete_comment(tx: &mut Tx, gone: &Deleted) -> Result<CommentDeleted> {
+pub async fn delete_comment(tx: &mut Tx, gone: &RowRef) -> Result<CommentDeleted> {
     let (actor, place) = (tx.actor(), find(tx, gone.id).await?);
     if ![place.author_id, place.post_author_id].contains(&actor) {
         return Err(author_only("only its author and the author of the post can delete a comment"));

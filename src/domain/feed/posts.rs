@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use studyhall_protocol::posts::{NewMedia, NewPost, Post, PostPatch, plain_tags};
-use studyhall_protocol::rest::Deleted;
+use studyhall_protocol::rest::{Deleted, RowRef};
 use studyhall_protocol::{Channel, Event};
 use uuid::Uuid;
 
@@ -39,16 +39,16 @@ pub async fn update_post(tx: &mut Tx, patch: &PostPatch) -> Result<Post> {
 }
 
 /// Deletes a post of mine, with its comments and likes.
-pub async fn delete_post(tx: &mut Tx, gone: &Deleted) -> Result<Deleted> {
+pub async fn delete_post(tx: &mut Tx, gone: &RowRef) -> Result<Deleted> {
     mine(tx, gone.id).await?;
     let author = tx.actor();
     lock_with_count(tx, author).await?;
     if !sql::posts::delete_post(tx.conn(), author, gone.id).await? {
         return Err(Error::not_found());
     }
-    tx.emit(Channel::Profile(author), Event::PostDeleted(*gone));
+    tx.emit(Channel::Profile(author), Event::PostDeleted((*gone).into()));
     tell_count(tx, author).await?;
-    Ok(*gone)
+    Ok((*gone).into())
 }
 
 /// A post as it is now; `None` when it is gone.

@@ -8,20 +8,19 @@ mod sql;
 use std::collections::HashMap;
 
 use studyhall_protocol::check::FieldError;
-use studyhall_protocol::rest::Deleted;
+use studyhall_protocol::rest::{Deleted, RowRef};
 use studyhall_protocol::tasks::{NewTask, NewTaskList, Task, TaskList, TaskListPatch, TaskMove, TaskMoved, TaskPatch};
 use studyhall_protocol::{Channel, Command, Event};
 use uuid::Uuid;
 
 use crate::db::{BatchTx, By, Tx, Wanted};
+use crate::domain::order;
 use crate::error::{Error, Result};
 
 /// Lists per person.
 pub const LISTS_MAX: i64 = 200;
 /// Tasks per list.
 pub const TASKS_MAX: i64 = 2_000;
-/// Between neighbours that were never squeezed: ten tasks fit between two before a list is numbered anew.
-pub const GAP: i32 = 1_024;
 
 /// Makes a list.
 pub async fn create_task_list(tx: &mut Tx, new: &NewTaskList) -> Result<TaskList> {
@@ -46,14 +45,14 @@ pub async fn update_task_list(tx: &mut Tx, patch: &TaskListPatch) -> Result<Task
 }
 
 /// Deletes a list with its tasks.
-pub async fn delete_task_list(tx: &mut Tx, list: &Deleted) -> Result<Deleted> {
+pub async fn delete_task_list(tx: &mut Tx, list: &RowRef) -> Result<Deleted> {
     let mine = lock(tx).await?;
     let owner = tx.actor();
     if !sql::delete_list(tx.conn(), owner, list.id).await? {
         return Err(Error::not_found());
     }
-    tx.emit(mine, Event::TaskListDeleted(*list));
-    Ok(*list)
+    tx.emit(mine, Event::TaskListDeleted((*list).into()));
+    Ok((*list).into())
 }
 
 /// Adds a task to the end of a list.
@@ -108,8 +107,7 @@ pub async fn move_task(tx: &mut Tx, to: &TaskMove) -> Result<TaskMoved> {
     let owner = tx.actor();
     let place = sql::place(tx.conn(), owner, to.id, to.list_id, to.after_id).await?.ok_or_else(Error::not_found)?;
     if !place.after_found {
-        let detail = "the task to stand behind is not in that list any more";
-        return Err(Error::conflict("after_not_in_list", detail).with_field("after_id"));
+        return Err(order::after_not_in_list());
     }
     if place.full {
         return Err(full());
@@ -118,7 +116,7 @@ pub async fn move_task(tx: &mut Tx, to: &TaskMove) -> Result<TaskMoved> {
         let task = sql::task(tx.conn(), owner, to.id).await?.ok_or_else(Error::not_found)?;
         return Ok(TaskMoved { task, reordered: Vec::new() });
     }
-    let moved = match middle(place.before, place.behind) {
+    let moved = match order::middle(place.before, place.behind) {
         Some(index) => {
             let task = sql::put(tx.conn(), owner, to.id, place.list_id, index).await?;
             TaskMoved { task: task.ok_or_else(Error::not_found)?, reordered: Vec::new() }
@@ -136,14 +134,14 @@ pub async fn move_task(tx: &mut Tx, to: &TaskMove) -> Result<TaskMoved> {
 }
 
 /// Deletes a task.
-pub async fn delete_task(tx: &mut Tx, task: &Deleted) -> Result<Deleted> {
+pub async fn delete_task(tx: &mut Tx, task: &RowRef) -> Result<Deleted> {
     let mine = lock(tx).await?;
     let owner = tx.actor();
     if !sql::delete_task(tx.conn(), owner, task.id).await? {
         return Err(Error::not_found());
     }
-    tx.emit(mine, Event::TaskDeleted(*task));
-    Ok(*task)
+    tx.emit(mine, Event::TaskDeleted((*task).into()));
+    Ok((*task).into())
 }
 
 /// Everything here waits for the same lock: two tabs that reorder at once do it one after the other.
@@ -155,41 +153,4 @@ async fn lock(tx: &mut Tx) -> Result<Channel> {
 
 fn full() -> Error {
     Error::conflict("limit_reached", format!("a list can have at most {TASKS_MAX} tasks"))
-}
-
-/// An index between two neighbours; `None` when there is no room.
-fn middle(before: Option<i32>, behind: Option<i32>) -> Option<i32> {
-    match (before, behind) {
-        (None, None) => Some(GAP),
-        (Some(before), None) => before.checked_add(GAP),
-        (None, Some(behind)) => behind.checked_sub(GAP),
-        (Some(before), Some(behind)) => {
-            let middle = before.midpoint(behind);
-            (before < middle && middle < behind).then_some(middle)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_between() {
-        assert_eq!(middle(None, None), Some(1_024));
-        assert_eq!(middle(Some(1_024), None), Some(2_048));
-        assert_eq!(middle(None, Some(1_024)), Some(0));
-        assert_eq!(middle(Some(1_024), Some(2_048)), Some(1_536));
-        assert_eq!(middle(Some(-3), Some(-1)), Some(-2));
-        assert_eq!(middle(Some(i32::MIN), Some(i32::MAX)), Some(0));
-    }
-
-    #[test]
-    fn no_room() {
-        assert_eq!(middle(Some(1), Some(2)), None);
-        assert_eq!(middle(Some(-1), Some(0)), None);
-        assert_eq!(middle(Some(7), Some(7)), None);
-        assert_eq!(middle(Some(i32::MAX - 1), None), None);
-        assert_eq!(middle(None, Some(i32::MIN + 5)), None);
-    }
 }

@@ -5,10 +5,12 @@ use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 use studyhall_protocol::Position;
-use studyhall_protocol::tasks::{NewTask, NewTaskList, Task, TaskList, TaskListPatch, TaskOrder, TaskPatch};
+use studyhall_protocol::order::RowOrder;
+use studyhall_protocol::tasks::{NewTask, NewTaskList, Task, TaskList, TaskListPatch, TaskPatch};
 use uuid::Uuid;
 
-use super::{GAP, LISTS_MAX, TASKS_MAX};
+use super::{LISTS_MAX, TASKS_MAX};
+use crate::domain::order::GAP;
 use crate::domain::page::Rows;
 use crate::error::Result;
 
@@ -226,9 +228,9 @@ pub async fn renumber(
     id: Uuid,
     list_id: Uuid,
     after: Option<Uuid>,
-) -> Result<Vec<TaskOrder>> {
+) -> Result<Vec<RowOrder>> {
     let changed = sqlx::query_as!(
-        TaskOrder,
+        RowOrder,
         "with others as (
              select t.id, row_number() over (order by t.order_index, t.created_at, t.id) as place
              from tasks t

@@ -4,7 +4,7 @@
 use studyhall_protocol::error::Unsubscribed;
 use studyhall_protocol::rest::Deleted;
 use studyhall_protocol::widgets::WidgetMoved;
-use studyhall_protocol::workspaces::{MemberRef, Workspace};
+use studyhall_protocol::workspaces::{MemberGone, Workspace};
 use uuid::Uuid;
 
 use crate::domain::payload::data;
@@ -17,7 +17,7 @@ pub fn effects(event: &LogEvent) -> Vec<Effect> {
         "widget.deleted" => {
             data(event).map(|gone: Deleted| Effect::EndGesture { key: drag_of(gone.id), gesture: None })
         }
-        "member.removed" => data(event).map(|gone: MemberRef| Effect::Remove(gone.user_id, Unsubscribed::REMOVED)),
+        "member.removed" => data(event).map(|gone: MemberGone| Effect::Remove(gone.user_id, Unsubscribed::REMOVED)),
         "workspace.updated" => data(event).and_then(closed_to_guests),
         "workspace.deleted" => Some(Effect::RemoveAll(Unsubscribed::DELETED)),
         _ => None,
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn who_has_to_leave() {
-        let gone = in_room(Event::MemberRemoved(MemberRef { workspace_id: ROOM, user_id: PERSON }));
+        let gone = in_room(Event::MemberRemoved(MemberGone { workspace_id: ROOM, user_id: PERSON }));
         assert_eq!(gone, [Effect::Remove(PERSON, Unsubscribed::REMOVED)]);
         let closed = in_room(Event::WorkspaceUpdated(room(json!({"guests": false}))));
         assert_eq!(closed, [Effect::RemoveGuests(Unsubscribed::REMOVED)]);

@@ -15,8 +15,10 @@ use std::collections::BTreeSet;
 
 use sqlx::PgExecutor;
 use studyhall_protocol::check::FieldError;
-use studyhall_protocol::rest::Deleted;
-use studyhall_protocol::workspaces::{Member, MemberRef, NewWorkspace, Role, Room, Workspace, WorkspacePatch};
+use studyhall_protocol::rest::{Deleted, RowRef};
+use studyhall_protocol::workspaces::{
+    Member, MemberGone, MemberRef, NewWorkspace, Role, Room, Workspace, WorkspacePatch,
+};
 use studyhall_protocol::{Channel, Event};
 use uuid::Uuid;
 
@@ -86,7 +88,7 @@ pub async fn update_workspace(tx: &mut Tx, patch: &WorkspacePatch) -> Result<Wor
 }
 
 /// Deletes a room with everything in it. Every member is told on their own channel.
-pub async fn delete_workspace(tx: &mut Tx, gone: &Deleted) -> Result<Deleted> {
+pub async fn delete_workspace(tx: &mut Tx, gone: &RowRef) -> Result<Deleted> {
     let room = Channel::Workspace(gone.id);
     // Looked up before the locks, because they name the channels to lock, and again under them. Strangers are turned
     // away here, before they can make a whole room wait.
@@ -104,11 +106,11 @@ pub async fn delete_workspace(tx: &mut Tx, gone: &Deleted) -> Result<Deleted> {
         return Err(Error::not_found());
     }
     for person in members {
-        let left = MemberRef { workspace_id: gone.id, user_id: person };
+        let left = MemberGone { workspace_id: gone.id, user_id: person };
         tx.emit(Channel::User(person), Event::MembershipDeleted(left));
     }
-    tx.emit(room, Event::WorkspaceDeleted(*gone));
-    Ok(*gone)
+    tx.emit(room, Event::WorkspaceDeleted((*gone).into()));
+    Ok((*gone).into())
 }
 
 /// Lets somebody in; the owner only.
@@ -138,7 +140,7 @@ pub async fn add_member(tx: &mut Tx, new: &MemberRef) -> Result<Member> {
 }
 
 /// Puts somebody out (the owner), or leaves. The owner stays: a room without one could not be deleted.
-pub async fn remove_member(tx: &mut Tx, gone: &MemberRef) -> Result<MemberRef> {
+pub async fn remove_member(tx: &mut Tx, gone: &MemberRef) -> Result<MemberGone> {
     let (room, person) = (Channel::Workspace(gone.workspace_id), Channel::User(gone.user_id));
     let role = member_role(tx, gone.workspace_id).await?;
     let actor = tx.actor();
@@ -156,9 +158,9 @@ pub async fn remove_member(tx: &mut Tx, gone: &MemberRef) -> Result<MemberRef> {
         });
     }
     sql::raise_acl(tx.conn(), room).await?;
-    tx.emit(room, Event::MemberRemoved(*gone));
-    tx.emit(person, Event::MembershipDeleted(*gone));
-    Ok(*gone)
+    tx.emit(room, Event::MemberRemoved((*gone).into()));
+    tx.emit(person, Event::MembershipDeleted((*gone).into()));
+    Ok((*gone).into())
 }
 
 /// What the actor is in a room, or the refusal that they get: strangers learn of nothing, guests that they are guests.

@@ -4,7 +4,7 @@ pub mod drain;
 pub mod orphan;
 mod sql;
 
-use studyhall_protocol::rest::Deleted;
+use studyhall_protocol::rest::{Deleted, RowRef};
 use studyhall_protocol::widgets::{NewWidget, Widget, WidgetMove, WidgetMoved, WidgetPatch};
 use studyhall_protocol::{Channel, Event};
 use uuid::Uuid;
@@ -54,15 +54,15 @@ pub async fn move_widget(tx: &mut Tx, to: &WidgetMove) -> Result<WidgetMoved> {
 }
 
 /// Takes a widget away.
-pub async fn delete_widget(tx: &mut Tx, gone: &Deleted) -> Result<Deleted> {
+pub async fn delete_widget(tx: &mut Tx, gone: &RowRef) -> Result<Deleted> {
     let (id, room) = lock_room_of(tx, gone.id).await?;
     let actor = tx.actor();
     if !sql::delete_widget(tx.conn(), actor, id, gone.id).await? {
         member_role(tx, id).await?;
         return Err(Error::not_found());
     }
-    tx.emit(room, Event::WidgetDeleted(*gone));
-    Ok(*gone)
+    tx.emit(room, Event::WidgetDeleted((*gone).into()));
+    Ok((*gone).into())
 }
 
 /// A widget's room is looked up before the lock. It never changes; whether the widget is still there, the statement
