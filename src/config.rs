@@ -107,6 +107,10 @@ pub struct Config {
     #[arg(long, env = "STUDYHALL_OPERATION_HOURS", default_value_t = 48, value_parser = clap::value_parser!(u32).range(24..))]
     pub operation_hours: u32,
 
+    /// Days for which the record of who did what is kept; every person can read what is about them.
+    #[arg(long, env = "STUDYHALL_AUDIT_DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..))]
+    pub audit_days: u32,
+
     /// Days until a sign-in ends by itself.
     #[arg(long, env = "STUDYHALL_SESSION_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub session_days: u32,

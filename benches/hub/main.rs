@@ -21,6 +21,7 @@ use axum::routing::get;
 use serde_json::json;
 use studyhall::app::server;
 use studyhall::live::backend::LogEvent;
+use studyhall::live::backend::Visitor;
 use studyhall::live::roster::Alone;
 use studyhall::live::{Hub, Limits, upgrade};
 use studyhall_protocol::channel::Channel;
@@ -100,7 +101,7 @@ impl World {
             let upgrading = hub.clone();
             let connect = move |request: Request| {
                 let hub = upgrading.clone();
-                async move { upgrade::connect(hub, request, None) }
+                async move { upgrade::connect(hub, request, Visitor::default()) }
             };
             let listener = server::listen(([127, 0, 0, 1], 0).into())?;
             let address = listener.local_addr()?;

@@ -8,9 +8,8 @@ use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 use studyhall::domain;
 use studyhall::live::backend::{
-    Action, Admission, Backend, Credential, Effect, Grant, Identity, LogEvent, LogPage, Orphan, Refusal, Standing,
+    Action, Admission, Backend, Credential, Effect, Grant, Identity, LogEvent, LogPage, Orphan, Refusal, Standing, Way,
 };
-use studyhall::live::conn::ConnId;
 use studyhall_protocol::channel::Channel;
 use studyhall_protocol::error::WireError;
 use studyhall_protocol::live::Publication;
@@ -74,7 +73,7 @@ impl Backend for Store {
     fn rpc<'a>(
         &'a self,
         _: &'a Identity,
-        _: ConnId,
+        _: Way,
         _: &'a str,
         _: Option<&'a RawValue>,
     ) -> BoxFuture<'a, Result<Box<RawValue>, WireError>> {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 
 use crate::accounts::{Credentials, Me, NewAccount, PasswordChange, SessionsEnded, SignIn, SignedIn, User};
+use crate::audit::AuditEntry;
 use crate::dashboard::Dashboard;
 use crate::describe::{SchemaOf, schema_of};
 use crate::event::LoggedEvent;
@@ -175,6 +176,7 @@ pub const ROUTES: &[Route] = &[
         .asks(&[("user_ids", "Ids with commas between them.")])
         .answers::<Page<Presence>>()
         .fails(&["invalid_field"]),
+    get("/me/audit-log", "What I did, and what others did to me, newest first.").pages::<AuditEntry>(),
     get("/me/blocks", "Whom I blocked, newest first.").pages::<BlockPerson>(),
     get("/me/likes", "The posts that I like, the newest like first.").pages::<FeedPost>(),
     get("/users", "People whose username or full name begins with `query`, by username.")

@@ -251,6 +251,8 @@ export interface Calls {
   'PUT /me/presence': { path: {}; query: {}; body: PresenceSet; answer: Answer<Presence> };
   /** How these people are, as far as they let me see it. */
   'GET /presence': { path: {}; query: { user_ids?: string | number }; body: undefined; answer: Page<Presence> };
+  /** What I did, and what others did to me, newest first. */
+  'GET /me/audit-log': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<AuditEntry> };
   /** Whom I blocked, newest first. */
   'GET /me/blocks': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<BlockPerson> };
   /** The posts that I like, the newest like first. */
@@ -479,6 +481,26 @@ export interface Page<T> {
   next_cursor: string | null;
   /** The channels whose state this page shows. */
   positions?: Position[];
+}
+
+/** A line of the record: that something was done, never what was written. */
+export interface AuditEntry {
+  /** Grows with time. */
+  id: number;
+  /** When. */
+  created_at: Timestamp;
+  /** The command, such as `task.create`; or `account.create`, `session.create`, `session.end`, `password.change`. */
+  action: string;
+  /** Who did it; `null` when it was an operator, or somebody who is gone. */
+  actor_id: Uuid | null;
+  /** What it was done to: `user`, or the first word of the command. */
+  subject_type: string | null;
+  /** Which one; absent where it is the actor's own account. */
+  subject_id: Uuid | null;
+  /** What else was named, by id. */
+  metadata: Record<string, unknown>;
+  /** From where; only of what I did myself. */
+  ip: string | null;
 }
 
 /** What is behind the widgets. */

@@ -12,16 +12,15 @@ use studyhall_protocol::presence::{self, Presence};
 use uuid::Uuid;
 
 use crate::auth::Sessions;
-use crate::db::{Db, Together, Writer};
+use crate::db::{Asker, Db, Together, Writer};
 use crate::domain;
 use crate::domain::channels::Answers;
 use crate::error::Error;
 use crate::http::door;
 use crate::live::HubLink;
 use crate::live::backend::{
-    Action, Admission, Backend, Credential, Effect, Grant, Identity, LogEvent, LogPage, Orphan, Refusal, Standing,
+    Action, Admission, Backend, Credential, Effect, Grant, Identity, LogEvent, LogPage, Orphan, Refusal, Standing, Way,
 };
-use crate::live::conn::ConnId;
 
 /// Channels in one statement of admission: a storm of people with a dozen each, and still some milliseconds only.
 const ADMITTED_AT_ONCE: usize = 2_000;
@@ -100,14 +99,17 @@ impl Backend for Server {
     fn rpc<'a>(
         &'a self,
         who: &'a Identity,
-        conn: ConnId,
+        way: Way,
         method: &'a str,
         data: Option<&'a RawValue>,
     ) -> BoxFuture<'a, Result<Box<RawValue>, WireError>> {
         async move {
             match method {
-                presence::METHOD => self.in_time(domain::presence::rpc(&self.db, &self.hub, who, conn, data)).await,
-                _ => door::rpc(&self.writer, who.user_id, method, data).await.map_err(on_wire),
+                presence::METHOD => self.in_time(domain::presence::rpc(&self.db, &self.hub, who, way.conn, data)).await,
+                _ => {
+                    let asker = Asker { person: who.user_id, address: way.address };
+                    door::rpc(&self.writer, asker, method, data).await.map_err(on_wire)
+                }
             }
         }
         .boxed()

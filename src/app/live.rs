@@ -16,6 +16,7 @@ use super::App;
 use crate::error::{Error, Result};
 use crate::http::{self, OriginVerdict};
 use crate::live::arrivals::Full;
+use crate::live::backend::Visitor;
 use crate::live::stream::{self, Opening, Road, Undelivered};
 use crate::live::upgrade;
 
@@ -35,32 +36,35 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/emulation", post(emulate))
 }
 
-/// The session cookie, if the page may use it. A page of a foreign origin gets no connection at all.
-fn cookie(app: &App, headers: &HeaderMap) -> Result<Option<String>> {
-    match app.state.origins.allows(headers) {
+/// Who comes: with the session cookie, if the page may use it. A page of a foreign origin gets no connection at all.
+fn visitor(app: &App, request: &Request) -> Result<Visitor> {
+    let headers = request.headers();
+    let address = Some(app.state.rates.address(request.extensions(), headers));
+    let cookie = match app.state.origins.allows(headers) {
         OriginVerdict::Foreign => {
             Err(Error::forbidden("foreign_origin", "this origin may not connect; add it to STUDYHALL_ORIGINS"))
         }
         OriginVerdict::Allowed => Ok(app.state.cookies.read(headers).map(str::to_owned)),
         OriginVerdict::Absent => Ok(None),
-    }
+    };
+    Ok(Visitor { cookie: cookie?, address })
 }
 
 async fn connect(State(app): State<Arc<App>>, request: Request) -> Response {
-    match cookie(&app, request.headers()) {
-        Ok(cookie) => upgrade::connect(app.hub.clone(), request, cookie),
+    match visitor(&app, &request) {
+        Ok(visitor) => upgrade::connect(app.hub.clone(), request, visitor),
         Err(error) => error.into_response(),
     }
 }
 
 /// The request has the connect command in it; its answer is the connection.
 async fn open_stream(State(app): State<Arc<App>>, request: Request) -> Result<Response> {
-    let cookie = cookie(&app, request.headers())?;
+    let visitor = visitor(&app, &request)?;
     let format = format_of(request.headers());
     let road = request.extensions().get::<Arc<Road>>().cloned();
     let road = road.ok_or_else(|| Error::internal(anyhow::anyhow!("a request that came over no connection")))?;
     let commands = Bytes::from(http::read_bytes(request).await?);
-    let body = stream::open(&app.hub, Opening { road, format, cookie, commands }).map_err(|full| match full {
+    let body = stream::open(&app.hub, Opening { road, format, visitor, commands }).map_err(|full| match full {
         Full::Draining => super::leave::shutting_down(),
         Full::Connections | Full::Arrivals => Error::busy(full.reason(), full.retry_after()),
     })?;
@@ -71,7 +75,7 @@ async fn open_stream(State(app): State<Arc<App>>, request: Request) -> Result<Re
 
 /// Commands for a stream, wherever it is.
 async fn emulate(State(app): State<Arc<App>>, request: Request) -> Result<Response> {
-    cookie(&app, request.headers())?;
+    visitor(&app, &request)?;
     let format = format_of(request.headers());
     let body = http::read_bytes(request).await?;
     let emulation = Emulation::parse(format, &body);

@@ -180,7 +180,12 @@ fn limits(config: &Config, room: &Room) -> Limits {
 }
 
 fn retention(config: &Config) -> Policy {
-    Policy { log_days: config.log_days, operation_hours: config.operation_hours, ..Policy::default() }
+    Policy {
+        log_days: config.log_days,
+        operation_hours: config.operation_hours,
+        audit_days: config.audit_days,
+        ..Policy::default()
+    }
 }
 
 async fn readyz(State(app): State<App>) -> Response {

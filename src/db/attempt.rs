@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
+use super::audit::Entry;
 use super::operations::{self, Claim, Wanted};
 use super::rows::{self, Wait};
 use super::session::{Session, silence};
@@ -156,6 +157,9 @@ impl Writer {
         }
         let data = (self.perform)(tx, &wanted.command).await?;
         let answer = answer(&tx.positions(), &data)?;
+        if !tx.events.is_empty() {
+            tx.record.push(Entry::of(wanted, Some(&data)));
+        }
         let events = tx.finish(Some(answer.get())).await?;
         Ok(Worked::Written(vec![Settled::Done(answer)], events))
     }

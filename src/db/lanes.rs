@@ -140,7 +140,7 @@ mod tests {
 
     fn wanted(op: u128) -> Wanted {
         let by = By { actor: Uuid::nil(), op: Uuid::from_u128(op) };
-        Wanted::new(by, Command::PostLike(PostRef { post_id: Uuid::nil() })).unwrap()
+        Wanted::new(by, Command::PostLike(PostRef { post_id: Uuid::nil() }), None).unwrap()
     }
 
     /// Whether the command waits, and if so whether it is the first.

@@ -13,9 +13,11 @@
 //! Nothing here knows a domain: what a command does is handed in as a function.
 
 mod attempt;
+mod audit;
 mod counters;
 mod drain;
 mod epoch;
+mod finish;
 pub mod follow;
 mod hints;
 mod lanes;
@@ -38,6 +40,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::{PgConnection, PgPool};
 
+pub use audit::Asker;
 pub use counters::{Counter, Counters};
 pub use drain::{Company, Drain, Performed};
 pub use epoch::OnEpoch;

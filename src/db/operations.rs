@@ -1,12 +1,14 @@
 //! Operation ids: one effect per id, and the same answer to every retry.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use studyhall_protocol::Command;
 
+use super::audit::Named;
 use super::tx::{By, column};
 use crate::error::{Error, Result};
 
@@ -19,12 +21,17 @@ pub struct Wanted {
     pub command: Command,
     /// What tells a retry from another command under the same id.
     pub(super) fingerprint: Vec<u8>,
+    /// What it names, for the record.
+    pub(super) named: Named,
+    /// Where it came from.
+    pub(super) address: Option<IpAddr>,
 }
 
 impl Wanted {
-    pub(super) fn new(by: By, command: Command) -> Result<Self> {
+    pub(super) fn new(by: By, command: Command, address: Option<IpAddr>) -> Result<Self> {
         let text = serde_json::to_vec(&command).map_err(Error::internal)?;
-        Ok(Self { by, command, fingerprint: Sha256::digest(&text).to_vec() })
+        let named = Named::in_command(&text);
+        Ok(Self { by, command, fingerprint: Sha256::digest(&text).to_vec(), named, address })
     }
 }
 

@@ -115,7 +115,7 @@ mod tests {
 
     fn item(op: u128, channel: Channel, row: u128) -> Item {
         let by = By { actor: Uuid::nil(), op: Uuid::from_u128(op) };
-        let wanted = Wanted::new(by, Command::TaskDelete(RowRef { id: Uuid::from_u128(row) })).unwrap();
+        let wanted = Wanted::new(by, Command::TaskDelete(RowRef { id: Uuid::from_u128(row) }), None).unwrap();
         Item { wanted, channel, row: Uuid::from_u128(row), answer: oneshot::channel().0 }
     }
 

@@ -22,11 +22,13 @@ pub struct Policy {
     pub ended_sign_in_days: u32,
     /// Hours after which nobody can still send values of a drag that is over.
     pub drag_hours: u32,
+    /// Days for which the record of who did what is kept.
+    pub audit_days: u32,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { log_days: 7, operation_hours: 48, ended_sign_in_days: 30, drag_hours: 48 }
+        Self { log_days: 7, operation_hours: 48, ended_sign_in_days: 30, drag_hours: 48, audit_days: 365 }
     }
 }
 
@@ -49,6 +51,8 @@ pub struct Report {
     pub attempts_deleted: u64,
     /// Drags forgotten.
     pub drags_deleted: u64,
+    /// Lines of the record that are old enough.
+    pub audit_deleted: u64,
 }
 
 /// Channels per transaction: their writers wait while it runs.
@@ -91,6 +95,7 @@ pub async fn run_once(db: &Db, policy: Policy) -> Result<Report> {
     report.sign_ins_deleted = delete_ended_sign_ins(db, policy.ended_sign_in_days).await?;
     report.attempts_deleted = delete_attempts(db).await?;
     report.drags_deleted = delete_drags(db, policy.drag_hours).await?;
+    report.audit_deleted = delete_audit(db, policy.audit_days).await?;
     Ok(report)
 }
 
@@ -189,6 +194,27 @@ async fn delete_operations(db: &Db, hours: u32) -> Result<u64> {
                  select ctid from operations where created_at < now() - make_interval(hours => $1)
                  order by created_at limit $2 for update skip locked))",
             i32::try_from(hours).unwrap_or(i32::MAX),
+            ROWS,
+        )
+        .execute(db.pool())
+        .await?
+        .rows_affected();
+        deleted += batch;
+        if batch < ROWS as u64 {
+            return Ok(deleted);
+        }
+    }
+}
+
+async fn delete_audit(db: &Db, days: u32) -> Result<u64> {
+    let mut deleted = 0;
+    loop {
+        // No index has them in the order of their time, which is that of where they lie.
+        let batch = sqlx::query!(
+            "delete from audit_logs where ctid = any(array(
+                 select ctid from audit_logs where created_at < now() - make_interval(days => $1)
+                 limit $2 for update skip locked))",
+            i32::try_from(days).unwrap_or(i32::MAX / 2),
             ROWS,
         )
         .execute(db.pool())

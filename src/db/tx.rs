@@ -12,8 +12,8 @@ use studyhall_protocol::event::Event;
 use studyhall_protocol::{Channel, Position};
 use uuid::Uuid;
 
+use super::audit::{Asker, Entry};
 use super::log::{number, payload};
-use super::operations::Wanted;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::live::backend::LogEvent;
@@ -39,10 +39,11 @@ pub struct Tx<W = By> {
     by: W,
     heads: BTreeMap<Channel, u64>,
     /// Those whose row says already what it will say.
-    raised: BTreeSet<Channel>,
+    pub(super) raised: BTreeSet<Channel>,
     at: DateTime<Utc>,
     epoch: String,
     pub(super) events: Vec<Pending>,
+    pub(super) record: Vec<Entry>,
     /// A mistake in an action that `emit` could not report.
     fault: Option<String>,
 }
@@ -73,6 +74,7 @@ impl<W> Tx<W> {
             at: DateTime::UNIX_EPOCH,
             epoch: String::new(),
             events: Vec::new(),
+            record: Vec::new(),
             fault: None,
         }
     }
@@ -161,7 +163,7 @@ impl<W> Tx<W> {
     }
 
     /// No event was lost on the way here.
-    fn check(&mut self) -> Result<()> {
+    pub(super) fn check(&mut self) -> Result<()> {
         self.fault.take().map_or(Ok(()), |fault| Err(Error::internal(anyhow::anyhow!(fault))))
     }
 
@@ -181,49 +183,6 @@ impl<W> Tx<W> {
 }
 
 impl Tx<By> {
-    /// The last statement: raises the heads, appends the events, and stores the answer of the operation if there is one.
-    /// Returns the events as they will be once COMMIT has succeeded.
-    pub(super) async fn finish(&mut self, answer: Option<&str>) -> Result<Vec<LogEvent>> {
-        self.check()?;
-        if self.events.is_empty() && answer.is_none() {
-            return Ok(Vec::new());
-        }
-        let by = self.by;
-        let events = &self.events;
-        let appended = sqlx::query_scalar!(
-            r#"
-            with e as (
-                select * from unnest($1::text[], $2::bigint[], $3::text[], $4::text[])
-                    as e (channel, "offset", type, data)
-            ), raised as (
-                update channel_heads h set head = n.head
-                from (select e.channel, max(e."offset") as head from e group by e.channel) n
-                where h.channel = n.channel
-            ), appended as (
-                insert into events (channel, "offset", type, actor, op, data)
-                select e.channel, e."offset", e.type, $5, $6, e.data::json from e
-                returning 1
-            ), answered as (
-                update operations o set answer = $7::text::json
-                where $7::text is not null and o.user_id = $5 and o.op = $6
-            )
-            select count(*) as "count!" from appended"#,
-            &column(events, |event| event.channel.to_string()),
-            &column(events, |event| event.offset as i64),
-            &column(events, |event| event.name.to_owned()),
-            &column(events, |event| event.data.get().to_owned()),
-            by.actor,
-            by.op,
-            answer,
-        );
-        let appended = appended.fetch_one(&mut *self.inner).await?;
-        // The value proves that the transaction is alive: COMMIT of a failed one would look like success.
-        if appended != self.events.len() as i64 {
-            return Err(Error::internal(anyhow::anyhow!("stored {appended} events")));
-        }
-        Ok(self.take_events())
-    }
-
     /// Who acts.
     pub fn actor(&self) -> Uuid {
         self.by.actor
@@ -232,6 +191,11 @@ impl Tx<By> {
     /// The operation id; the server's own when the client sent none.
     pub fn op(&self) -> Uuid {
         self.by.op
+    }
+
+    /// Adds a line about the actor's own account to the record. Commands need not: the write door does it for each that did something.
+    pub fn record(&mut self, action: &'static str, by: &Asker) {
+        self.record.push(Entry::new(action, "user", None, by.address));
     }
 
     /// Gives the event the channel's next number. The channel must be locked; if it is not, the command fails.
@@ -298,53 +262,6 @@ impl Tx<Several> {
     pub(super) async fn wait_shortly(&mut self) -> Result<()> {
         sqlx::raw_sql("set local lock_timeout = '50ms'").execute(&mut *self.inner).await?;
         Ok(())
-    }
-
-    /// The last statement: raises the heads, appends the events and stores the operations with their answers. Returns the
-    /// events as they will be once COMMIT has succeeded.
-    pub(super) async fn finish_several(&mut self, done: &[(&Wanted, &str)]) -> Result<Vec<LogEvent>> {
-        self.check()?;
-        let events = &self.events;
-        let heads: BTreeMap<&Channel, u64> = events.iter().map(|event| (&event.channel, event.offset)).collect();
-        let heads: Vec<(&Channel, u64)> = heads.into_iter().filter(|(at, _)| !self.raised.contains(at)).collect();
-        let appended = sqlx::query_scalar!(
-            r#"
-            with e as (
-                select * from unnest($1::text[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[])
-                    as e (channel, "offset", type, actor, op, data)
-            ), raised as (
-                update channel_heads h set head = n.head
-                from unnest($11::text[], $12::bigint[]) as n (channel, head) where h.channel = n.channel
-            ), appended as (
-                insert into events (channel, "offset", type, actor, op, data)
-                select e.channel, e."offset", e.type, e.actor, e.op, e.data::json from e
-                returning 1
-            ), answered as (
-                insert into operations (user_id, op, fingerprint, answer)
-                select o.actor, o.op, o.fingerprint, o.answer::json
-                from unnest($7::uuid[], $8::uuid[], $9::bytea[], $10::text[]) as o (actor, op, fingerprint, answer)
-                order by o.actor, o.op
-            )
-            select count(*) as "count!" from appended"#,
-            &column(events, |event| event.channel.to_string()),
-            &column(events, |event| event.offset as i64),
-            &column(events, |event| event.name) as &[&str],
-            &column(events, |event| event.by.map(|by| by.actor)) as &[Option<Uuid>],
-            &column(events, |event| event.by.map(|by| by.op)) as &[Option<Uuid>],
-            &column(events, |event| event.data.get()) as &[&str],
-            &column(done, |(wanted, _)| wanted.by.actor),
-            &column(done, |(wanted, _)| wanted.by.op),
-            &column(done, |(wanted, _)| &wanted.fingerprint[..]) as &[&[u8]],
-            &column(done, |(_, answer)| *answer) as &[&str],
-            &column(&heads, |(channel, _)| channel.to_string()),
-            &column(&heads, |(_, head)| *head as i64),
-        );
-        let appended = appended.fetch_one(&mut *self.inner).await?;
-        // The value proves that the transaction is alive: COMMIT of a failed one would look like success.
-        if appended != events.len() as i64 {
-            return Err(Error::internal(anyhow::anyhow!("stored {appended} events of {}", events.len())));
-        }
-        Ok(self.take_events())
     }
 
     /// Like [`Tx::emit`], for an event that is one command's own.

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::attempt::{Attempt, BEGIN, Patience, Worked, commit_unknown, in_time, seal};
+use super::audit::Asker;
 use super::lanes::Lanes;
 use super::operations::{self, Wanted};
 use super::queue::Queue;
@@ -76,13 +77,14 @@ impl Writer {
     /// Answers `{"positions":[…],"data":…}`; the same bytes to every retry with the same `op`. Without one the server
     /// makes it, and a retry is a new command. Errors: whatever the command refuses with; 422 `op_reused`; 503 `busy`
     /// (nothing was done); 503 `commit_unknown` (retry with the same `op` to find out).
-    pub async fn execute(&self, actor: Uuid, op: Option<Uuid>, command: Command) -> Result<Box<RawValue>> {
+    pub async fn execute(&self, asker: impl Into<Asker>, op: Option<Uuid>, command: Command) -> Result<Box<RawValue>> {
+        let asker = asker.into();
         let permit = self.admit()?;
         let this = self.clone();
         let task = self.tasks.spawn(async move {
             let _permit = permit;
-            let by = By { actor, op: op.unwrap_or_else(Uuid::new_v4) };
-            this.execute_here(Wanted::new(by, command)?).await
+            let by = By { actor: asker.person, op: op.unwrap_or_else(Uuid::new_v4) };
+            this.execute_here(Wanted::new(by, command, asker.address)?).await
         });
         self.outcome(task).await
     }

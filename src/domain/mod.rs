@@ -3,6 +3,7 @@
 //! This file has the only lists of domains: commands, routes, effects.
 
 pub mod accounts;
+pub mod audit;
 pub mod channels;
 pub mod dashboard;
 pub mod documents;
@@ -97,6 +98,7 @@ pub fn effects(event: &LogEvent) -> Vec<Effect> {
 pub fn router() -> Router<AppState> {
     Router::new()
         .merge(accounts::routes::router())
+        .merge(audit::routes::router())
         .merge(channels::routes::router())
         .merge(dashboard::routes::router())
         .merge(documents::routes::router())

@@ -1,5 +1,7 @@
 //! Who asks.
 
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -10,6 +12,7 @@ use uuid::Uuid;
 
 use super::{AppState, OriginVerdict};
 use crate::auth::Cookies;
+use crate::db::Asker;
 use crate::error::{Error, Result};
 use crate::live::backend::Identity;
 
@@ -21,12 +24,19 @@ use crate::live::backend::Identity;
 pub struct Caller {
     /// Who it is.
     pub identity: Arc<Identity>,
+    /// Where they are.
+    pub address: IpAddr,
 }
 
 impl Caller {
     /// The person.
     pub fn id(&self) -> Uuid {
         self.identity.user_id
+    }
+
+    /// Who asks, and from where.
+    pub fn asker(&self) -> Asker {
+        Asker { person: self.id(), address: Some(self.address) }
     }
 }
 
@@ -46,8 +56,21 @@ impl FromRequestParts<AppState> for Caller {
                 token
             }
         };
+        let address = state.rates.address(&parts.extensions, &parts.headers);
         let identity = state.sessions.authenticate(token).await?;
-        Ok(Self { identity })
+        Ok(Self { identity, address })
+    }
+}
+
+/// Where somebody is who may not be signed in yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Address(pub IpAddr);
+
+impl FromRequestParts<AppState> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+        Ok(Self(state.rates.address(&parts.extensions, &parts.headers)))
     }
 }
 

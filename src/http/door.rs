@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::body::not_an_object;
 use super::{AppState, Body, Caller, Path};
-use crate::db::Writer;
+use crate::db::{Asker, Writer};
 use crate::error::{Error, Result};
 
 /// What a route of a command comes to.
@@ -32,7 +32,7 @@ pub async fn door(
 ) -> Result<Response> {
     let op = idempotency_key(headers)?;
     let command = read(method, body)?;
-    let answer = state.writer.execute(caller.id(), op, command).await?;
+    let answer = state.writer.execute(caller.asker(), op, command).await?;
     let status = if makes(method) { StatusCode::CREATED } else { StatusCode::OK };
     Ok(json(status, &answer))
 }
@@ -64,7 +64,7 @@ fn with_ids(body: Value, fields: &[&str], path: &Path<Vec<Uuid>>) -> Result<Valu
 }
 
 /// The door of `rpc`: `data` holds the fields of the command and optionally `op`.
-pub async fn rpc(writer: &Writer, actor: Uuid, method: &str, data: Option<&RawValue>) -> Result<Box<RawValue>> {
+pub async fn rpc(writer: &Writer, asker: Asker, method: &str, data: Option<&RawValue>) -> Result<Box<RawValue>> {
     let mut data = match data {
         Some(data) => serde_json::from_str(data.get())
             .map_err(|error| Error::bad_request("malformed_json", format!("data is not JSON: {error}")))?,
@@ -76,7 +76,7 @@ pub async fn rpc(writer: &Writer, actor: Uuid, method: &str, data: Option<&RawVa
         Some(_) => return Err(bad_op()),
     };
     let command = read(method, data)?;
-    writer.execute(actor, op, command).await
+    writer.execute(asker, op, command).await
 }
 
 fn read(method: &str, data: Value) -> Result<Command> {

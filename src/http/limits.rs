@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, Method};
+use axum::http::{Extensions, HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
@@ -70,6 +70,12 @@ impl RateLimits {
         Err(Error::too_many("too_many_requests", format!("too many {what}; try again in {seconds} s"), seconds))
     }
 
+    /// Where a request comes from, as far as the proxies can be trusted.
+    pub fn address(&self, extensions: &Extensions, headers: &HeaderMap) -> IpAddr {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        address(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), headers, self.trusted_proxies)
+    }
+
     /// Drops the keys that have their whole allowance back, every minute until `stop`: nobody can fill the memory
     /// with addresses.
     pub async fn forget(self, stop: CancellationToken) {
@@ -97,8 +103,7 @@ pub async fn hold_off(State(state): State<AppState>, request: Request, next: Nex
 
 fn check(state: &AppState, request: &Request) -> Result<()> {
     let rates = &state.rates;
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let address = address(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), request.headers(), rates.trusted_proxies);
+    let address = rates.address(request.extensions(), request.headers());
     if address.is_loopback() && !rates.limit_loopback {
         return Ok(());
     }

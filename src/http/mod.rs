@@ -17,7 +17,7 @@ mod shield;
 mod state;
 
 pub use body::{BODY_BYTES_MAX, Body, read_bytes};
-pub use caller::Caller;
+pub use caller::{Address, Caller};
 pub use cursor::Paging;
 pub use limits::{RateLimits, hold_off};
 pub use origins::{AllowedOrigins, OriginVerdict};

@@ -1,6 +1,7 @@
 //! What the engine asks of the server around it. The engine knows channels and frames; who may do
 //! what, what a publication means and where the log is kept, it asks here.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -36,6 +37,24 @@ pub enum Credential {
     Token(String),
     /// From the upgrade request, whose `Origin` was allowed.
     Cookie(String),
+}
+
+/// What the request brought along that became a connection.
+#[derive(Debug, Clone, Default)]
+pub struct Visitor {
+    /// If the page may use it.
+    pub cookie: Option<String>,
+    /// Where the client is, if that is known.
+    pub address: Option<IpAddr>,
+}
+
+/// How a command came.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    /// Over this connection.
+    pub conn: ConnId,
+    /// From there.
+    pub address: Option<IpAddr>,
 }
 
 /// What a person may do in a channel; a small number so that a subscription can carry it.
@@ -238,7 +257,7 @@ pub trait Backend: Send + Sync + 'static {
     fn rpc<'a>(
         &'a self,
         who: &'a Identity,
-        conn: ConnId,
+        way: Way,
         method: &'a str,
         data: Option<&'a RawValue>,
     ) -> BoxFuture<'a, Result<Box<RawValue>, WireError>>;

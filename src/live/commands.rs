@@ -11,7 +11,7 @@ use studyhall_protocol::encode::{
 use studyhall_protocol::error::WireError;
 use studyhall_protocol::frame::{ClientCommand, Commands, Connect, History, Refresh, Rpc, Subscribe};
 
-use super::backend::{Admission, Credential, Identity, LogPage, Refusal};
+use super::backend::{Admission, Credential, Identity, LogPage, Refusal, Way};
 use super::limits::{CHANNELS_MAX, HISTORY_MAX, PING_EVERY};
 use super::newcomer::{Asked, Newcomer, NoSeat};
 use super::session::{Session, Step};
@@ -102,7 +102,7 @@ impl Session {
     }
 
     async fn connect(&mut self, id: u32, connect: &Connect<'_>) -> Next {
-        let credential = match (connect.token.is_empty(), self.cookie.clone()) {
+        let credential = match (connect.token.is_empty(), self.visitor.cookie.clone()) {
             (false, _) => Some(Credential::Token(connect.token.to_string())),
             (true, Some(cookie)) => Some(Credential::Cookie(cookie)),
             (true, None) => None,
@@ -157,7 +157,8 @@ impl Session {
 
     async fn rpc(&mut self, rpc: &Rpc<'_>) -> Result<Box<RawValue>, WireError> {
         let identity = self.identity()?;
-        self.hub.backend.rpc(&identity, self.conn.id, &rpc.method, rpc.data).await
+        let way = Way { conn: self.conn.id, address: self.visitor.address };
+        self.hub.backend.rpc(&identity, way, &rpc.method, rpc.data).await
     }
 
     async fn history(&mut self, request: &History<'_>) -> Result<HistoryResult, WireError> {

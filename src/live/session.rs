@@ -16,6 +16,7 @@ use studyhall_protocol::frame::{ChannelOnly, ClientCommand, Commands, Publish, S
 use studyhall_protocol::live::{Json, Publication, Published};
 
 use super::arrivals::Arrival;
+use super::backend::Visitor;
 use super::conn::{Conn, Out};
 use super::hub::Hub;
 use super::limits::LEFT_HOLD;
@@ -35,8 +36,7 @@ thread_local! {
 pub(super) struct Session {
     pub(super) hub: Arc<Hub>,
     pub(super) conn: Arc<Conn>,
-    /// From the upgrade request, when its `Origin` was allowed.
-    pub(super) cookie: Option<String>,
+    pub(super) visitor: Visitor,
     pub(super) client: uuid::Uuid,
     pub(super) connected: bool,
     /// Until its first subscriptions are answered.
@@ -62,10 +62,10 @@ pub(super) enum Step {
 }
 
 impl Session {
-    pub(super) fn new(hub: Arc<Hub>, conn: Arc<Conn>, cookie: Option<String>) -> Self {
+    pub(super) fn new(hub: Arc<Hub>, conn: Arc<Conn>, visitor: Visitor) -> Self {
         let tokens = hub.limits.commands_burst as f32;
         let bucket = Bucket { tokens, filled_at: Ticks::now() };
-        Self { hub, conn, cookie, client: uuid::Uuid::new_v4(), connected: false, arrival: None, bucket }
+        Self { hub, conn, visitor, client: uuid::Uuid::new_v4(), connected: false, arrival: None, bucket }
     }
 
     /// One that is counted as arriving until its first subscriptions are answered.

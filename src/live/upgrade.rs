@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use studyhall_protocol::format::Format;
 use tokio::net::TcpStream;
 
+use super::backend::Visitor;
 use super::conn::Conn;
 use super::hub::Hub;
 use super::session::Session;
@@ -18,9 +19,8 @@ use super::socket::{self, Handler};
 use super::stream::Watched;
 use super::ws::{self, Accept};
 
-/// Answers a request for a WebSocket that speaks the protocol. `cookie` is the session cookie, if the
-/// request's `Origin` is allowed to use it.
-pub fn connect(hub: Arc<Hub>, mut request: Request, cookie: Option<String>) -> Response {
+/// Answers a request for a WebSocket that speaks the protocol.
+pub fn connect(hub: Arc<Hub>, mut request: Request, visitor: Visitor) -> Response {
     let accept = match ws::check(request.method(), &request.version(), request.headers(), ws::SUBPROTOCOLS) {
         Ok(accept) => accept,
         Err(error) => return refuse(error.status(), error.message(), |headers| error.write_headers(headers)),
@@ -37,7 +37,7 @@ pub fn connect(hub: Arc<Hub>, mut request: Request, cookie: Option<String>) -> R
         }
     };
     let session =
-        move |hub: &Arc<Hub>, conn: &Arc<Conn>| Session::new(hub.clone(), conn.clone(), cookie).arriving(arrival);
+        move |hub: &Arc<Hub>, conn: &Arc<Conn>| Session::new(hub.clone(), conn.clone(), visitor).arriving(arrival);
     accept_with(hub, upgrade, &accept, session)
 }
 

@@ -13,7 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use serde_json::value::RawValue;
 use studyhall::app::server;
 use studyhall::live::backend::*;
-use studyhall::live::conn::{Conn, ConnId};
+use studyhall::live::conn::Conn;
 use studyhall::live::roster::Alone;
 use studyhall::live::socket::{Handler, Next};
 use studyhall::live::ws::{self, Message, OpCode};
@@ -56,7 +56,7 @@ impl Backend for Nothing {
     fn rpc<'a>(
         &'a self,
         _: &'a Identity,
-        _: ConnId,
+        _: Way,
         _: &'a str,
         _: Option<&'a RawValue>,
     ) -> BoxFuture<'a, Result<Box<RawValue>, WireError>> {

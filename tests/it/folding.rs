@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use studyhall_protocol::dashboard::Dashboard;
 use studyhall_protocol::state::{ProfileState, UserState, WorkspaceState};
 use studyhall_protocol::workspaces::Room;
-use studyhall_protocol::{Channel, Event, EventRecord, Position};
+use studyhall_protocol::{Channel, Command, Event, EventRecord, Position};
 use uuid::Uuid;
 
 use crate::feed::folding as feed;
@@ -244,6 +244,25 @@ impl World {
     }
 }
 
+/// Each command that made events has a line in the record, and no other one has.
+async fn every_command_is_on_record(pool: &PgPool) {
+    let done: Vec<(Uuid, i64)> = sqlx::query_as(
+        "select actor, count(distinct op) from events where actor is not null group by actor order by actor",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let recorded: Vec<(Uuid, i64)> = sqlx::query_as(
+        "select actor_id, count(*) from audit_logs where action = any($1) group by actor_id order by actor_id",
+    )
+    .bind(Command::NAMES)
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    assert!(!done.is_empty());
+    assert_eq!(recorded, done);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn snapshot_and_events_make_the_next_snapshot() {
     let seed = harness::seed();
@@ -290,6 +309,7 @@ async fn snapshot_and_events_make_the_next_snapshot() {
             }
         }
     }
+    every_command_is_on_record(&app.database.pool).await;
     // Every sign-in but the current one ends: an event that no snapshot shows.
     let change = json!({"current_password": "correct horse battery", "new_password": "another horse battery"});
     world.people[0].post("/me/password", change).await.expect(200);

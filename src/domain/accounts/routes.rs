@@ -19,7 +19,7 @@ use super::sql;
 use crate::auth::{Token, rows};
 use crate::error::{Error, Result};
 use crate::http::door::door;
-use crate::http::{AppState, Body, Caller, Paging, Path, Query, cursor};
+use crate::http::{Address, AppState, Body, Caller, Paging, Path, Query, cursor};
 
 /// The routes of this domain.
 pub fn router() -> Router<AppState> {
@@ -34,19 +34,25 @@ pub fn router() -> Router<AppState> {
         .route("/users/{id}", get(user))
 }
 
-async fn sign_up(State(state): State<AppState>, headers: HeaderMap, Body(new): Body<NewAccount>) -> Result<Response> {
+async fn sign_up(
+    State(state): State<AppState>,
+    Address(address): Address,
+    headers: HeaderMap,
+    Body(new): Body<NewAccount>,
+) -> Result<Response> {
     state.refuse_foreign(&headers)?;
-    let (signed_in, token) = super::sign_up(&state, new).await?;
+    let (signed_in, token) = super::sign_up(&state, new, address).await?;
     with_cookie(&state, signed_in, &token)
 }
 
 async fn sign_in(
     State(state): State<AppState>,
+    Address(address): Address,
     headers: HeaderMap,
     Body(given): Body<Credentials>,
 ) -> Result<Response> {
     state.refuse_foreign(&headers)?;
-    let (signed_in, token) = super::sign_in(&state, given).await?;
+    let (signed_in, token) = super::sign_in(&state, given, address).await?;
     with_cookie(&state, signed_in, &token)
 }
 
@@ -59,12 +65,12 @@ async fn sign_out(
     State(state): State<AppState>,
     caller: Caller,
 ) -> Result<(StatusCode, [(header::HeaderName, HeaderValue); 1])> {
-    super::end_session(&state, &caller.identity, caller.identity.session_id).await?;
+    super::end_session(&state, caller.asker(), caller.identity.session_id).await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, state.cookies.clear()?)]))
 }
 
 async fn end_session(State(state): State<AppState>, caller: Caller, Path(id): Path<Uuid>) -> Result<StatusCode> {
-    super::end_session(&state, &caller.identity, id).await?;
+    super::end_session(&state, caller.asker(), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -102,7 +108,7 @@ async fn change_password(
     caller: Caller,
     Body(change): Body<PasswordChange>,
 ) -> Result<Json<Answer<SessionsEnded>>> {
-    let done = super::change_password(&state, &caller.identity, change).await?;
+    let done = super::change_password(&state, &caller, change).await?;
     Ok(Json(Answer { positions: done.positions, data: done.data }))
 }
 

@@ -1,5 +1,6 @@
 //! Signing up, in and out, and changing the password. Their answers hold secrets: they keep no operation row.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -11,22 +12,26 @@ use uuid::Uuid;
 
 use super::sql;
 use crate::auth::{Credential, NewSignIn, Permit, Token, rows};
-use crate::db::{Done, Tx};
+use crate::db::{Asker, Done, Tx};
 use crate::error::{Error, Result};
-use crate::http::AppState;
+use crate::http::{AppState, Caller};
 use crate::live::backend::Identity;
 
 /// Makes an account and signs in to it. 409 `username_taken`, `email_taken`.
-pub async fn sign_up(state: &AppState, new: NewAccount) -> Result<(SignedIn, Token)> {
+pub async fn sign_up(state: &AppState, new: NewAccount, address: IpAddr) -> Result<(SignedIn, Token)> {
     new.check()?;
     let turn = state.passwords.turn().await?;
     let hash = state.passwords.hash(turn, new.password.clone()).await?;
     let token = Token::generate()?;
     let id = Uuid::new_v4();
+    let asker = Asker { person: id, address: Some(address) };
     let input = Arc::new((new, hash, new_sign_in(state, id, &token)));
     let done = state.writer.run(id, move |tx| {
         let input = Arc::clone(&input);
-        Box::pin(async move { create_account(tx, &input.0, &input.1, &input.2).await })
+        Box::pin(async move {
+            tx.record("account.create", &asker);
+            create_account(tx, &input.0, &input.1, &input.2).await
+        })
     });
     let (user, expires_at) = done.await?.data;
     Ok((SignedIn { user, token: token.secret().to_owned(), expires_at }, token))
@@ -49,7 +54,7 @@ async fn create_account(tx: &mut Tx, new: &NewAccount, hash: &str, sign_in: &New
 
 /// 401 `wrong_credentials` for a wrong password and an unknown name alike, 429 after too many of either, 403
 /// `account_disabled` only with the right password.
-pub async fn sign_in(state: &AppState, given: Credentials) -> Result<(SignedIn, Token)> {
+pub async fn sign_in(state: &AppState, given: Credentials, address: IpAddr) -> Result<(SignedIn, Token)> {
     let this = state.clone();
     // To its end: whoever hangs up before the answer must not escape the count of failures.
     let work = async move {
@@ -66,7 +71,8 @@ pub async fn sign_in(state: &AppState, given: Credentials) -> Result<(SignedIn, 
             return Err(Error::forbidden("account_disabled", "this account is disabled"));
         }
         let token = Token::generate()?;
-        let (user, expires_at) = start_session(&this, credential, &token).await?;
+        let asker = Asker { person: credential.user_id, address: Some(address) };
+        let (user, expires_at) = start_session(&this, asker, credential, &token).await?;
         Ok((SignedIn { user, token: token.secret().to_owned(), expires_at }, token))
     };
     state.writer.tracked(work).await
@@ -92,12 +98,20 @@ async fn prove(
     }
 }
 
-async fn start_session(state: &AppState, credential: Credential, token: &Token) -> Result<(Me, DateTime<Utc>)> {
+async fn start_session(
+    state: &AppState,
+    asker: Asker,
+    credential: Credential,
+    token: &Token,
+) -> Result<(Me, DateTime<Utc>)> {
     let id = credential.user_id;
     let input = Arc::new((credential, new_sign_in(state, id, token)));
     let done = state.writer.run(id, move |tx| {
         let input = Arc::clone(&input);
-        Box::pin(async move { insert_session(tx, &input.0, &input.1).await })
+        Box::pin(async move {
+            tx.record("session.create", &asker);
+            insert_session(tx, &input.0, &input.1).await
+        })
     });
     Ok(done.await?.data)
 }
@@ -113,9 +127,13 @@ async fn insert_session(tx: &mut Tx, credential: &Credential, sign_in: &NewSignI
 }
 
 /// Ends one of my sign-ins: `session.ended` on `user:`. 404 if it is not mine, or over.
-pub async fn end_session(state: &AppState, who: &Identity, session_id: Uuid) -> Result<()> {
-    let user_id = who.user_id;
-    state.writer.run(user_id, move |tx| Box::pin(end_one(tx, user_id, session_id))).await?;
+pub async fn end_session(state: &AppState, asker: Asker, session_id: Uuid) -> Result<()> {
+    let user_id = asker.person;
+    let work = state.writer.run(user_id, move |tx| {
+        tx.record("session.end", &asker);
+        Box::pin(end_one(tx, user_id, session_id))
+    });
+    work.await?;
     state.sessions.forget(&[session_id]);
     Ok(())
 }
@@ -133,9 +151,9 @@ async fn end_one(tx: &mut Tx, user_id: Uuid, session_id: Uuid) -> Result<()> {
 
 /// Sets a new password and ends all other sign-ins: `session.ended` on `user:`, if there were any. 403
 /// `wrong_password` if the current one is wrong, 429 after too many of those.
-pub async fn change_password(state: &AppState, who: &Identity, change: PasswordChange) -> Result<Done<SessionsEnded>> {
+pub async fn change_password(state: &AppState, caller: &Caller, change: PasswordChange) -> Result<Done<SessionsEnded>> {
     change.check()?;
-    let (this, who) = (state.clone(), who.clone());
+    let (this, who, asker) = (state.clone(), caller.identity.clone(), caller.asker());
     let work = async move {
         let turn = this.passwords.turn().await?;
         let credential = rows::select_credential_by_id(this.db.pool(), who.user_id).await?;
@@ -147,7 +165,10 @@ pub async fn change_password(state: &AppState, who: &Identity, change: PasswordC
         let input = Arc::new((who, credential, new_hash));
         let done = this.writer.run(input.0.user_id, move |tx| {
             let input = Arc::clone(&input);
-            Box::pin(async move { replace_password(tx, &input.0, &input.1, &input.2).await })
+            Box::pin(async move {
+                tx.record("password.change", &asker);
+                replace_password(tx, &input.0, &input.1, &input.2).await
+            })
         });
         let done = done.await?;
         this.sessions.forget(&done.data.session_ids);

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::inbox::Delivery;
 use super::{Body, Road, Stream};
 use crate::live::arrivals::Full;
+use crate::live::backend::Visitor;
 use crate::live::conn::Conn;
 use crate::live::hub::Hub;
 use crate::live::session::Session;
@@ -24,8 +25,8 @@ pub struct Opening {
     pub road: Arc<Road>,
     /// What the client speaks.
     pub format: Format,
-    /// The session cookie, if the request's `Origin` is allowed to use it.
-    pub cookie: Option<String>,
+    /// What came with the request.
+    pub visitor: Visitor,
     /// The first commands: connect, and whatever follows it.
     pub commands: Bytes,
 }
@@ -41,7 +42,7 @@ pub fn open(hub: &Arc<Hub>, opening: Opening) -> Result<HttpBody, Full> {
     let body = Body(stream.flow.clone());
     let inbox = hub.streams.open(stream.session);
     let conn = hub.register(stream, opening.format);
-    let session = Session::new(hub.clone(), conn.clone(), opening.cookie).arriving(arrival);
+    let session = Session::new(hub.clone(), conn.clone(), opening.visitor).arriving(arrival);
     hub.tasks.spawn(serve(hub.clone(), conn, session, opening.commands, inbox));
     Ok(HttpBody::from_stream(body))
 }

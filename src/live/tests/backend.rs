@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::live::backend::{
     Action, Admission, Backend, Credential, Effect, Grant, Identity, LogEvent, LogPage, Orphan, Refusal, SlotKey,
-    SlotWrite, Standing,
+    SlotWrite, Standing, Way,
 };
 use crate::live::conn::ConnId;
 use crate::live::presence::DeviceId;
@@ -299,7 +299,7 @@ impl Backend for Toy {
     fn rpc<'a>(
         &'a self,
         who: &'a Identity,
-        conn: ConnId,
+        Way { conn, .. }: Way,
         method: &'a str,
         data: Option<&'a RawValue>,
     ) -> BoxFuture<'a, Result<Box<RawValue>, WireError>> {

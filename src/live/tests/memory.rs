@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use studyhall_protocol::error::Unsubscribed;
 
 use super::*;
-use crate::live::backend::{Effect, Grant};
+use crate::live::backend::{Effect, Grant, Visitor};
 use crate::live::conn::ConnId;
 use crate::live::elsewhere::Nodes;
 use crate::live::flush::Flusher;
@@ -22,7 +22,7 @@ async fn an_idle_connection() {
     client.all().await;
     assert_eq!(engine.hub.held_bytes(), 0);
     let conn = engine.conn(1);
-    let session = Session::new(engine.hub.clone(), conn.clone(), None);
+    let session = Session::new(engine.hub.clone(), conn.clone(), Visitor::default());
     let task = socket::serve(engine.hub.clone(), conn.clone(), session, Vec::new());
     assert!(size_of_val(&task) <= 1_100, "the task takes {} bytes", size_of_val(&task));
     assert!(size_of::<Conn>() <= 512, "{}", size_of::<Conn>());

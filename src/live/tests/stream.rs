@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use super::json::suite::{Engine, eventually, listen, room};
 use crate::live::Hub;
+use crate::live::backend::Visitor;
 use crate::live::limits::MESSAGE_BYTES_MAX;
 use crate::live::stream::{self, Forward, Opening, Road, Undelivered, Watched};
 use crate::live::time::Ticks;
@@ -57,7 +58,7 @@ fn listen_for_streams(hub: &Arc<Hub>) -> (SocketAddr, Known) {
                     async move {
                         let body = axum::body::Body::new(request.into_body());
                         let commands = axum::body::to_bytes(body, MESSAGE_BYTES_MAX).await.unwrap();
-                        let opening = Opening { road, format: Format::Json, cookie: None, commands };
+                        let opening = Opening { road, format: Format::Json, visitor: Visitor::default(), commands };
                         let answer = hyper::Response::builder().header("connection", "close");
                         answer.body(stream::open(&hub, opening).unwrap())
                     }

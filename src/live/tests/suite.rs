@@ -36,7 +36,7 @@ use uuid::Uuid;
 use self::backend::Toy;
 use self::client::Client;
 use super::FORMAT;
-use crate::live::backend::{Admission, Grant, Identity, LogEvent, Standing};
+use crate::live::backend::{Admission, Grant, Identity, LogEvent, Standing, Visitor};
 use crate::live::conn::Conn;
 use crate::live::newcomer::Asked;
 use crate::live::roster::{Alone, Roster};
@@ -180,7 +180,7 @@ fn accept(hub: &Arc<Hub>, format: Format) -> std::net::SocketAddr {
             }
             socket::prepare(&stream).unwrap();
             let conn = accepting.register(stream, format);
-            let session = Session::new(accepting.clone(), conn.clone(), None);
+            let session = Session::new(accepting.clone(), conn.clone(), Visitor::default());
             accepting.tasks.spawn(socket::serve(accepting.clone(), conn, session, Vec::new()));
         }
     });
