@@ -22,7 +22,6 @@ const INDEXES: &[(&str, &[&str], &str)] = &[
     ("calendar_event_reminders", &["remind_at"], "sent_at IS NULL"),
     ("attachments", &["user_id", "sha256"], ""),
     ("audit_logs", &["actor_id", "id"], ""),
-    ("audit_logs", &["created_at"], ""),
     ("sign_ins", &["user_id"], "ended_at IS NULL"),
     ("sign_ins", &["expires_at"], "ended_at IS NULL"),
     ("widget_drags", &["closed_at"], ""),

@@ -303,6 +303,18 @@ impl World {
         }
     }
 
+    /// Everybody leaves, and nothing is left of them: a connection and its topics know each other, so one that never ended
+    /// would stay in memory, with all that it waits for.
+    async fn end(&mut self) {
+        self.clients.iter_mut().for_each(Client::vanish);
+        let until = tokio::time::Instant::now() + COMPLETE_WITHIN;
+        while self.nodes.iter().any(|node| !node.hub.conns.is_empty()) {
+            assert!(tokio::time::Instant::now() < until, "a connection never ends");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.nodes.iter().for_each(|node| node.hub.stop.cancel());
+    }
+
     /// Nothing goes wrong any more: within two seconds everybody has everything.
     pub async fn heal(mut self) -> Seen {
         self.truth.toy.admitting.open();
@@ -340,6 +352,7 @@ impl World {
             }
         }
         self.seen.pages = self.truth.toy.state.lock().reads as u64;
+        self.end().await;
         self.seen
     }
 }
