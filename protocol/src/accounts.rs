@@ -85,6 +85,14 @@ pub struct PasswordChange {
     pub new_password: String,
 }
 
+/// `POST /me/erasure`
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Erasure {
+    /// The one in force.
+    pub password: String,
+}
+
 /// The answer to signing up and signing in. It holds a secret and is never stored.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SignedIn {
@@ -152,6 +160,8 @@ pub enum EndReason {
     PasswordChanged,
     /// By an operator.
     Disabled,
+    /// The person is being erased.
+    Erased,
 }
 
 impl EndReason {
@@ -161,6 +171,7 @@ impl EndReason {
             EndReason::SignedOut => "signed_out",
             EndReason::PasswordChanged => "password_changed",
             EndReason::Disabled => "disabled",
+            EndReason::Erased => "erased",
         }
     }
 }

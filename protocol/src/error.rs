@@ -135,6 +135,8 @@ disconnects! {
     PASSWORD_CHANGED = 4502, "password changed";
     /// The account was disabled.
     ACCOUNT_DISABLED = 4503, "account disabled";
+    /// The person is being erased.
+    ACCOUNT_ERASED = 4504, "account erased";
 }
 
 /// Why a subscription ended without being asked to.
@@ -153,6 +155,8 @@ impl Unsubscribed {
     pub const DELETED: Unsubscribed = Unsubscribed { code: 2102, reason: "room deleted" };
     /// One of the two blocked the other.
     pub const BLOCKED: Unsubscribed = Unsubscribed { code: 2103, reason: "blocked" };
+    /// The person is gone.
+    pub const ERASED: Unsubscribed = Unsubscribed { code: 2104, reason: "account erased" };
 }
 
 #[cfg(test)]

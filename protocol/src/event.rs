@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::accounts::{Me, SessionsEnded, User};
 use crate::describe::{Message, schema_of};
 use crate::posts::{CommentChanged, CommentDeleted, LikesChanged, OwnLike, Post};
-use crate::rest::Deleted;
+use crate::rest::{Deleted, Emptied};
 use crate::settings::Settings;
 use crate::social::{Block, BlockRef, Follow, FollowRef};
 use crate::table::message_table;
@@ -72,6 +72,10 @@ message_table! {
         "comment.updated" => CommentUpdated(CommentChanged) on "profile",
         /// A comment on a post of this person is gone.
         "comment.deleted" => CommentDeleted(CommentDeleted) on "profile",
+        /// The person is gone; nothing comes after this.
+        "profile.deleted" => ProfileDeleted(Deleted) on "profile",
+        /// Something that was said by somebody who was erased since. There is nothing to do.
+        "event.erased" => EventErased(Emptied) on "profile",
         /// The room is new.
         "workspace.created" => WorkspaceCreated(Workspace) on "workspace",
         /// The room's name, background or settings changed.

@@ -51,6 +51,10 @@ impl From<RowRef> for Deleted {
     }
 }
 
+/// An event that told of somebody who was erased since: its number stays, what it said does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Emptied {}
+
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "PageOf{T}")]

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 
-use crate::accounts::{Credentials, Me, NewAccount, PasswordChange, SessionsEnded, SignIn, SignedIn, User};
+use crate::accounts::{Credentials, Erasure, Me, NewAccount, PasswordChange, SessionsEnded, SignIn, SignedIn, User};
 use crate::audit::AuditEntry;
 use crate::dashboard::Dashboard;
 use crate::describe::{SchemaOf, schema_of};
@@ -169,6 +169,12 @@ pub const ROUTES: &[Route] = &[
         .takes::<PasswordChange>()
         .answers::<Answer<SessionsEnded>>()
         .fails(&["wrong_password", "too_many_attempts", "busy"]),
+    post(
+        "/me/erasure",
+        "Erases me. From now on nobody can sign in as me; what others see of me is gone a moment later.",
+    )
+    .takes::<Erasure>()
+    .fails(&["wrong_password", "too_many_attempts", "busy"]),
     get("/me/settings", "My settings.").answers::<Answer<Settings>>(),
     command("PATCH", "/me/settings", "settings.update", &[]),
     Route::new("PUT", "/me/presence", "Tells what I am doing.").takes::<PresenceSet>().answers::<Answer<Presence>>(),

@@ -185,6 +185,10 @@ export interface Events {
   'comment.updated': { on: 'profile'; data: CommentChanged };
   /** A comment on a post of this person is gone. */
   'comment.deleted': { on: 'profile'; data: CommentDeleted };
+  /** The person is gone; nothing comes after this. */
+  'profile.deleted': { on: 'profile'; data: Deleted };
+  /** Something that was said by somebody who was erased since. There is nothing to do. */
+  'event.erased': { on: 'profile'; data: Emptied };
   /** The room is new. */
   'workspace.created': { on: 'workspace'; data: Workspace };
   /** The room's name, background or settings changed. */
@@ -243,6 +247,8 @@ export interface Calls {
   'PATCH /me': { path: {}; query: {}; body: ProfilePatch; answer: Answer<Me> };
   /** Sets a new password and ends all other sign-ins. */
   'POST /me/password': { path: {}; query: {}; body: PasswordChange; answer: Answer<SessionsEnded> };
+  /** Erases me. From now on nobody can sign in as me; what others see of me is gone a moment later. */
+  'POST /me/erasure': { path: {}; query: {}; body: Erasure; answer: undefined };
   /** My settings. */
   'GET /me/settings': { path: {}; query: {}; body: undefined; answer: Answer<Settings> };
   /** Change my settings. */
@@ -456,6 +462,7 @@ export interface CloseCodes {
   4501: 'signed out';
   4502: 'password changed';
   4503: 'account disabled';
+  4504: 'account erased';
 }
 
 /** Why a subscription ended without being asked to. */
@@ -654,8 +661,17 @@ export interface Drag {
   grid_w?: number | null;
 }
 
+/** An event that told of somebody who was erased since: its number stays, what it said does not. */
+export type Emptied = Record<string, unknown>;
+
 /** Why a sign-in ended. */
-export type EndReason = 'signed_out' | 'password_changed' | 'disabled';
+export type EndReason = 'signed_out' | 'password_changed' | 'disabled' | 'erased';
+
+/** `POST /me/erasure` */
+export interface Erasure {
+  /** The one in force. */
+  password: string;
+}
 
 /** A post in a list, as one person sees it. */
 export interface FeedPost {

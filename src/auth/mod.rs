@@ -17,8 +17,8 @@ pub use token::Token;
 /// The statements that an action runs inside its own transaction.
 pub mod rows {
     pub use super::sql::{
-        end_other_sign_ins, end_sign_in, insert_credentials, insert_sign_in, select_credential_by_id,
-        select_credential_by_name, select_sign_ins, update_password,
+        delete_credentials, end_other_sign_ins, end_sign_in, insert_credentials, insert_sign_in,
+        select_credential_by_id, select_credential_by_name, select_sign_ins, update_password,
     };
     pub use super::throttle::forget_failures;
 }

@@ -107,6 +107,12 @@ pub async fn insert_credentials(conn: &mut PgConnection, user_id: Uuid, password
     Ok(())
 }
 
+/// Takes the password away, unless it is not the one any more that was checked. False then.
+pub async fn delete_credentials(conn: &mut PgConnection, user_id: Uuid, checked: &str) -> Result<bool> {
+    let gone = sqlx::query!("delete from credentials where user_id = $1 and password_hash = $2", user_id, checked);
+    Ok(gone.execute(conn).await?.rows_affected() == 1)
+}
+
 /// Replaces the password, unless it is not the one any more that was checked. False then.
 pub async fn update_password(conn: &mut PgConnection, user_id: Uuid, checked: &str, new: &str) -> Result<bool> {
     let updated = sqlx::query!(

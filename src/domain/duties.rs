@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::erasure;
 use crate::db::{Db, Writer};
 
 /// How late what is due may be found.
@@ -21,4 +22,8 @@ pub async fn keep(db: Db, writer: Writer, stop: CancellationToken) {
 }
 
 /// One look. What goes wrong is told and tried again with the next one.
-async fn look(_db: &Db, _writer: &Writer) {}
+async fn look(db: &Db, writer: &Writer) {
+    if let Err(error) = erasure::work(db, writer).await {
+        tracing::warn!(%error, "somebody was not erased yet; trying again");
+    }
+}

@@ -8,6 +8,7 @@ pub mod channels;
 pub mod dashboard;
 pub mod documents;
 pub mod duties;
+pub mod erasure;
 pub mod feed;
 mod order;
 mod page;
@@ -90,7 +91,7 @@ pub fn effects(event: &LogEvent) -> Vec<Effect> {
             all.into_iter().flatten().collect()
         }
         Channel::Workspace(_) => workspaces::effects(event),
-        Channel::Profile(_) => Vec::new(),
+        Channel::Profile(_) => erasure::effects(event),
     }
 }
 
@@ -102,6 +103,7 @@ pub fn router() -> Router<AppState> {
         .merge(channels::routes::router())
         .merge(dashboard::routes::router())
         .merge(documents::routes::router())
+        .merge(erasure::routes::router())
         .merge(people::routes::router())
         .merge(presence::routes::router())
         .merge(settings::routes::router())

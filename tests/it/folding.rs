@@ -19,8 +19,8 @@ use crate::harness::{self, Person};
 
 const COMMANDS: usize = 400;
 const SNAPSHOT_EVERY: usize = 10;
-/// After a room is gone nobody may read its log, and the end of sign-ins shows in no snapshot.
-const UNSEEN: &[&str] = &["workspace.deleted", "session.ended"];
+/// After a room or a person is gone nobody may read the log, and the end of sign-ins shows in no snapshot.
+const UNSEEN: &[&str] = &["workspace.deleted", "session.ended", "profile.deleted", "event.erased"];
 
 /// The state of one channel at a position.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,6 +15,7 @@ mod documents;
 mod drags;
 mod durability;
 mod echo;
+mod erasure;
 mod faults;
 mod feed;
 mod folding;

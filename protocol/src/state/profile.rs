@@ -26,6 +26,8 @@ impl ProfileState {
     pub fn apply(&mut self, event: &Event) -> Result<(), Misplaced> {
         match event {
             Event::ProfileUpdated(user) => self.user = Some(user.clone()),
+            Event::ProfileDeleted(_) => *self = Self::default(),
+            Event::EventErased(_) => {}
             Event::PostCreated(post) | Event::PostUpdated(post) => {
                 self.posts.insert(post.id, post.clone());
             }

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::live::backend::{Effect, LogEvent};
 
 pub use sign_in::{change_password, end_session, make_account, sign_in, sign_up};
+pub(super) use sign_in::{prove_password, wrong_password};
 
 /// Changes my profile: `profile.updated` for everybody, `user.updated` for myself.
 pub async fn update_profile(tx: &mut Tx, patch: &ProfilePatch) -> Result<Me> {
@@ -45,6 +46,7 @@ pub fn effects(event: &LogEvent) -> Vec<Effect> {
         EndReason::SignedOut => Disconnect::SIGNED_OUT,
         EndReason::PasswordChanged => Disconnect::PASSWORD_CHANGED,
         EndReason::Disabled => Disconnect::ACCOUNT_DISABLED,
+        EndReason::Erased => Disconnect::ACCOUNT_ERASED,
     };
     vec![Effect::EndSessions { user_id: event.channel.id(), session_ids: ended.session_ids, why }]
 }

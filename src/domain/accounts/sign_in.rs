@@ -155,12 +155,7 @@ pub async fn change_password(state: &AppState, caller: &Caller, change: Password
     change.check()?;
     let (this, who, asker) = (state.clone(), caller.identity.clone(), caller.asker());
     let work = async move {
-        let turn = this.passwords.turn().await?;
-        let credential = rows::select_credential_by_id(this.db.pool(), who.user_id).await?;
-        let username = credential.as_ref().ok_or_else(Error::unauthorized)?.username.clone();
-        this.throttle.check(&username).await?;
-        let proved = prove(&this, turn, &username, change.current_password, credential).await?;
-        let (turn, credential) = proved.ok_or_else(wrong_password)?;
+        let (turn, credential) = prove_self(&this, who.user_id, change.current_password).await?;
         let new_hash = this.passwords.hash(turn, change.new_password).await?;
         let input = Arc::new((who, credential, new_hash));
         let done = this.writer.run(input.0.user_id, move |tx| {
@@ -175,6 +170,20 @@ pub async fn change_password(state: &AppState, caller: &Caller, change: Password
         Ok(done)
     };
     state.writer.tracked(work).await
+}
+
+/// 403 `wrong_password` unless it is this person's, 429 after too many that were not.
+async fn prove_self(state: &AppState, person: Uuid, password: String) -> Result<(Permit, Credential)> {
+    let turn = state.passwords.turn().await?;
+    let credential = rows::select_credential_by_id(state.db.pool(), person).await?;
+    let username = credential.as_ref().ok_or_else(Error::unauthorized)?.username.clone();
+    state.throttle.check(&username).await?;
+    prove(state, turn, &username, password, credential).await?.ok_or_else(wrong_password)
+}
+
+/// The credential of somebody who says their password once more: what cannot be undone asks for it.
+pub(in crate::domain) async fn prove_password(state: &AppState, person: Uuid, password: String) -> Result<Credential> {
+    Ok(prove_self(state, person, password).await?.1)
 }
 
 async fn replace_password(tx: &mut Tx, who: &Identity, checked: &Credential, new: &str) -> Result<SessionsEnded> {
@@ -203,6 +212,6 @@ fn wrong_credentials() -> Error {
     Error::status(axum::http::StatusCode::UNAUTHORIZED, "wrong_credentials", detail)
 }
 
-fn wrong_password() -> Error {
+pub(in crate::domain) fn wrong_password() -> Error {
     Error::forbidden("wrong_password", "the current password is wrong").with_field("current_password")
 }

@@ -163,6 +163,33 @@ pub async fn remove_member(tx: &mut Tx, gone: &MemberRef) -> Result<MemberGone> 
     Ok((*gone).into())
 }
 
+/// Leaves a room for ever. An owner hands it to whoever has been in it longest; a room with nobody else in it goes.
+pub async fn leave_for_good(tx: &mut Tx, id: Uuid) -> Result<()> {
+    let me = tx.actor();
+    if member_role(tx, id).await? != Role::Owner {
+        return remove_member(tx, &MemberRef { workspace_id: id, user_id: me }).await.map(drop);
+    }
+    let Some(heir) = sql::heir(tx.conn(), id).await? else {
+        return delete_workspace(tx, &RowRef { id }).await.map(drop);
+    };
+    let (room, gone) = (Channel::Workspace(id), MemberGone { workspace_id: id, user_id: me });
+    tx.lock(&[room, Channel::User(me), Channel::User(heir)]).await?;
+    if sql::heir(tx.conn(), id).await? != Some(heir) {
+        return Err(Error::changed_meanwhile());
+    }
+    let (workspace, owner) = sql::hand_over(tx.conn(), id, heir).await?;
+    if !sql::delete_member(tx.conn(), me, id, me).await? {
+        return Err(Error::not_found());
+    }
+    sql::raise_acl(tx.conn(), room).await?;
+    tx.emit(room, Event::MemberAdded(owner.clone()));
+    tx.emit(room, Event::WorkspaceUpdated(workspace));
+    tx.emit(Channel::User(heir), Event::MembershipCreated(owner));
+    tx.emit(room, Event::MemberRemoved(gone));
+    tx.emit(Channel::User(me), Event::MembershipDeleted(gone));
+    Ok(())
+}
+
 /// What the actor is in a room, or the refusal that they get: strangers learn of nothing, guests that they are guests.
 async fn member_role(tx: &mut Tx, workspace_id: Uuid) -> Result<Role> {
     let actor = tx.actor();

@@ -204,6 +204,35 @@ pub async fn delete_member(db: &mut PgConnection, actor: Uuid, workspace_id: Uui
     Ok(gone.execute(db).await?.rows_affected() == 1)
 }
 
+/// Who has been in a room longest, its owner excepted.
+pub async fn heir(db: &mut PgConnection, workspace_id: Uuid) -> Result<Option<Uuid>> {
+    let heir = sqlx::query_scalar!(
+        "select m.user_id from workspace_members m where m.workspace_id = $1 and m.role <> 'owner'
+         order by m.created_at, m.user_id limit 1",
+        workspace_id,
+    );
+    Ok(heir.fetch_optional(db).await?)
+}
+
+/// Makes a member the owner, and the owner a member.
+pub async fn hand_over(db: &mut PgConnection, workspace_id: Uuid, heir: Uuid) -> Result<(Workspace, Member)> {
+    let row = sqlx::query!(
+        r#"with members as (
+             update workspace_members m set role = case when m.user_id = $2 then 'owner' else 'member' end
+             where m.workspace_id = $1 and (m.user_id = $2 or m.role = 'owner')
+             returning m.*
+         ), room as (
+             update immersive_workspaces w set user_id = $2 where w.id = $1 returning w.*
+         )
+         select to_json(r) as "workspace!: Json<Workspace>", to_json(m) as "member!: Json<Member>"
+         from room r join members m on m.user_id = r.user_id"#,
+        workspace_id,
+        heir,
+    );
+    let row = row.fetch_one(db).await?;
+    Ok((row.workspace.0, row.member.0))
+}
+
 /// Says that rights in this channel changed, so that whoever remembers one asks again.
 pub async fn raise_acl(db: &mut PgConnection, channel: Channel) -> Result<()> {
     let raised =
