@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use crate::accounts::{Credentials, Erasure, Me, NewAccount, PasswordChange, SessionsEnded, SignIn, SignedIn, User};
 use crate::audit::AuditEntry;
 use crate::dashboard::Dashboard;
-use crate::describe::{SchemaOf, schema_of};
+use crate::describe::{FreeObject, SchemaOf, schema_of};
 use crate::event::LoggedEvent;
 use crate::posts::{CommentPerson, FeedPost, Liker};
 use crate::presence::{Presence, PresenceSet};
@@ -101,7 +101,7 @@ impl Route {
     /// A document, for everybody.
     const fn opens(mut self) -> Self {
         self.open = true;
-        self.answers::<crate::describe::FreeObject>()
+        self.answers::<FreeObject>()
     }
 
     /// The HTTP status when all is well.
@@ -175,6 +175,9 @@ pub const ROUTES: &[Route] = &[
     )
     .takes::<Erasure>()
     .fails(&["wrong_password", "too_many_attempts", "busy"]),
+    get("/me/export", "All that is stored of me, as one archive: an array of rows for each table.")
+        .answers::<FreeObject>()
+        .fails(&["busy"]),
     get("/me/settings", "My settings.").answers::<Answer<Settings>>(),
     command("PATCH", "/me/settings", "settings.update", &[]),
     Route::new("PUT", "/me/presence", "Tells what I am doing.").takes::<PresenceSet>().answers::<Answer<Presence>>(),

@@ -249,6 +249,8 @@ export interface Calls {
   'POST /me/password': { path: {}; query: {}; body: PasswordChange; answer: Answer<SessionsEnded> };
   /** Erases me. From now on nobody can sign in as me; what others see of me is gone a moment later. */
   'POST /me/erasure': { path: {}; query: {}; body: Erasure; answer: undefined };
+  /** All that is stored of me, as one archive: an array of rows for each table. */
+  'GET /me/export': { path: {}; query: {}; body: undefined; answer: Record<string, unknown> };
   /** My settings. */
   'GET /me/settings': { path: {}; query: {}; body: undefined; answer: Answer<Settings> };
   /** Change my settings. */

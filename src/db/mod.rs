@@ -125,6 +125,11 @@ impl Db {
         Ok(Session::begin(self.pool(), "begin").await?)
     }
 
+    /// A transaction that sees one snapshot and writes nothing.
+    pub async fn begin_reading(&self) -> Result<Session> {
+        Ok(Session::begin(self.pool(), "begin isolation level repeatable read read only").await?)
+    }
+
     /// Ends all connections in order; those in use within a few seconds, or not at all.
     pub async fn close(&self) {
         let _ = tokio::time::timeout(CLOSE_WITHIN, self.pool().close()).await;
@@ -146,7 +151,7 @@ impl Db {
         let db = self.clone();
         let task = tokio::spawn(async move {
             let reading = async {
-                let mut tx = Session::begin(db.pool(), "begin isolation level repeatable read read only").await?;
+                let mut tx = db.begin_reading().await?;
                 let result = read(&mut tx).await;
                 // Nothing was written: how it ends does not matter, only that it ends.
                 tx.rollback().await?;

@@ -9,6 +9,7 @@ pub mod dashboard;
 pub mod documents;
 pub mod duties;
 pub mod erasure;
+pub mod export;
 pub mod feed;
 mod order;
 mod page;
@@ -104,6 +105,7 @@ pub fn router() -> Router<AppState> {
         .merge(dashboard::routes::router())
         .merge(documents::routes::router())
         .merge(erasure::routes::router())
+        .merge(export::routes::router())
         .merge(people::routes::router())
         .merge(presence::routes::router())
         .merge(settings::routes::router())

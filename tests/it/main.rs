@@ -16,6 +16,7 @@ mod drags;
 mod durability;
 mod echo;
 mod erasure;
+mod export;
 mod faults;
 mod feed;
 mod folding;
