@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use studyhall_protocol::codes::CODES;
 use studyhall_protocol::describe::{ASYNCAPI, OPENAPI};
 
@@ -11,6 +11,32 @@ use super::validate::validate;
 
 static REST: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(OPENAPI).unwrap());
 static LIVE: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(ASYNCAPI).unwrap());
+
+/// The live side of the version before, as its clients read it: what they do not know they ignore.
+static PREVIOUS: LazyLock<Value> = LazyLock::new(|| {
+    let mut document = serde_json::from_str(include_str!("../../../protocol/previous/asyncapi.json")).unwrap();
+    ignore_unknown(&mut document);
+    for name in GROWN {
+        document["components"]["schemas"][name] = json!({});
+    }
+    document
+});
+
+/// Enumerations with words that the version before did not have; see docs/decisions/028-evolution.md.
+const GROWN: &[&str] = &["EndReason"];
+
+fn ignore_unknown(schema: &mut Value) {
+    if let Some(fields) = schema.as_object_mut()
+        && fields.get("properties").is_some_and(Value::is_object)
+    {
+        fields.insert("additionalProperties".into(), true.into());
+    }
+    match schema {
+        Value::Object(fields) => fields.values_mut().for_each(ignore_unknown),
+        Value::Array(items) => items.iter_mut().for_each(ignore_unknown),
+        _ => {}
+    }
+}
 
 #[track_caller]
 fn expect(document: &Value, schema: &Value, value: &Value, what: &str) {
@@ -110,4 +136,8 @@ pub fn push(push: &Value) {
     let message = &LIVE["channels"][kind]["messages"][name];
     assert!(message.is_object(), "{name:?} is not described on {kind}: {push}");
     expect(&LIVE, &LIVE["components"]["messages"][name]["payload"], data, &format!("{name} on {kind}"));
+    if PREVIOUS["channels"][kind]["messages"][name].is_object() {
+        let what = format!("{name} on {kind}, for clients of the version before,");
+        expect(&PREVIOUS, &PREVIOUS["components"]["messages"][name]["payload"], data, &what);
+    }
 }

@@ -1,0 +1,1462 @@
+// The types of everything that travels between a Studyhall server and its clients.
+// Made by `make documents` from protocol/src, version 0.1.0: change it there.
+
+/** Lower case, with hyphens. */
+export type Uuid = string;
+/** UTC with microseconds, such as `2026-11-23T06:49:40.101669Z`. */
+export type Timestamp = string;
+/** Such as `2026-11-23`. */
+export type Day = string;
+
+/** The name of a channel. */
+export type Channel = `${ChannelKind}:${Uuid}`;
+export type ChannelKind = 'user' | 'profile' | 'workspace';
+
+/** The name of a command, or of what else `rpc` does. */
+export type Method = keyof Commands;
+/** What `rpc` takes: the fields, and beside those of a command an operation id, which makes a retry safe. */
+export type RpcData<M extends Method> = Commands[M]['data'] & (M extends 'presence.set' ? {} : { op?: Uuid | null });
+/** What `rpc` answers, as does REST. */
+export type RpcAnswer<M extends Method> = Commands[M]['answer'];
+
+/** The name of an event. */
+export type EventType = keyof Events;
+/** An event as it travels: the `data` of a publication with an offset. Narrow it by its `type`. */
+export type Event<T extends EventType = EventType> = {
+  [N in T]: {
+    type: N;
+    /** Whose command it was; `null` when it sums up several. */
+    actor: Uuid | null;
+    /** The operation id of that command. */
+    op: Uuid | null;
+    /** When it happened, by the database's clock. */
+    at: Timestamp;
+    /** The full new state of what changed, or its id when it is gone. */
+    data: Events[N]['data'];
+  };
+}[T];
+/** The events of one kind of channel. */
+export type EventOn<K extends ChannelKind> = Event<{ [N in EventType]: Events[N]['on'] extends K ? N : never }[EventType]>;
+/** An event of a page of the log, with its number. */
+export type LoggedEvent = { offset: number } & Event;
+
+/** The type of a publication without a number. */
+export type PublicationType = keyof Publications;
+type Where<F extends string, V extends string> = {
+  [N in PublicationType]: Publications[N] extends { [P in F]: V } ? N : never;
+}[PublicationType];
+/** What clients publish in a room. `data: null` clears a slot. */
+export type Publication<T extends Where<'by', 'clients'> = Where<'by', 'clients'>> = {
+  [N in T]: { type: N; data: Publications[N]['data'] } & Publications[N]['key'];
+}[T];
+/** What everybody in the channel gets: a publication without an offset. Narrow it by its `type`. */
+export type Published<T extends PublicationType = PublicationType> = {
+  [N in T]: { type: N; data: Publications[N]['data'] } & Publications[N]['key'] &
+    (N extends 'slots' ? {} : { /** Who is behind it; set by the server. */ actor: Uuid });
+}[T];
+/** What a slot of a room holds. */
+export type SlotValue = Published<Where<'life', 'slot'> & Where<'on', 'workspace'>>;
+/** The `data` of any publication on one kind of channel. */
+export type Message<K extends ChannelKind> = EventOn<K> | Published<Where<'on', K>>;
+
+/** Such as `GET /tasks/{id}`. */
+export type CallName = keyof Calls;
+
+/** The word that an error begins with: `code` of a problem, and the beginning of the `message` of an `rpc` error. */
+export type ErrorCode = keyof ErrorCodes;
+
+/** What `rpc` does: the fields of each command, and what it answers. */
+export interface Commands {
+  /** Change my profile. */
+  'profile.update': { data: ProfilePatch; answer: Answer<Me> };
+  /** Change my settings. */
+  'settings.update': { data: SettingsPatch; answer: Answer<Settings> };
+  /** Follow somebody. */
+  'user.follow': { data: UserRef; answer: Answer<Follow> };
+  /** Follow somebody no longer. */
+  'user.unfollow': { data: UserRef; answer: Answer<FollowRef> };
+  /** Have nothing to do with somebody any more. */
+  'user.block': { data: UserRef; answer: Answer<Block> };
+  /** Let somebody find me again. */
+  'user.unblock': { data: UserRef; answer: Answer<BlockRef> };
+  /** Post something. */
+  'post.create': { data: NewPost; answer: Answer<Post> };
+  /** Edit a post of mine. */
+  'post.update': { data: PostPatch; answer: Answer<Post> };
+  /** Delete a post of mine, with its comments and likes. */
+  'post.delete': { data: Deleted; answer: Answer<Deleted> };
+  /** Like a post. */
+  'post.like': { data: PostRef; answer: Answer<PostLikes> };
+  /** Like a post no longer. */
+  'post.unlike': { data: PostRef; answer: Answer<PostLikes> };
+  /** Say something about a post. */
+  'comment.create': { data: NewComment; answer: Answer<CommentChanged> };
+  /** Edit a comment of mine. */
+  'comment.update': { data: CommentPatch; answer: Answer<CommentChanged> };
+  /** Delete a comment: my own, or one on a post of mine. */
+  'comment.delete': { data: Deleted; answer: Answer<CommentDeleted> };
+  /** Make a list. */
+  'task_list.create': { data: NewTaskList; answer: Answer<TaskList> };
+  /** Rename or describe a list. */
+  'task_list.update': { data: TaskListPatch; answer: Answer<TaskList> };
+  /** Delete a list with its tasks. */
+  'task_list.delete': { data: Deleted; answer: Answer<Deleted> };
+  /** Add a task to a list. */
+  'task.create': { data: NewTask; answer: Answer<Task> };
+  /** Change or tick a task. */
+  'task.update': { data: TaskPatch; answer: Answer<Task> };
+  /** Put a task elsewhere. */
+  'task.move': { data: TaskMove; answer: Answer<TaskMoved> };
+  /** Delete a task. */
+  'task.delete': { data: Deleted; answer: Answer<Deleted> };
+  /** Make a room; I own it. */
+  'workspace.create': { data: NewWorkspace; answer: Answer<Workspace> };
+  /** Change a room's name, background or settings. */
+  'workspace.update': { data: WorkspacePatch; answer: Answer<Workspace> };
+  /** Delete a room; the owner only. */
+  'workspace.delete': { data: Deleted; answer: Answer<Deleted> };
+  /** Let somebody in; the owner only. */
+  'member.add': { data: MemberRef; answer: Answer<Member> };
+  /** Put somebody out (the owner), or leave. */
+  'member.remove': { data: MemberRef; answer: Answer<MemberRef> };
+  /** Add a widget to a room. */
+  'widget.create': { data: NewWidget; answer: Answer<Widget> };
+  /** Change a widget's title or settings. */
+  'widget.update': { data: WidgetPatch; answer: Answer<Widget> };
+  /** Drop a widget in a new place. */
+  'widget.move': { data: WidgetMove; answer: Answer<WidgetMoved> };
+  /** Take a widget away. */
+  'widget.delete': { data: Deleted; answer: Answer<Deleted> };
+  /** Tell what I am doing. */
+  'presence.set': { data: PresenceSet; answer: Answer<Presence> };
+}
+
+/** The numbered events: the kind of channel that each is on, and its data. */
+export interface Events {
+  /** My own account, private fields included. */
+  'user.updated': { on: 'user'; data: Me };
+  /** These sign-ins are over. */
+  'session.ended': { on: 'user'; data: SessionsEnded };
+  /** My settings, on whatever device I changed them. */
+  'settings.updated': { on: 'user'; data: Settings };
+  /** I follow somebody. */
+  'follow.created': { on: 'user'; data: Follow };
+  /** I follow somebody no longer. */
+  'follow.deleted': { on: 'user'; data: FollowRef };
+  /** I blocked somebody. */
+  'block.created': { on: 'user'; data: Block };
+  /** I blocked somebody no longer. */
+  'block.deleted': { on: 'user'; data: BlockRef };
+  /** I like a post, on whatever device I said so. */
+  'post.liked': { on: 'user'; data: OwnLike };
+  /** I like it no longer. */
+  'post.unliked': { on: 'user'; data: OwnLike };
+  /** A list of mine is new. */
+  'task_list.created': { on: 'user'; data: TaskList };
+  /** A list of mine was changed. */
+  'task_list.updated': { on: 'user'; data: TaskList };
+  /** A list of mine is gone, and its tasks with it. */
+  'task_list.deleted': { on: 'user'; data: Deleted };
+  /** A task is new. */
+  'task.created': { on: 'user'; data: Task };
+  /** A task was changed or ticked. */
+  'task.updated': { on: 'user'; data: Task };
+  /** A task is elsewhere. */
+  'task.moved': { on: 'user'; data: TaskMoved };
+  /** A task is gone. */
+  'task.deleted': { on: 'user'; data: Deleted };
+  /** I am in a room now. */
+  'membership.created': { on: 'user'; data: Member };
+  /** I am not in that room any more. */
+  'membership.deleted': { on: 'user'; data: MemberRef };
+  /** What everybody may see. */
+  'profile.updated': { on: 'profile'; data: User };
+  /** The author posted something. */
+  'post.created': { on: 'profile'; data: Post };
+  /** The author edited a post. */
+  'post.updated': { on: 'profile'; data: Post };
+  /** A post is gone, and its comments and likes with it. */
+  'post.deleted': { on: 'profile'; data: Deleted };
+  /** How many people like these posts now. */
+  'post.likes_changed': { on: 'profile'; data: LikesChanged };
+  /** Somebody said something about a post of this person. */
+  'comment.created': { on: 'profile'; data: CommentChanged };
+  /** Somebody edited a comment on a post of this person. */
+  'comment.updated': { on: 'profile'; data: CommentChanged };
+  /** A comment on a post of this person is gone. */
+  'comment.deleted': { on: 'profile'; data: CommentDeleted };
+  /** The room is new. */
+  'workspace.created': { on: 'workspace'; data: Workspace };
+  /** The room's name, background or settings changed. */
+  'workspace.updated': { on: 'workspace'; data: Workspace };
+  /** The room is gone; nothing comes after this. */
+  'workspace.deleted': { on: 'workspace'; data: Deleted };
+  /** Somebody is a member now. */
+  'member.added': { on: 'workspace'; data: Member };
+  /** Somebody is a member no longer; they see nothing after this. */
+  'member.removed': { on: 'workspace'; data: MemberRef };
+  /** A widget is new. */
+  'widget.created': { on: 'workspace'; data: Widget };
+  /** A widget's title or settings changed. */
+  'widget.updated': { on: 'workspace'; data: Widget };
+  /** The drop; values of its drag are void from here on. */
+  'widget.moved': { on: 'workspace'; data: WidgetMoved };
+  /** A widget is gone. */
+  'widget.deleted': { on: 'workspace'; data: Deleted };
+}
+
+/** What travels without a number: slots, whose latest value is kept, and broadcasts. */
+export interface Publications {
+  /** A widget on its way. Members only; one person holds it at a time. */
+  drag: { on: 'workspace'; life: 'slot'; by: 'clients'; key: { key: Uuid }; data: Drag | null };
+  /** Where somebody's pointer is: free JSON, at most 1 KiB. */
+  pointer: { on: 'workspace'; life: 'slot'; by: 'clients'; key: { key?: Uuid }; data: unknown };
+  /** Whether somebody types: free JSON, at most 1 KiB. */
+  typing: { on: 'workspace'; life: 'slot'; by: 'clients'; key: { key?: Uuid }; data: unknown };
+  /** A reaction: free JSON, at most 8 KiB. */
+  reaction: { on: 'workspace'; life: 'broadcast'; by: 'clients'; key: { key?: string }; data: unknown };
+  /** A nudge: free JSON, at most 8 KiB. */
+  nudge: { on: 'workspace'; life: 'broadcast'; by: 'clients'; key: { key?: string }; data: unknown };
+  /** What a front-end tells the others in the room: free JSON, at most 8 KiB. Members only. */
+  custom: { on: 'workspace'; life: 'broadcast'; by: 'clients'; key: { key?: string }; data: unknown };
+  /** Whether the person is here, as far as they allow it. */
+  presence: { on: 'profile'; life: 'slot'; by: 'server'; key: { key: Uuid }; data: Presence | null };
+  /** To a reader that fell far behind: people and slots as they are now. Replaces all that was known. */
+  slots: { on: 'workspace'; life: 'broadcast'; by: 'server'; key: {}; data: Present };
+}
+
+/** The calls of REST, below `/api/v1`. */
+export interface Calls {
+  /** Makes an account and signs in to it. */
+  'POST /accounts': { path: {}; query: {}; body: NewAccount; answer: SignedIn };
+  /** Signs in. */
+  'POST /sessions': { path: {}; query: {}; body: Credentials; answer: SignedIn };
+  /** My sign-ins, newest first. */
+  'GET /sessions': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<SignIn> };
+  /** Signs out. */
+  'DELETE /sessions/current': { path: {}; query: {}; body: undefined; answer: undefined };
+  /** Ends another sign-in of mine. */
+  'DELETE /sessions/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: undefined };
+  /** My own account, with what only I see. */
+  'GET /me': { path: {}; query: {}; body: undefined; answer: Answer<Me> };
+  /** Change my profile. */
+  'PATCH /me': { path: {}; query: {}; body: ProfilePatch; answer: Answer<Me> };
+  /** Sets a new password and ends all other sign-ins. */
+  'POST /me/password': { path: {}; query: {}; body: PasswordChange; answer: Answer<SessionsEnded> };
+  /** My settings. */
+  'GET /me/settings': { path: {}; query: {}; body: undefined; answer: Answer<Settings> };
+  /** Change my settings. */
+  'PATCH /me/settings': { path: {}; query: {}; body: SettingsPatch; answer: Answer<Settings> };
+  /** Tells what I am doing. */
+  'PUT /me/presence': { path: {}; query: {}; body: PresenceSet; answer: Answer<Presence> };
+  /** How these people are, as far as they let me see it. */
+  'GET /presence': { path: {}; query: { user_ids?: string | number }; body: undefined; answer: Page<Presence> };
+  /** Whom I blocked, newest first. */
+  'GET /me/blocks': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<BlockPerson> };
+  /** The posts that I like, the newest like first. */
+  'GET /me/likes': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<FeedPost> };
+  /** People whose username or full name begins with `query`, by username. */
+  'GET /users': { path: {}; query: { query?: string | number; limit?: number; cursor?: string }; body: undefined; answer: Page<User> };
+  /** What anyone signed in may see of a person, and how that person and I stand. */
+  'GET /users/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<UserView> };
+  /** Who follows somebody, newest first. */
+  'GET /users/{id}/followers': { path: { id: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<FollowPerson> };
+  /** Whom somebody follows, newest first. */
+  'GET /users/{id}/following': { path: { id: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<FollowPerson> };
+  /** The posts of one person, newest first. */
+  'GET /users/{id}/posts': { path: { id: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<FeedPost> };
+  /** Follow somebody. */
+  'PUT /users/{id}/follow': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Follow> };
+  /** Follow somebody no longer. */
+  'DELETE /users/{id}/follow': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<FollowRef> };
+  /** Have nothing to do with somebody any more. */
+  'PUT /users/{id}/block': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Block> };
+  /** Let somebody find me again. */
+  'DELETE /users/{id}/block': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<BlockRef> };
+  /** Everything that my home page shows, in one snapshot. */
+  'GET /dashboard': { path: {}; query: {}; body: undefined; answer: Dashboard };
+  /** The posts of the people whom I follow, and mine, newest first. */
+  'GET /feed': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<FeedPost> };
+  /** Everybody's posts, newest first. */
+  'GET /posts': { path: {}; query: { tag?: string | number; subject?: string | number; limit?: number; cursor?: string }; body: undefined; answer: Page<FeedPost> };
+  /** Post something. */
+  'POST /posts': { path: {}; query: {}; body: NewPost; answer: Answer<Post> };
+  /** A post. */
+  'GET /posts/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<FeedPost> };
+  /** Edit a post of mine. */
+  'PATCH /posts/{id}': { path: { id: Uuid }; query: {}; body: Omit<PostPatch, 'id'>; answer: Answer<Post> };
+  /** Delete a post of mine, with its comments and likes. */
+  'DELETE /posts/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
+  /** Like a post. */
+  'PUT /posts/{id}/like': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<PostLikes> };
+  /** Like a post no longer. */
+  'DELETE /posts/{id}/like': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<PostLikes> };
+  /** Who likes a post, newest first. */
+  'GET /posts/{id}/likes': { path: { id: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<Liker> };
+  /** What people say about a post, oldest first. */
+  'GET /posts/{id}/comments': { path: { id: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<CommentPerson> };
+  /** Say something about a post. */
+  'POST /posts/{id}/comments': { path: { id: Uuid }; query: {}; body: Omit<NewComment, 'post_id'>; answer: Answer<CommentChanged> };
+  /** Edit a comment of mine. */
+  'PATCH /comments/{id}': { path: { id: Uuid }; query: {}; body: Omit<CommentPatch, 'id'>; answer: Answer<CommentChanged> };
+  /** Delete a comment: my own, or one on a post of mine. */
+  'DELETE /comments/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<CommentDeleted> };
+  /** My lists, oldest first. */
+  'GET /task-lists': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<TaskList> };
+  /** Make a list. */
+  'POST /task-lists': { path: {}; query: {}; body: NewTaskList; answer: Answer<TaskList> };
+  /** Rename or describe a list. */
+  'PATCH /task-lists/{id}': { path: { id: Uuid }; query: {}; body: Omit<TaskListPatch, 'id'>; answer: Answer<TaskList> };
+  /** Delete a list with its tasks. */
+  'DELETE /task-lists/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
+  /** The tasks of a list in their order. */
+  'GET /task-lists/{id}/tasks': { path: { id: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<Task> };
+  /** Add a task to a list. */
+  'POST /task-lists/{id}/tasks': { path: { id: Uuid }; query: {}; body: Omit<NewTask, 'list_id'>; answer: Answer<Task> };
+  /** Change or tick a task. */
+  'PATCH /tasks/{id}': { path: { id: Uuid }; query: {}; body: Omit<TaskPatch, 'id'>; answer: Answer<Task> };
+  /** Delete a task. */
+  'DELETE /tasks/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
+  /** Put a task elsewhere. */
+  'POST /tasks/{id}/move': { path: { id: Uuid }; query: {}; body: Omit<TaskMove, 'id'>; answer: Answer<TaskMoved> };
+  /** The rooms that I am in, oldest first. */
+  'GET /workspaces': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<MyWorkspace> };
+  /** Make a room; I own it. */
+  'POST /workspaces': { path: {}; query: {}; body: NewWorkspace; answer: Answer<Workspace> };
+  /** A whole room. Guests may ask too. */
+  'GET /workspaces/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Room };
+  /** Change a room's name, background or settings. */
+  'PATCH /workspaces/{id}': { path: { id: Uuid }; query: {}; body: Omit<WorkspacePatch, 'id'>; answer: Answer<Workspace> };
+  /** Delete a room; the owner only. */
+  'DELETE /workspaces/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
+  /** Who is in a room, the longest there first. */
+  'GET /workspaces/{id}/members': { path: { id: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<MemberPerson> };
+  /** Let somebody in; the owner only. */
+  'PUT /workspaces/{id}/members/{user_id}': { path: { id: Uuid; user_id: Uuid }; query: {}; body: undefined; answer: Answer<Member> };
+  /** Put somebody out (the owner), or leave. */
+  'DELETE /workspaces/{id}/members/{user_id}': { path: { id: Uuid; user_id: Uuid }; query: {}; body: undefined; answer: Answer<MemberRef> };
+  /** Add a widget to a room. */
+  'POST /workspaces/{id}/widgets': { path: { id: Uuid }; query: {}; body: Omit<NewWidget, 'workspace_id'>; answer: Answer<Widget> };
+  /** Change a widget's title or settings. */
+  'PATCH /widgets/{id}': { path: { id: Uuid }; query: {}; body: Omit<WidgetPatch, 'id'>; answer: Answer<Widget> };
+  /** Take a widget away. */
+  'DELETE /widgets/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
+  /** Drop a widget in a new place. */
+  'POST /widgets/{id}/move': { path: { id: Uuid }; query: {}; body: Omit<WidgetMove, 'id'>; answer: Answer<WidgetMoved> };
+  /** The log of a channel, oldest first. `positions` has where the page ends: the next `since`. */
+  'GET /channels/{channel}/events': { path: { channel: Channel }; query: { since?: string | number; epoch?: string | number; limit?: number; cursor?: string }; body: undefined; answer: Page<LoggedEvent> };
+  /** This description of REST. */
+  'GET /openapi.json': { path: {}; query: {}; body: undefined; answer: Record<string, unknown> };
+  /** The description of the live side. */
+  'GET /asyncapi.json': { path: {}; query: {}; body: undefined; answer: Record<string, unknown> };
+}
+
+/** What an error begins with: what happened, and what to do. */
+export interface ErrorCodes {
+  /** The body is not JSON; `detail` says where. A lone surrogate or a number beyond 1e308 counts as that. Repair the program. */
+  malformed_json: { status: 400; rpc: 1400 };
+  /** Another shape: not an object, an unknown, missing or mistyped field, an id in the path that is none. Repair the program. */
+  bad_request: { status: 400; rpc: 1400 | 107 };
+  /** `limit` is not a whole number. */
+  bad_limit: { status: 400; rpc: never };
+  /** `cursor` is not the `next_cursor` of this list. Begin with the first page. */
+  bad_cursor: { status: 400; rpc: never };
+  /** The Idempotency-Key or `op` is not one UUID. */
+  bad_op: { status: 400; rpc: 1400 };
+  /** No sign-in, or one that was ended. Sign in. */
+  unauthorized: { status: 401; rpc: 101 };
+  /** The sign-in is over by time. Sign in. */
+  token_expired: { status: 401; rpc: 109 };
+  /** The name or the password is wrong. */
+  wrong_credentials: { status: 401; rpc: never };
+  /** This page may not use the cookie. List its origin in `STUDYHALL_ORIGINS`, or send a token. */
+  foreign_origin: { status: 403; rpc: never };
+  /** An operator has disabled this account. */
+  account_disabled: { status: 403; rpc: never };
+  /** The current password is wrong. */
+  wrong_password: { status: 403; rpc: never };
+  /** Somebody else's channel, or not subscribed. */
+  permission_denied: { status: 403; rpc: 103 };
+  /** Only the owner of the room may do that. */
+  owner_only: { status: 403; rpc: 1403 };
+  /** Only whoever posted or said it may do that. */
+  author_only: { status: 403; rpc: 1403 };
+  /** Only members may do that. */
+  guests_look_on: { status: 403; rpc: 1403 };
+  /** No such thing, or none that you may know of. */
+  not_found: { status: 404; rpc: 1404 };
+  /** There is no command of this name. */
+  method_not_found: { status: never; rpc: 104 };
+  /** No such channel, or none that you may know of. */
+  unknown_channel: { status: never; rpc: 102 };
+  /** See the `Allow` header. */
+  method_not_allowed: { status: 405; rpc: never };
+  /** Choose another name. */
+  username_taken: { status: 409; rpc: never };
+  /** The address belongs to another account. */
+  email_taken: { status: 409; rpc: 1409 };
+  /** They are in the room already. */
+  already_member: { status: 409; rpc: 1409 };
+  /** The owner cannot leave the room; delete it instead. */
+  owner_stays: { status: 409; rpc: 1409 };
+  /** As many as there may be. Delete some. */
+  limit_reached: { status: 409; rpc: 1409 };
+  /** The task to stand behind is not in that list any more. Load the list again. */
+  after_not_in_list: { status: 409; rpc: 1409 };
+  /** Somebody else is dragging this widget. Let go of it. */
+  widget_held: { status: never; rpc: 1409 };
+  /** The log cannot be read from there. Load the state again. */
+  unrecoverable_position: { status: 410; rpc: 112 };
+  /** A body has at most 256 KiB. */
+  payload_too_large: { status: 413; rpc: never };
+  /** Send `content-type: application/json`. */
+  unsupported_media_type: { status: 415; rpc: never };
+  /** A value cannot be taken; `field` and `detail` say which and why. */
+  invalid_field: { status: 422; rpc: 1422 };
+  /** This key belongs to another call. Use a new one. */
+  op_reused: { status: 422; rpc: 1422 };
+  /** Too fast. Temporary: wait for `Retry-After`. */
+  too_many_requests: { status: 429; rpc: 111 };
+  /** Too many wrong passwords for this name. Temporary: wait for `Retry-After`. */
+  too_many_attempts: { status: 429; rpc: never };
+  /** This connection has that subscription. */
+  already_subscribed: { status: never; rpc: 105 };
+  /** Too many channels on a connection, or too many values in a room. */
+  limit_exceeded: { status: never; rpc: 106 };
+  /** The protocol has it, this server does not. */
+  not_available: { status: never; rpc: 108 };
+  /** Our fault. Temporary; tell the operator the `x-request-id`. */
+  internal: { status: 500; rpc: 100 };
+  /** Too much to do right now. Temporary. */
+  busy: { status: 503; rpc: 1503 };
+  /** This node goes away. Temporary: try again, another one answers. */
+  shutting_down: { status: 503; rpc: 1503 };
+  /** The database went away at the very end: done or not. Temporary: send it again with the same key. */
+  commit_unknown: { status: 503; rpc: 1503 };
+  /** The database cannot be reached. Temporary. */
+  unavailable: { status: 503; rpc: 1503 };
+}
+
+/** Why a connection was closed, by its close code. */
+export interface CloseCodes {
+  1000: 'bye';
+  1003: 'JSON goes in text frames, protobuf in binary ones';
+  1009: 'message too big';
+  3001: 'shutdown';
+  3004: 'internal error';
+  3005: 'connection expired';
+  3009: 'write error';
+  3010: 'insufficient state';
+  3012: 'no pong';
+  3013: 'too many requests';
+  3501: 'bad request';
+  4000: 'no connect command';
+  4501: 'signed out';
+  4502: 'password changed';
+  4503: 'account disabled';
+}
+
+/** Why a subscription ended without being asked to. */
+export interface UnsubscribeCodes {
+  2101: 'removed from the room';
+  2102: 'room deleted';
+  2103: 'blocked';
+}
+
+/** The answer to a command, the same by REST and by `rpc`. */
+export interface Answer<T> {
+  /** Where the command's events are; a retry gets the same. */
+  positions: Position[];
+  /** What the command made or changed. */
+  data: T;
+}
+
+/** A page of a list. */
+export interface Page<T> {
+  /** The rows. */
+  items: T[];
+  /** For the next page; `null` on the last. */
+  next_cursor: string | null;
+  /** The channels whose state this page shows. */
+  positions?: Position[];
+}
+
+/** What is behind the widgets. */
+export type BackgroundType = 'image' | 'video' | 'color';
+
+/** One person blocks another: neither finds, sees, follows or subscribes to the other any more. */
+export interface Block {
+  /** Who blocks. */
+  blocker_id: Uuid;
+  /** Whom. */
+  blocked_id: Uuid;
+  /** Since when. */
+  created_at: Timestamp;
+}
+
+/** A row of `GET /me/blocks`. */
+export interface BlockPerson {
+  /** Who blocks. */
+  blocker_id: Uuid;
+  /** Whom. */
+  blocked_id: Uuid;
+  /** Since when. */
+  created_at: Timestamp;
+  /** Whom: the one place where I find them. */
+  user: Person;
+}
+
+/** A block that is over. */
+export interface BlockRef {
+  /** Who blocked. */
+  blocker_id: Uuid;
+  /** Whom. */
+  blocked_id: Uuid;
+}
+
+/** On `profile:<author of the post>`: a comment is new or was edited. */
+export interface CommentChanged {
+  /** Never changes. */
+  id: Uuid;
+  /** The post. */
+  post_id: Uuid;
+  /** Who said it. */
+  author_id: Uuid;
+  /** Long-form text. */
+  body: string;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+  /** How many comments the post has now. */
+  comment_count: number;
+}
+
+/** On `profile:<author of the post>`: a comment is gone. */
+export interface CommentDeleted {
+  /** The comment. */
+  id: Uuid;
+  /** The post. */
+  post_id: Uuid;
+  /** How many comments the post has now. */
+  comment_count: number;
+}
+
+/** `comment.update` */
+export interface CommentPatch {
+  /** Which of my comments. */
+  id: Uuid;
+  /** Long-form text. */
+  body: string;
+}
+
+/** A comment in a list. */
+export interface CommentPerson {
+  /** Never changes. */
+  id: Uuid;
+  /** The post. */
+  post_id: Uuid;
+  /** Who said it. */
+  author_id: Uuid;
+  /** Long-form text. */
+  body: string;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+  /** Who said it; changes of it are told on `profile:<id>`. */
+  author: Person;
+}
+
+/** What the application sees of a connect: `data` of the connect reply. */
+export interface Connected {
+  /** Who was recognised. */
+  user_id: Uuid;
+  /** Milliseconds since 1970, UTC. */
+  server_time: number;
+}
+
+/** `POST /sessions` */
+export interface Credentials {
+  /** Any case. */
+  username: string;
+  /** As it was set. */
+  password: string;
+}
+
+/** The home page. `UserState` is made from it; every later event of `user:<me>` moves that on. */
+export interface Dashboard {
+  /** The account. */
+  me: Me;
+  /** My settings. */
+  settings: Settings;
+  /** Whom I follow: their `profile:` channels are my feed. */
+  following: Uuid[];
+  /** Whom I blocked. */
+  blocked: Uuid[];
+  /** My lists, oldest first. */
+  task_lists: TaskList[];
+  /** My tasks, in the order of their lists. */
+  tasks: Task[];
+  /** My place in each of my rooms, oldest first. */
+  memberships: Member[];
+  /** The same rooms in the same order; what is in them comes from `GET /workspaces/{id}`. */
+  workspaces: Workspace[];
+  /** Of `user:<me>`, `profile:<me>`, and each room. */
+  positions: Position[];
+}
+
+/** The id of what was deleted. */
+export interface Deleted {
+  /** The row that is gone. */
+  id: Uuid;
+}
+
+/** What lies behind one person in a room. */
+export interface Devices {
+  /** Connections of that person in this channel. */
+  devices: number;
+}
+
+/** A widget on its way, in a `drag` slot. Grid units; fractions are allowed while it moves. */
+export interface Drag {
+  /** One gesture, from pointer down to pointer up; made by the client. */
+  drag_id: Uuid;
+  /** Column. */
+  grid_x: number;
+  /** Row. */
+  grid_y: number;
+  /** Height, when the gesture resizes. */
+  grid_h?: number | null;
+  /** Width, when the gesture resizes. */
+  grid_w?: number | null;
+}
+
+/** Why a sign-in ended. */
+export type EndReason = 'signed_out' | 'password_changed' | 'disabled';
+
+/** A post in a list, as one person sees it. */
+export interface FeedPost {
+  /** Never changes. */
+  id: Uuid;
+  /** The author. */
+  user_id: Uuid;
+  /** Long-form text. */
+  content: string;
+  /** A book or other resource. */
+  book_title: string | null;
+  /** Such as "45m". */
+  study_duration: string | null;
+  /** What was studied. */
+  subject: string | null;
+  /** The one large image. */
+  image_url: string | null;
+  /** How many people like it. */
+  like_count: number;
+  /** How many comments it has. */
+  comment_count: number;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database; likes and comments do not move it. */
+  updated_at: Timestamp;
+  /** Without `#`, in alphabetical order. */
+  tags: string[];
+  /** In their order. */
+  media: PostMedia[];
+  /** Whether I like it; later changes are told on `user:<me>`. */
+  liked_by_me: boolean;
+  /** Who posted it; changes of it are told on `profile:<id>`. */
+  author: Person;
+}
+
+/** One person follows another. */
+export interface Follow {
+  /** Who follows. */
+  follower_id: Uuid;
+  /** Whom. */
+  followee_id: Uuid;
+  /** Since when. */
+  created_at: Timestamp;
+}
+
+/** A row of `GET /users/{id}/followers` and `/following`: the follow, and the one of the two who is asked for. */
+export interface FollowPerson {
+  /** Who follows. */
+  follower_id: Uuid;
+  /** Whom. */
+  followee_id: Uuid;
+  /** Since when. */
+  created_at: Timestamp;
+  /** Among followers who follows, among those followed whom. */
+  user: Person;
+}
+
+/** A follow that is over. */
+export interface FollowRef {
+  /** Who followed. */
+  follower_id: Uuid;
+  /** Whom. */
+  followee_id: Uuid;
+}
+
+/** How many people like a post. */
+export interface LikeCount {
+  /** The post. */
+  post_id: Uuid;
+  /** How many people. */
+  like_count: number;
+}
+
+/** Somebody who likes a post, in the list of them. */
+export interface Liker {
+  /** Who. */
+  user: Person;
+  /** Since when. */
+  created_at: Timestamp;
+}
+
+/** On `profile:<author>`: how many people like these posts now. One event may sum up many likes. */
+export interface LikesChanged {
+  /** Each post once. */
+  posts: LikeCount[];
+}
+
+/** A person as they see themselves. */
+export interface Me {
+  /** Never changes. */
+  id: Uuid;
+  /** Unique without regard to case. */
+  username: string;
+  /** Such as "Aiko Tanaka". */
+  full_name: string | null;
+  /** The "About" text. */
+  bio: string | null;
+  /** City or region. */
+  location: string | null;
+  /** Avatar. */
+  profile_image_url: string | null;
+  /** Profile header. */
+  banner_image_url: string | null;
+  /** The day they came. */
+  joined_at: Day;
+  /** Cached aggregate. */
+  followers_count: number;
+  /** Cached aggregate. */
+  following_count: number;
+  /** Cached aggregate. */
+  posts_count: number;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+  /** Private. */
+  email: string | null;
+}
+
+/** Somebody's place in a room. */
+export interface Member {
+  /** The room. */
+  workspace_id: Uuid;
+  /** The person. */
+  user_id: Uuid;
+  /** What they may do. */
+  role: Role;
+  /** Since when. */
+  created_at: Timestamp;
+}
+
+/** A member, in the list of a room's members. */
+export interface MemberPerson {
+  /** The room. */
+  workspace_id: Uuid;
+  /** The person. */
+  user_id: Uuid;
+  /** What they may do. */
+  role: Role;
+  /** Since when. */
+  created_at: Timestamp;
+  /** Who they are; changes of it are told on `profile:<id>`. */
+  user: Person;
+}
+
+/** `member.add`, `member.remove` */
+export interface MemberRef {
+  /** The room. */
+  workspace_id: Uuid;
+  /** The person. */
+  user_id: Uuid;
+}
+
+/** A room of mine, in the list of my rooms. */
+export interface MyWorkspace {
+  /** Never changes. */
+  id: Uuid;
+  /** The owner. */
+  user_id: Uuid;
+  /** At most 80 characters. */
+  name: string;
+  /** `image`, `video` or `color`. */
+  background_type: BackgroundType;
+  /** Address or asset key. */
+  background_value: string | null;
+  /** `#rrggbb` or `#rrggbbaa`. */
+  background_color: string | null;
+  /** Free; `{"guests": true}` lets anyone signed in look on. */
+  settings: Record<string, unknown>;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+  /** What I may do in it. */
+  role: Role;
+}
+
+/** `POST /accounts` */
+export interface NewAccount {
+  /** 3 to 50 letters, digits, `_`, `.` or `-`. */
+  username: string;
+  /** 8 to 1,024 bytes; taken as it is. */
+  password: string;
+  /** Optional, unique without regard to case. */
+  email?: string | null;
+  /** Optional. */
+  full_name?: string | null;
+}
+
+/** `comment.create` */
+export interface NewComment {
+  /** The post. */
+  post_id: Uuid;
+  /** Long-form text. */
+  body: string;
+}
+
+/** Something to show with a post. */
+export interface NewMedia {
+  /** At most 20 characters: `image`, `video`, or what a front-end adds. */
+  media_type: string;
+  /** An http(s) address. */
+  url: string;
+  /** Width, height, alternative text: free. */
+  metadata?: Record<string, unknown> | null;
+}
+
+/** `post.create` */
+export interface NewPost {
+  /** Long-form text. */
+  content: string;
+  /** At most 160 characters. */
+  book_title?: string | null;
+  /** An http(s) address. */
+  image_url?: string | null;
+  /** At most 10. */
+  media?: NewMedia[];
+  /** At most 32 characters. */
+  study_duration?: string | null;
+  /** At most 80 characters. */
+  subject?: string | null;
+  /** At most 20; a leading `#` is dropped, case is kept and does not count. */
+  tags?: string[];
+}
+
+/** `task.create`: the task goes to the end of its list. */
+export interface NewTask {
+  /** One of my lists. */
+  list_id: Uuid;
+  /** What is to be done. */
+  description: string;
+  /** When it is due. */
+  due_at?: Timestamp | null;
+}
+
+/** `task_list.create` */
+export interface NewTaskList {
+  /** At most 50 characters. */
+  name: string;
+  /** Long-form. */
+  description?: string | null;
+}
+
+/** `widget.create` */
+export interface NewWidget {
+  /** The room. */
+  workspace_id: Uuid;
+  /** At most 32 characters. */
+  type: string;
+  /** Column. */
+  grid_x: number;
+  /** Row. */
+  grid_y: number;
+  /** Width, at least 1. */
+  grid_w: number;
+  /** Height, at least 1. */
+  grid_h: number;
+  /** Free. */
+  settings?: Record<string, unknown> | null;
+  /** At most 120 characters. */
+  title?: string | null;
+  /** At most 120 characters. */
+  title_key?: string | null;
+}
+
+/** `workspace.create` */
+export interface NewWorkspace {
+  /** At most 80 characters. */
+  name: string;
+  /** `#rrggbb` or `#rrggbbaa`. */
+  background_color?: string | null;
+  /** Absent: `color`. */
+  background_type?: BackgroundType | null;
+  /** Address or asset key. */
+  background_value?: string | null;
+  /** Free. */
+  settings?: Record<string, unknown> | null;
+}
+
+/** Somebody in a room: in `Present`, joins, leaves and `presence()`. */
+export interface Occupant {
+  /** Who. */
+  user: Uuid;
+  /** The same: presence is about people, not about connections. */
+  client: Uuid;
+  /** What rooms show of them. */
+  conn_info: OccupantInfo;
+  /** What lies behind them. */
+  chan_info: Devices;
+}
+
+/** What rooms show of a person. */
+export interface OccupantInfo {
+  /** Unique without regard to case. */
+  username: string;
+  /** Such as "Aiko Tanaka". */
+  full_name: string | null;
+  /** Avatar. */
+  profile_image_url: string | null;
+}
+
+/** On `user:<me>`: a like of mine, or its end. */
+export interface OwnLike {
+  /** The post. */
+  post_id: Uuid;
+  /** Whose post. */
+  author_id: Uuid;
+}
+
+/** `POST /me/password` */
+export interface PasswordChange {
+  /** The one in force. */
+  current_password: string;
+  /** The one from now on. */
+  new_password: string;
+}
+
+/** Enough of a person to show them. */
+export interface Person {
+  /** Never changes. */
+  id: Uuid;
+  /** Unique without regard to case. */
+  username: string;
+  /** Such as "Aiko Tanaka". */
+  full_name: string | null;
+  /** Avatar. */
+  profile_image_url: string | null;
+}
+
+/** A place in a channel's log. Everything up to and including `offset` is in the answer beside it. */
+export interface Position {
+  /** Which log. */
+  channel: Channel;
+  /** The number of the last event in it; 0 before the first. */
+  offset: number;
+  /** Which life of the log; it changes when a backup is restored. */
+  epoch: string;
+}
+
+/** What somebody posted, the same for everybody. */
+export interface Post {
+  /** Never changes. */
+  id: Uuid;
+  /** The author. */
+  user_id: Uuid;
+  /** Long-form text. */
+  content: string;
+  /** A book or other resource. */
+  book_title: string | null;
+  /** Such as "45m". */
+  study_duration: string | null;
+  /** What was studied. */
+  subject: string | null;
+  /** The one large image. */
+  image_url: string | null;
+  /** How many people like it. */
+  like_count: number;
+  /** How many comments it has. */
+  comment_count: number;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database; likes and comments do not move it. */
+  updated_at: Timestamp;
+  /** Without `#`, in alphabetical order. */
+  tags: string[];
+  /** In their order. */
+  media: PostMedia[];
+}
+
+/** The answer to a like or its end. */
+export interface PostLikes {
+  /** The post. */
+  post_id: Uuid;
+  /** How many people like it now. */
+  like_count: number;
+  /** Whether I do. */
+  liked_by_me: boolean;
+}
+
+/** Something shown with a post. */
+export interface PostMedia {
+  /** Never changes. */
+  id: Uuid;
+  /** `image`, `video`, or what a front-end adds. */
+  media_type: string;
+  /** An http(s) address. */
+  url: string;
+  /** Width, height, alternative text: free. */
+  metadata: Record<string, unknown>;
+}
+
+/** `post.update`: absent keeps, `null` clears; `tags` and `media` replace all that were there. */
+export interface PostPatch {
+  /** Which of my posts. */
+  id: Uuid;
+  /** At most 160 characters. */
+  book_title?: string | null;
+  /** Long-form text. */
+  content?: string;
+  /** An http(s) address. */
+  image_url?: string | null;
+  /** At most 10. */
+  media?: NewMedia[];
+  /** At most 32 characters. */
+  study_duration?: string | null;
+  /** At most 80 characters. */
+  subject?: string | null;
+  /** At most 20. */
+  tags?: string[];
+}
+
+/** `post.like`, `post.unlike`: which post. */
+export interface PostRef {
+  /** The post. */
+  post_id: Uuid;
+}
+
+/** A person's presence as the one who asks may see it: the `data` of the slot `presence` in `profile:<id>`, and a row of `GET /presence`. Whoever may not see it gets what they would get of somebody who was never here. */
+export interface Presence {
+  /** Who. */
+  user_id: Uuid;
+  /** All devices together. */
+  status: Status;
+  /** Such as "Pair programming"; `null` while offline. */
+  activity: string | null;
+  /** When they were last seen to change; `null` if never. */
+  last_seen_at: Timestamp | null;
+}
+
+/** `presence.set`, `PUT /me/presence`: what this device does. Absent keeps. */
+export interface PresenceSet {
+  /** Of the person; at most 120 characters, `null` clears. */
+  activity?: string | null;
+  /** Of this device: `online` (active), `idle`, or `offline` to not count any more. */
+  status?: Status;
+}
+
+/** Who may see a person's presence. */
+export type PresenceVisibility = 'everyone' | 'following' | 'nobody';
+
+/** What a newcomer has to know besides the log: `data` of the subscribe reply, and of the publication `slots`, which replaces all that was known of both. */
+export interface Present {
+  /** How many people are in the room. */
+  num_users: number;
+  /** The first hundred of them; `presence()` has all. */
+  people: Occupant[];
+  /** What the slots hold now. */
+  slots: SlotValue[];
+}
+
+/** `application/problem+json` (RFC 9457), with a stable `code`. */
+export interface Problem {
+  /** The HTTP status. */
+  status: number;
+  code: ErrorCode;
+  /** The same for people. */
+  title: string;
+  /** What to do, when there is more to say. */
+  detail?: string;
+  /** The field that cannot be taken. */
+  field?: string;
+}
+
+/** `profile.update`: absent keeps, `null` clears. */
+export interface ProfilePatch {
+  /** An http(s) address. */
+  banner_image_url?: string | null;
+  /** Long-form. */
+  bio?: string | null;
+  /** Private. */
+  email?: string | null;
+  /** At most 120 characters. */
+  full_name?: string | null;
+  /** At most 120 characters. */
+  location?: string | null;
+  /** An http(s) address. */
+  profile_image_url?: string | null;
+}
+
+/** What somebody may do in a room. */
+export type Role = 'owner' | 'member' | 'guest';
+
+/** `GET /workspaces/{id}`: a whole room. `WorkspaceState` is made from it; every later event of `workspace:<id>` moves that on. */
+export interface Room {
+  /** The room. */
+  workspace: Workspace;
+  /** What I may do in it. */
+  role: Role;
+  /** Everybody in it, the longest there first. */
+  members: Member[];
+  /** Everything in it, by row and column. */
+  widgets: Widget[];
+  /** Who the members are, in the same order; changes of it are told on `profile:<id>`. */
+  people: Person[];
+  /** The one position of exactly this state. */
+  positions: Position[];
+}
+
+/** Sign-ins that ended; their sockets are closed. */
+export interface SessionsEnded {
+  /** The sign-ins. */
+  session_ids: Uuid[];
+  /** Why. */
+  reason: EndReason;
+}
+
+/** A person's settings. Private. */
+export interface Settings {
+  /** Whose. */
+  user_id: Uuid;
+  /** Such as `en` or `ja`. */
+  preferred_locale: string;
+  /** An IANA name such as `Asia/Tokyo`. */
+  timezone: string | null;
+  /** `light`, `dark`, `system`, or what a front-end adds. */
+  theme: string;
+  /** Free, for front-ends. */
+  data: Record<string, unknown>;
+  /** Who may see my presence. */
+  presence_visibility: PresenceVisibility;
+  /** I look offline to everybody, and since when I was here last stands still. */
+  invisible: boolean;
+}
+
+/** `settings.update`: absent keeps, `null` clears. */
+export interface SettingsPatch {
+  /** The whole object anew. */
+  data?: Record<string, unknown>;
+  /** Look offline. */
+  invisible?: boolean;
+  /** At most 10 characters. */
+  preferred_locale?: string;
+  /** Who may see my presence. */
+  presence_visibility?: PresenceVisibility;
+  /** At most 32 characters. */
+  theme?: string;
+  /** At most 64 characters. */
+  timezone?: string | null;
+}
+
+/** A sign-in as its owner may see it: no secret. */
+export interface SignIn {
+  /** Names it in `DELETE /sessions/{id}`. */
+  id: Uuid;
+  /** When. */
+  created_at: Timestamp;
+  /** When it ends by itself. */
+  expires_at: Timestamp;
+  /** Whether it is the one that asked. */
+  current: boolean;
+}
+
+/** The answer to signing up and signing in. It holds a secret and is never stored. */
+export interface SignedIn {
+  /** Who signed in. */
+  user: Me;
+  /** `shs_…`: for `Authorization: Bearer` and for `connect`. */
+  token: string;
+  /** When it stops working. */
+  expires_at: Timestamp;
+}
+
+/** Whether somebody is here. */
+export type Status = 'offline' | 'idle' | 'online';
+
+/** One thing to do. */
+export interface Task {
+  /** Never changes. */
+  id: Uuid;
+  /** The list it is in. */
+  list_id: Uuid;
+  /** The owner, the same as the list's. */
+  user_id: Uuid;
+  /** What is to be done. */
+  description: string;
+  /** Ticked. */
+  is_completed: boolean;
+  /** When it was ticked. */
+  completed_at: Timestamp | null;
+  /** When it is due. */
+  due_at: Timestamp | null;
+  /** Lists are ordered by this, then by `created_at` and `id`. */
+  order_index: number;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+}
+
+/** A list of tasks. */
+export interface TaskList {
+  /** Never changes. */
+  id: Uuid;
+  /** The owner. */
+  user_id: Uuid;
+  /** At most 50 characters. */
+  name: string;
+  /** Long-form. */
+  description: string | null;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+}
+
+/** `task_list.update`: absent keeps, `null` clears. */
+export interface TaskListPatch {
+  /** Which list. */
+  id: Uuid;
+  /** Long-form. */
+  description?: string | null;
+  /** At most 50 characters. */
+  name?: string;
+}
+
+/** `task.move`: to another place in its list, or into another list. */
+export interface TaskMove {
+  /** Which task. */
+  id: Uuid;
+  /** The task to stand behind; absent or `null`: first. */
+  after_id?: Uuid | null;
+  /** The list to go to; absent: the one it is in. */
+  list_id?: Uuid | null;
+}
+
+/** What a move changed: the task, and neighbours whose index had to give way. */
+export interface TaskMoved {
+  /** The task in its new place. */
+  task: Task;
+  /** Other tasks of the list that got a new index; usually none. */
+  reordered: TaskOrder[];
+}
+
+/** A new index of a task that was not moved itself. */
+export interface TaskOrder {
+  /** Which task. */
+  id: Uuid;
+  /** Its index from now on. */
+  order_index: number;
+  /** Set by the database. */
+  updated_at: Timestamp;
+}
+
+/** `task.update`: absent keeps, `null` clears. `completed_at` follows `is_completed`. */
+export interface TaskPatch {
+  /** Which task. */
+  id: Uuid;
+  /** What is to be done. */
+  description?: string;
+  /** When it is due. */
+  due_at?: Timestamp | null;
+  /** Ticked or not. */
+  is_completed?: boolean;
+}
+
+/** What anyone signed in may see of a person. */
+export interface User {
+  /** Never changes. */
+  id: Uuid;
+  /** Unique without regard to case. */
+  username: string;
+  /** Such as "Aiko Tanaka". */
+  full_name: string | null;
+  /** The "About" text. */
+  bio: string | null;
+  /** City or region. */
+  location: string | null;
+  /** Avatar. */
+  profile_image_url: string | null;
+  /** Profile header. */
+  banner_image_url: string | null;
+  /** The day they came. */
+  joined_at: Day;
+  /** Cached aggregate. */
+  followers_count: number;
+  /** Cached aggregate. */
+  following_count: number;
+  /** Cached aggregate. */
+  posts_count: number;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+}
+
+/** `user.follow`, `user.unfollow`, `user.block`, `user.unblock`: whom. */
+export interface UserRef {
+  /** The other person. */
+  user_id: Uuid;
+}
+
+/** `GET /users/{id}`: a person, and how they and I stand. */
+export interface UserView {
+  /** Never changes. */
+  id: Uuid;
+  /** Unique without regard to case. */
+  username: string;
+  /** Such as "Aiko Tanaka". */
+  full_name: string | null;
+  /** The "About" text. */
+  bio: string | null;
+  /** City or region. */
+  location: string | null;
+  /** Avatar. */
+  profile_image_url: string | null;
+  /** Profile header. */
+  banner_image_url: string | null;
+  /** The day they came. */
+  joined_at: Day;
+  /** Cached aggregate. */
+  followers_count: number;
+  /** Cached aggregate. */
+  following_count: number;
+  /** Cached aggregate. */
+  posts_count: number;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+  /** Events of my own `user:` keep it up to date. */
+  followed_by_me: boolean;
+  /** As of now: no event of mine tells of a change. */
+  follows_me: boolean;
+}
+
+/** A widget on the canvas. */
+export interface Widget {
+  /** Never changes. */
+  id: Uuid;
+  /** The room. */
+  workspace_id: Uuid;
+  /** `clock`, `timer`, `todo`, … */
+  type: string;
+  /** Translation key. */
+  title_key: string | null;
+  /** Fallback label. */
+  title: string | null;
+  /** Column. */
+  grid_x: number;
+  /** Row. */
+  grid_y: number;
+  /** Width. */
+  grid_w: number;
+  /** Height. */
+  grid_h: number;
+  /** Free. */
+  settings: Record<string, unknown>;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+}
+
+/** `widget.move`: the drop at the end of a drag, or a move without one. */
+export interface WidgetMove {
+  /** Which widget. */
+  id: Uuid;
+  /** Column. */
+  grid_x: number;
+  /** Row. */
+  grid_y: number;
+  /** The drag that ends with this. */
+  drag_id?: Uuid | null;
+  /** Height; absent keeps. */
+  grid_h?: number | null;
+  /** Width; absent keeps. */
+  grid_w?: number | null;
+}
+
+/** A widget in a new place, and the gesture that brought it there. */
+export interface WidgetMoved {
+  /** The widget where it is now. */
+  widget: Widget;
+  /** The drag that ended with this; its slot values are void from here on. */
+  drag_id: Uuid | null;
+}
+
+/** `widget.update`: absent keeps, `null` clears. Places change by `widget.move`. */
+export interface WidgetPatch {
+  /** Which widget. */
+  id: Uuid;
+  /** Replaces the settings as a whole. */
+  settings?: Record<string, unknown>;
+  /** At most 120 characters. */
+  title?: string | null;
+  /** At most 120 characters. */
+  title_key?: string | null;
+}
+
+/** A room. */
+export interface Workspace {
+  /** Never changes. */
+  id: Uuid;
+  /** The owner. */
+  user_id: Uuid;
+  /** At most 80 characters. */
+  name: string;
+  /** `image`, `video` or `color`. */
+  background_type: BackgroundType;
+  /** Address or asset key. */
+  background_value: string | null;
+  /** `#rrggbb` or `#rrggbbaa`. */
+  background_color: string | null;
+  /** Free; `{"guests": true}` lets anyone signed in look on. */
+  settings: Record<string, unknown>;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+}
+
+/** `workspace.update`: absent keeps, `null` clears. */
+export interface WorkspacePatch {
+  /** Which room. */
+  id: Uuid;
+  /** `#rrggbb` or `#rrggbbaa`. */
+  background_color?: string | null;
+  /** `image`, `video` or `color`. */
+  background_type?: BackgroundType;
+  /** Address or asset key. */
+  background_value?: string | null;
+  /** At most 80 characters. */
+  name?: string;
+  /** Replaces the settings as a whole. */
+  settings?: Record<string, unknown>;
+}
