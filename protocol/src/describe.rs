@@ -7,6 +7,9 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 /// The live side, as AsyncAPI 3. Made from [`crate::command`], [`crate::event`] and [`crate::live`].
 pub const ASYNCAPI: &str = include_str!("../asyncapi.json");
 
+/// All of it for people who read: one page that asks nobody for anything.
+pub const PAGE: &str = include_str!("../index.html");
+
 /// Describes one type.
 pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 

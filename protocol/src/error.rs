@@ -157,6 +157,8 @@ impl Unsubscribed {
     pub const BLOCKED: Unsubscribed = Unsubscribed { code: 2103, reason: "blocked" };
     /// The person is gone.
     pub const ERASED: Unsubscribed = Unsubscribed { code: 2104, reason: "account erased" };
+    /// Every reason of the protocol.
+    pub const ALL: &'static [Unsubscribed] = &[Self::REMOVED, Self::DELETED, Self::BLOCKED, Self::ERASED];
 }
 
 #[cfg(test)]

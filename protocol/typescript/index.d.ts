@@ -472,6 +472,7 @@ export interface UnsubscribeCodes {
   2101: 'removed from the room';
   2102: 'room deleted';
   2103: 'blocked';
+  2104: 'account erased';
 }
 
 /** The answer to a command, the same by REST and by `rpc`. */

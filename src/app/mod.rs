@@ -147,7 +147,12 @@ impl App {
         let rates = middleware::from_fn_with_state(self.state.clone(), http::hold_off);
         let leaving = middleware::from_fn_with_state(self.clone(), leave::refuse_new);
         let in_time = middleware::from_fn_with_state(self.state.db.clone(), guard::answer_in_time);
-        let api = Router::new().nest("/api/v1", domain::router()).layer(in_time).layer(rates).layer(leaving);
+        let api = Router::new()
+            .nest("/api/v1", domain::router())
+            .route("/docs", get(domain::documents::routes::page))
+            .layer(in_time)
+            .layer(rates)
+            .layer(leaving);
         let api = api.with_state(self.state.clone());
         let let_go = middleware::from_fn_with_state(self.leaving.clone(), leave::let_go);
         http::shield(api.merge(live).merge(health), &self.state.origins).layer(let_go)

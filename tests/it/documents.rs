@@ -66,3 +66,23 @@ fn every_command_has_a_call() {
         assert!(ROUTES.iter().any(|route| route.command == Some(name)), "{name} is not in REST");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_for_people_is_whole_and_asks_nobody() {
+    let app = harness::app().await;
+    let answer = reqwest::get(format!("{}/docs", app.url())).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
+    let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src 'unsafe-inline';"), "{policy}");
+    let page = answer.text().await.unwrap();
+    for outside in ["http://", "https://", "//", "src=", "@import", "url("] {
+        let quoted = |place: usize| page[place..].starts_with("https://e.example");
+        let found = page.match_indices(&format!("\"{outside}")).find(|(place, _)| !quoted(*place));
+        assert_eq!(found, None, "something of elsewhere");
+    }
+    let ids: BTreeSet<&str> = page.split("id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let links: BTreeSet<&str> = page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(links.difference(&ids).collect::<Vec<_>>(), Vec::<&&str>::new(), "links that lead nowhere");
+    assert!(links.len() > 100 && Command::NAMES.iter().all(|name| ids.contains(&*format!("command-{name}"))));
+}

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod asyncapi;
+mod html;
 mod model;
 mod openapi;
 mod places;
@@ -25,6 +26,7 @@ fn documents() -> Vec<(String, String)> {
     let mut all = vec![
         ("protocol/typescript/index.d.ts".into(), typescript::typescript(&model)),
         ("protocol/typescript/package.json".into(), pretty(&typescript::package())),
+        ("protocol/index.html".into(), html::html(&model)),
         ("protocol/openapi.json".into(), pretty(&openapi::openapi(&model))),
         ("protocol/asyncapi.json".into(), pretty(&asyncapi::asyncapi(&model))),
     ];

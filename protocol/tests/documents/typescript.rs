@@ -167,10 +167,17 @@ fn codes(out: &mut String) {
         let _ = writeln!(out, "  {code}: '{reason}';");
     }
     out.push_str("}\n\n/** Why a subscription ended without being asked to. */\nexport interface UnsubscribeCodes {\n");
-    for Unsubscribed { code, reason } in [Unsubscribed::REMOVED, Unsubscribed::DELETED, Unsubscribed::BLOCKED] {
+    for Unsubscribed { code, reason } in Unsubscribed::ALL {
         let _ = writeln!(out, "  {code}: '{reason}';");
     }
     out.push_str("}\n");
+}
+
+/// One type, as it stands in the file.
+pub fn declaration(name: &str, shape: &Value) -> String {
+    let mut out = String::new();
+    declare(&mut out, name, shape);
+    out
 }
 
 fn declare(out: &mut String, name: &str, shape: &Value) {
@@ -190,7 +197,7 @@ fn comment(out: &mut String, depth: usize, text: &str) {
 }
 
 /// The TypeScript type of a schema. Unknown words of JSON Schema are a mistake, not `unknown`.
-fn type_of(shape: &Value, depth: usize) -> String {
+pub fn type_of(shape: &Value, depth: usize) -> String {
     if let Some(reference) = shape["$ref"].as_str() {
         return name_of(reference.trim_start_matches("#/$defs/"));
     }
