@@ -239,7 +239,8 @@ pub const ROUTES: &[Route] = &[
             ("timeframe", "Only those of `week`, `month` or `later`."),
             ("course_id", "Only those of this course."),
         ])
-        .pages::<Assignment>(),
+        .pages::<Assignment>()
+        .fails(&["invalid_field"]),
     command("POST", "/assignments", "assignment.create", &[]).fails(&["limit_reached"]),
     get("/assignments/{id}", "Something that is due.").answers::<Answer<Assignment>>().fails(FOUND),
     command("PATCH", "/assignments/{id}", "assignment.update", ID).fails(FOUND),
