@@ -446,7 +446,7 @@ export interface Calls {
   /** How far I have come, the newest day first. */
   'GET /progress-metrics': { path: {}; query: { scope?: string | number; from?: string | number; to?: string | number; limit?: number; cursor?: string }; body: undefined; answer: Page<ProgressMetric> };
   /** Say how far I have come on a day. */
-  'PUT /progress-metrics': { path: {}; query: {}; body: undefined; answer: Answer<ProgressMetric> };
+  'PUT /progress-metrics': { path: {}; query: {}; body: MetricRecord; answer: Answer<ProgressMetric> };
   /** Delete what I said of a day. */
   'DELETE /progress-metrics/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<MetricGone> };
   /** Show a tag on my profile. */
