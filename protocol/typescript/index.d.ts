@@ -535,7 +535,7 @@ export interface ErrorCodes {
   wrong_password: { status: 403; rpc: never };
   /** Somebody else's channel, or not subscribed. */
   permission_denied: { status: 403; rpc: 103 };
-  /** Only the owner of the room may do that. */
+  /** Only the owner of the room or course may do that. */
   owner_only: { status: 403; rpc: 1403 };
   /** Only whoever posted or said it may do that. */
   author_only: { status: 403; rpc: 1403 };
@@ -555,7 +555,7 @@ export interface ErrorCodes {
   email_taken: { status: 409; rpc: 1409 };
   /** They are in the room already. */
   already_member: { status: 409; rpc: 1409 };
-  /** The owner cannot leave the room; delete it instead. */
+  /** The owner cannot leave the room or course; delete it instead. */
   owner_stays: { status: 409; rpc: 1409 };
   /** As many as there may be. Delete some. */
   limit_reached: { status: 409; rpc: 1409 };

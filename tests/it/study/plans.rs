@@ -38,7 +38,8 @@ async fn hot_reads_use_an_index() {
         insert into user_tags (user_id, tag) select u.id, 'tag' || n from users u, generate_series(1, 40) n;
         analyze";
     sqlx::raw_sql(fill).execute(&mut db).await.unwrap();
-    let me = "(select id from users limit 1)";
+    let me: uuid::Uuid = sqlx::query_scalar("select id from users limit 1").fetch_one(&mut db).await.unwrap();
+    let me = format!("'{me}'");
     for (part, arguments, tables) in [
         ("order by min(t.turns_at)", "200".to_owned(), &["assignment_turns", "assignments"][..]),
         (
@@ -60,7 +61,7 @@ async fn hot_reads_use_an_index() {
         ("limit $3) c) as \"people!\"", format!("{me}, 'tag1', 1000"), &["user_tags"]),
         (
             "as \"progress_metrics!",
-            me.to_owned(),
+            me.clone(),
             &[
                 "assignments",
                 "courses",
@@ -71,7 +72,7 @@ async fn hot_reads_use_an_index() {
                 "progress_metrics",
             ],
         ),
-        ("update assignments a set timeframe", me.to_owned(), &["assignments"]),
+        ("update assignments a set timeframe", me.clone(), &["assignments"]),
     ] {
         let prepare = format!("prepare s as {}", statement(part));
         sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut db).await.unwrap();
