@@ -136,7 +136,8 @@ pub async fn page(
                  'epoch', e.epoch)) from log_epoch e) as "positions!: Json<Vec<Position>>",
              (select coalesce(json_agg(r order by r.created_at, r.id), '[]') from (
                  select c.*, course_member_ids(c.id) as member_ids
-                 from course_members m join courses c on c.id = m.course_id
+                 from course_members m
+                 cross join lateral (select c.* from courses c where c.id = m.course_id limit 1) c
                  where m.user_id = $1 and ($5::uuid is null or m.course_id = $5)
                      and ($2::timestamptz is null or (c.created_at, c.id) > ($2, $3::uuid))
                  order by c.created_at, c.id

@@ -87,7 +87,8 @@ pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Option<R
               from rooms r join immersive_workspaces w on w.id = r.id) as "workspaces!: Json<Vec<Workspace>>",
              (select coalesce(json_agg(r order by r.created_at, r.id), '[]') from (
                  select c.*, course_member_ids(c.id) as member_ids
-                 from course_members m join courses c on c.id = m.course_id
+                 from course_members m
+                 cross join lateral (select c.* from courses c where c.id = m.course_id limit 1) c
                  where m.user_id = u.id) r) as "courses!: Json<Vec<Course>>",
              (select coalesce(json_agg(a order by coalesce(a.due_at, 'infinity'), a.created_at, a.id), '[]')
               from assignments a where a.user_id = u.id) as "assignments!: Json<Vec<Assignment>>",

@@ -40,6 +40,7 @@ async fn hot_reads_use_an_index() {
     sqlx::raw_sql(fill).execute(&mut db).await.unwrap();
     let me: uuid::Uuid = sqlx::query_scalar("select id from users limit 1").fetch_one(&mut db).await.unwrap();
     let me = format!("'{me}'");
+    let mut whole = Vec::new();
     for (part, arguments, tables) in [
         ("order by min(t.turns_at)", "200".to_owned(), &["assignment_turns", "assignments"][..]),
         (
@@ -82,8 +83,11 @@ async fn hot_reads_use_an_index() {
             let read = |line: &String| {
                 line.contains(&format!("Seq Scan on {table} ")) || line.ends_with(&format!("Seq Scan on {table}"))
             };
-            assert!(!plan.iter().any(read), "{part} reads all {table}:\n{}", plan.join("\n"));
+            if plan.iter().any(read) {
+                whole.push(format!("{part} reads all {table}:\n{}", plan.join("\n")));
+            }
         }
         sqlx::raw_sql("deallocate s").execute(&mut db).await.unwrap();
     }
+    assert!(whole.is_empty(), "{}", whole.join("\n"));
 }
