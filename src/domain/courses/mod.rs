@@ -1,5 +1,6 @@
 //! Courses and who is in them. A course is among the things of each of its members, so what happens to it happens on the
 //! `user:` of all of them, in one transaction: who they are is looked up, their channels are locked, and it is looked again.
+//! Whoever does that holds the course: ten people who are let in at once would otherwise look ten times.
 //!
 //! Strangers are told that there is no such course. Members see everything; changing it is the owner's alone. A command that
 //! changes nothing makes no event and answers with the row as it is.
@@ -108,9 +109,13 @@ pub async fn remove_course_member(tx: &mut Tx, gone: &CourseMemberRef) -> Result
     Ok((*gone).into())
 }
 
-/// Who is in a course; 404 for whoever is not.
+/// Holds the course and says who is in it; 404 for whoever is not. Nobody holds a course who has locked a channel, so no two
+/// commands wait for each other.
 async fn standing(tx: &mut Tx, course_id: Uuid) -> Result<Standing> {
     let actor = tx.actor();
+    if !sql::hold(tx.conn(), actor, course_id).await? {
+        return Err(Error::not_found());
+    }
     sql::standing(tx.conn(), actor, course_id).await?.ok_or_else(Error::not_found)
 }
 

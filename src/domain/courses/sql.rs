@@ -41,6 +41,19 @@ pub struct Standing {
     pub members: Vec<Uuid>,
 }
 
+/// Keeps others who want to change a course, or who is in it, waiting until the end of the transaction; what refers to it may
+/// be written meanwhile. False when `person` is in no such course.
+pub async fn hold(db: &mut PgConnection, person: Uuid, id: Uuid) -> Result<bool> {
+    let held = sqlx::query!(
+        "select c.id from courses c
+         where c.id = $1 and exists (select from course_members m where m.course_id = c.id and m.user_id = $2)
+         for no key update of c",
+        id,
+        person,
+    );
+    Ok(held.fetch_optional(db).await?.is_some())
+}
+
 /// Who is in a course that `person` is in; `None` when there is none.
 pub async fn standing(db: &mut PgConnection, person: Uuid, id: Uuid) -> Result<Option<Standing>> {
     let standing = sqlx::query_as!(
