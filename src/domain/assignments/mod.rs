@@ -79,7 +79,10 @@ pub async fn follow_the_day(tx: &mut Tx) -> Result<()> {
 /// Where a day has begun, what is due there goes into its timeframe. Whoever comes second finds it done.
 pub async fn keep_timeframes(db: &Db, writer: &Writer) -> Result<()> {
     for person in sql::whose_turn(db.pool(), TURNS_AT_ONCE).await? {
-        writer.run(person, |tx| Box::pin(follow_the_day(tx))).await?;
+        // Whoever cannot be done keeps nobody else waiting; the next look tries again.
+        if let Err(error) = writer.run(person, |tx| Box::pin(follow_the_day(tx))).await {
+            tracing::warn!(%error, "could not put what is due into its timeframe");
+        }
     }
     Ok(())
 }
