@@ -33,6 +33,9 @@ pub struct User {
     pub following_count: i32,
     /// Cached aggregate.
     pub posts_count: i32,
+    /// Interests, without `#`, in alphabetical order.
+    #[serde(default)]
+    pub tags: Vec<String>,
     /// Set by the database.
     pub created_at: DateTime<Utc>,
     /// Set by the database.

@@ -44,7 +44,7 @@ codes! {
     "account_disabled" 403 [] "An operator has disabled this account.";
     "wrong_password" 403 [] "The current password is wrong.";
     "permission_denied" 403 [103] "Somebody else's channel, or not subscribed.";
-    "owner_only" 403 [1403] "Only the owner of the room may do that.";
+    "owner_only" 403 [1403] "Only the owner of the room or course may do that.";
     "author_only" 403 [1403] "Only whoever posted or said it may do that.";
     "guests_look_on" 403 [1403] "Only members may do that.";
     "not_found" 404 [1404] "No such thing, or none that you may know of.";
@@ -54,7 +54,7 @@ codes! {
     "username_taken" 409 [] "Choose another name.";
     "email_taken" 409 [1409] "The address belongs to another account.";
     "already_member" 409 [1409] "They are in the room already.";
-    "owner_stays" 409 [1409] "The owner cannot leave the room; delete it instead.";
+    "owner_stays" 409 [1409] "The owner cannot leave the room or course; delete it instead.";
     "limit_reached" 409 [1409] "As many as there may be. Delete some.";
     "after_not_in_list" 409 [1409] "The row to stand behind is not in that list any more. Load the list again.";
     "widget_held" - [1409] "Somebody else is dragging this widget. Let go of it.";

@@ -3,18 +3,30 @@
 use serde_json::Value;
 
 use crate::accounts::{Me, ProfilePatch};
+use crate::assignments::{Assignment, AssignmentPatch, NewAssignment};
 use crate::check::{self, Check, FieldError};
+use crate::courses::{Course, CourseMemberGone, CourseMemberRef, CoursePatch, NewCourse};
 use crate::describe::{Message, schema_of};
+use crate::focus::{FocusEntry, FocusEntryPatch, NewFocusEntry};
+use crate::metrics::{MetricGone, MetricRecord, ProgressMetric};
+use crate::order::{Moved, RowMove};
+use crate::playlists::{NewStudyPlaylist, StudyPlaylist, StudyPlaylistPatch};
 use crate::posts::{
     CommentChanged, CommentDeleted, CommentPatch, NewComment, NewPost, Post, PostLikes, PostPatch, PostRef,
 };
+use crate::resources::{NewStudyResource, StudyResource, StudyResourcePatch};
 use crate::rest::{Answer, Deleted, RowRef};
 use crate::settings::{Settings, SettingsPatch};
 use crate::social::{Block, BlockRef, Follow, FollowRef, UserRef};
 use crate::table::message_table;
+use crate::tags::TagRef;
 use crate::tasks::{NewTask, NewTaskList, Task, TaskList, TaskListPatch, TaskMove, TaskMoved, TaskPatch};
 use crate::widgets::{NewWidget, Widget, WidgetMove, WidgetMoved, WidgetPatch};
 use crate::workspaces::{Member, MemberGone, MemberRef, NewWorkspace, Workspace, WorkspacePatch};
+
+type MovedResource = Moved<StudyResource>;
+type MovedFocusEntry = Moved<FocusEntry>;
+type MovedPlaylist = Moved<StudyPlaylist>;
 
 message_table! {
     /// A command. Its serialized form is also its fingerprint: same `op`, other form, is refused.
@@ -79,6 +91,54 @@ message_table! {
         "widget.move" => WidgetMove(WidgetMove) -> WidgetMoved,
         /// Take a widget away.
         "widget.delete" => WidgetDelete(RowRef) -> Deleted,
+        /// Make a course; I own it.
+        "course.create" => CourseCreate(NewCourse) -> Course,
+        /// Rename a course; the owner only.
+        "course.update" => CourseUpdate(CoursePatch) -> Course,
+        /// Delete a course; the owner only. Assignments stay, without it.
+        "course.delete" => CourseDelete(RowRef) -> Deleted,
+        /// Let somebody into a course; the owner only.
+        "course_member.add" => CourseMemberAdd(CourseMemberRef) -> Course,
+        /// Put somebody out of a course (the owner), or leave it.
+        "course_member.remove" => CourseMemberRemove(CourseMemberRef) -> CourseMemberGone,
+        /// Add something that is due.
+        "assignment.create" => AssignmentCreate(NewAssignment) -> Assignment,
+        /// Change something that is due.
+        "assignment.update" => AssignmentUpdate(AssignmentPatch) -> Assignment,
+        /// Delete something that is due.
+        "assignment.delete" => AssignmentDelete(RowRef) -> Deleted,
+        /// Add a button to the quick launch.
+        "resource.create" => ResourceCreate(NewStudyResource) -> StudyResource,
+        /// Change a button.
+        "resource.update" => ResourceUpdate(StudyResourcePatch) -> StudyResource,
+        /// Put a button elsewhere.
+        "resource.move" => ResourceMove(RowMove) -> MovedResource,
+        /// Delete a button.
+        "resource.delete" => ResourceDelete(RowRef) -> Deleted,
+        /// Add a focus area.
+        "focus_entry.create" => FocusEntryCreate(NewFocusEntry) -> FocusEntry,
+        /// Change a focus area.
+        "focus_entry.update" => FocusEntryUpdate(FocusEntryPatch) -> FocusEntry,
+        /// Put a focus area elsewhere.
+        "focus_entry.move" => FocusEntryMove(RowMove) -> MovedFocusEntry,
+        /// Delete a focus area.
+        "focus_entry.delete" => FocusEntryDelete(RowRef) -> Deleted,
+        /// Add a playlist.
+        "playlist.create" => PlaylistCreate(NewStudyPlaylist) -> StudyPlaylist,
+        /// Change a playlist.
+        "playlist.update" => PlaylistUpdate(StudyPlaylistPatch) -> StudyPlaylist,
+        /// Put a playlist elsewhere.
+        "playlist.move" => PlaylistMove(RowMove) -> MovedPlaylist,
+        /// Delete a playlist.
+        "playlist.delete" => PlaylistDelete(RowRef) -> Deleted,
+        /// Say how far I have come on a day.
+        "progress_metric.record" => ProgressMetricRecord(MetricRecord) -> ProgressMetric,
+        /// Delete what I said of a day.
+        "progress_metric.delete" => ProgressMetricDelete(RowRef) -> MetricGone,
+        /// Show a tag on my profile.
+        "user_tag.add" => UserTagAdd(TagRef) -> Me,
+        /// Show it no longer.
+        "user_tag.remove" => UserTagRemove(TagRef) -> Me,
     }
 }
 

@@ -5,6 +5,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::accounts::Me;
+use crate::assignments::Assignment;
+use crate::courses::Course;
+use crate::focus::FocusEntry;
+use crate::metrics::ProgressMetric;
+use crate::playlists::StudyPlaylist;
+use crate::resources::StudyResource;
 use crate::rest::Position;
 use crate::settings::Settings;
 use crate::tasks::{Task, TaskList};
@@ -29,6 +35,18 @@ pub struct Dashboard {
     pub memberships: Vec<Member>,
     /// The same rooms in the same order; what is in them comes from `GET /workspaces/{id}`.
     pub workspaces: Vec<Workspace>,
+    /// My courses, the longest there first.
+    pub courses: Vec<Course>,
+    /// What is due, the next first; what is due on no day comes last.
+    pub assignments: Vec<Assignment>,
+    /// The buttons of the quick launch, in their order.
+    pub resources: Vec<StudyResource>,
+    /// My focus areas, in their order.
+    pub focus_entries: Vec<FocusEntry>,
+    /// My playlists, in their order.
+    pub playlists: Vec<StudyPlaylist>,
+    /// How far I have come: the newest of each scope.
+    pub progress_metrics: Vec<ProgressMetric>,
     /// Of `user:<me>`, `profile:<me>`, and each room.
     pub positions: Vec<Position>,
 }

@@ -7,8 +7,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::accounts::{Me, SessionsEnded, User};
+use crate::assignments::Assignment;
+use crate::courses::Course;
 use crate::describe::{Message, schema_of};
+use crate::focus::FocusEntry;
+use crate::metrics::{MetricGone, ProgressMetric};
+use crate::order::Moved;
+use crate::playlists::StudyPlaylist;
 use crate::posts::{CommentChanged, CommentDeleted, LikesChanged, OwnLike, Post};
+use crate::resources::StudyResource;
 use crate::rest::{Deleted, Emptied};
 use crate::settings::Settings;
 use crate::social::{Block, BlockRef, Follow, FollowRef};
@@ -56,6 +63,46 @@ message_table! {
         "membership.created" => MembershipCreated(Member) on "user",
         /// I am not in that room any more.
         "membership.deleted" => MembershipDeleted(MemberGone) on "user",
+        /// A course is among mine now: I made it, or was let in.
+        "course.created" => CourseCreated(Course) on "user",
+        /// A course of mine was changed, or who is in it.
+        "course.updated" => CourseUpdated(Course) on "user",
+        /// A course is not among mine any more: it is gone, or I am out.
+        "course.deleted" => CourseDeleted(Deleted) on "user",
+        /// Something new is due.
+        "assignment.created" => AssignmentCreated(Assignment) on "user",
+        /// Something that is due was changed, by me, by the end of a course or by the passing of days.
+        "assignment.updated" => AssignmentUpdated(Assignment) on "user",
+        /// Something is due no longer.
+        "assignment.deleted" => AssignmentDeleted(Deleted) on "user",
+        /// A button is new.
+        "resource.created" => ResourceCreated(StudyResource) on "user",
+        /// A button was changed.
+        "resource.updated" => ResourceUpdated(StudyResource) on "user",
+        /// A button is elsewhere.
+        "resource.moved" => ResourceMoved(Moved<StudyResource>) on "user",
+        /// A button is gone.
+        "resource.deleted" => ResourceDeleted(Deleted) on "user",
+        /// A focus area is new.
+        "focus_entry.created" => FocusEntryCreated(FocusEntry) on "user",
+        /// A focus area was changed.
+        "focus_entry.updated" => FocusEntryUpdated(FocusEntry) on "user",
+        /// A focus area is elsewhere.
+        "focus_entry.moved" => FocusEntryMoved(Moved<FocusEntry>) on "user",
+        /// A focus area is gone.
+        "focus_entry.deleted" => FocusEntryDeleted(Deleted) on "user",
+        /// A playlist is new.
+        "playlist.created" => PlaylistCreated(StudyPlaylist) on "user",
+        /// A playlist was changed.
+        "playlist.updated" => PlaylistUpdated(StudyPlaylist) on "user",
+        /// A playlist is elsewhere.
+        "playlist.moved" => PlaylistMoved(Moved<StudyPlaylist>) on "user",
+        /// A playlist is gone.
+        "playlist.deleted" => PlaylistDeleted(Deleted) on "user",
+        /// How far I have come on a day.
+        "progress_metric.recorded" => ProgressMetricRecorded(ProgressMetric) on "user",
+        /// What I said of a day is gone.
+        "progress_metric.deleted" => ProgressMetricDeleted(MetricGone) on "user",
         /// What everybody may see.
         "profile.updated" => ProfileUpdated(User) on "profile",
         /// The author posted something.

@@ -8,7 +8,8 @@
 //! - [`command`] and [`event`]: the two tables. One line per command, one line per event.
 //! - [`state`]: what a channel's events add up to; `state(p) + events(p, q] = state(q)`.
 //! - [`accounts`], [`audit`], [`settings`], [`presence`], [`social`], [`posts`], [`tasks`], [`workspaces`], [`widgets`]: the payloads, in the words of the schema.
-//! - [`order`]: lists that people put in order.
+//! - [`courses`], [`assignments`], [`resources`], [`focus`], [`playlists`], [`metrics`], [`tags`]: what people study.
+//! - [`order`], [`ordered`]: lists that people put in order.
 //! - [`dashboard`]: the home page in one answer.
 //! - [`describe`]: how the tables describe themselves; TypeScript, JSON Schema, OpenAPI and AsyncAPI are made from that.
 //! - [`routes`]: the calls of REST, [`codes`]: the words of its errors and of `rpc`'s.
@@ -17,33 +18,41 @@
 //! This crate knows no server. Whoever builds a client in Rust depends on it alone.
 
 pub mod accounts;
+pub mod assignments;
 pub mod audit;
 pub mod channel;
 pub mod check;
 pub mod client;
 pub mod codes;
 pub mod command;
+pub mod courses;
 pub mod dashboard;
 pub mod describe;
 pub mod emulation;
 pub mod encode;
 pub mod error;
 pub mod event;
+pub mod focus;
 pub mod format;
 pub mod frame;
 pub mod live;
+pub mod metrics;
 pub mod order;
+pub mod ordered;
 pub mod patch;
 mod plain;
+pub mod playlists;
 pub mod posts;
 pub mod presence;
 mod protobuf;
+pub mod resources;
 pub mod rest;
 pub mod routes;
 pub mod settings;
 pub mod social;
 pub mod state;
 mod table;
+pub mod tags;
 pub mod tasks;
 pub mod widgets;
 pub mod workspaces;

@@ -274,7 +274,8 @@ pub fn plain_tags(tags: &[String]) -> Vec<String> {
     plain
 }
 
-fn plain_tag(tag: &str) -> &str {
+/// A tag as it is stored: without `#`.
+pub fn plain_tag(tag: &str) -> &str {
     tag.trim_start_matches(|c: char| c == '#' || c.is_whitespace()).trim_end()
 }
 

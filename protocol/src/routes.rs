@@ -3,15 +3,22 @@
 use schemars::JsonSchema;
 
 use crate::accounts::{Credentials, Erasure, Me, NewAccount, PasswordChange, SessionsEnded, SignIn, SignedIn, User};
+use crate::assignments::Assignment;
 use crate::audit::AuditEntry;
+use crate::courses::Course;
 use crate::dashboard::Dashboard;
 use crate::describe::{FreeObject, SchemaOf, schema_of};
 use crate::event::LoggedEvent;
+use crate::focus::FocusEntry;
+use crate::metrics::ProgressMetric;
+use crate::playlists::StudyPlaylist;
 use crate::posts::{CommentPerson, FeedPost, Liker};
 use crate::presence::{Presence, PresenceSet};
+use crate::resources::StudyResource;
 use crate::rest::{Answer, Page};
 use crate::settings::Settings;
 use crate::social::{BlockPerson, FollowPerson, UserView};
+use crate::tags::{TagView, TaggedPerson};
 use crate::tasks::{Task, TaskList};
 use crate::workspaces::{MemberPerson, MyWorkspace, Room};
 
@@ -145,6 +152,8 @@ const ID: &[&str] = &["id"];
 const USER: &[&str] = &["user_id"];
 const POST: &[&str] = &["post_id"];
 const MEMBER: &[&str] = &["workspace_id", "user_id"];
+const COURSE_MEMBER: &[&str] = &["course_id", "user_id"];
+const TAG: &[&str] = &["tag"];
 const FOUND: &[&str] = &["not_found"];
 
 /// Every call.
@@ -221,6 +230,66 @@ pub const ROUTES: &[Route] = &[
     command("POST", "/posts/{id}/comments", "comment.create", POST).fails(FOUND),
     command("PATCH", "/comments/{id}", "comment.update", ID).fails(&["not_found", "author_only"]),
     command("DELETE", "/comments/{id}", "comment.delete", ID).fails(&["not_found", "author_only"]),
+    get("/courses", "The courses that I am in, the longest there first.").pages::<Course>(),
+    command("POST", "/courses", "course.create", &[]).fails(&["limit_reached"]),
+    get("/courses/{id}", "A course that I am in.").answers::<Answer<Course>>().fails(FOUND),
+    command("PATCH", "/courses/{id}", "course.update", ID).fails(&["not_found", "owner_only"]),
+    command("DELETE", "/courses/{id}", "course.delete", ID).fails(&["not_found", "owner_only"]),
+    command("PUT", "/courses/{id}/members/{user_id}", "course_member.add", COURSE_MEMBER).fails(&[
+        "not_found",
+        "owner_only",
+        "limit_reached",
+    ]),
+    command("DELETE", "/courses/{id}/members/{user_id}", "course_member.remove", COURSE_MEMBER).fails(&[
+        "not_found",
+        "owner_only",
+        "owner_stays",
+    ]),
+    get("/assignments", "What is due, the next first; what is due on no day comes last.")
+        .asks(&[
+            ("timeframe", "Only those of `week`, `month` or `later`."),
+            ("course_id", "Only those of this course."),
+        ])
+        .pages::<Assignment>()
+        .fails(&["invalid_field"]),
+    command("POST", "/assignments", "assignment.create", &[]).fails(&["limit_reached"]),
+    get("/assignments/{id}", "Something that is due.").answers::<Answer<Assignment>>().fails(FOUND),
+    command("PATCH", "/assignments/{id}", "assignment.update", ID).fails(FOUND),
+    command("DELETE", "/assignments/{id}", "assignment.delete", ID).fails(FOUND),
+    get("/resources", "The buttons of my quick launch, in their order.").pages::<StudyResource>(),
+    command("POST", "/resources", "resource.create", &[]).fails(&["limit_reached"]),
+    command("PATCH", "/resources/{id}", "resource.update", ID).fails(FOUND),
+    command("DELETE", "/resources/{id}", "resource.delete", ID).fails(FOUND),
+    command("POST", "/resources/{id}/move", "resource.move", ID).fails(&["not_found", "after_not_in_list"]),
+    get("/focus-entries", "My focus areas, in their order.").pages::<FocusEntry>(),
+    command("POST", "/focus-entries", "focus_entry.create", &[]).fails(&["limit_reached"]),
+    command("PATCH", "/focus-entries/{id}", "focus_entry.update", ID).fails(FOUND),
+    command("DELETE", "/focus-entries/{id}", "focus_entry.delete", ID).fails(FOUND),
+    command("POST", "/focus-entries/{id}/move", "focus_entry.move", ID).fails(&["not_found", "after_not_in_list"]),
+    get("/playlists", "My playlists, in their order.").pages::<StudyPlaylist>(),
+    command("POST", "/playlists", "playlist.create", &[]).fails(&["limit_reached"]),
+    command("PATCH", "/playlists/{id}", "playlist.update", ID).fails(FOUND),
+    command("DELETE", "/playlists/{id}", "playlist.delete", ID).fails(FOUND),
+    command("POST", "/playlists/{id}/move", "playlist.move", ID).fails(&["not_found", "after_not_in_list"]),
+    get("/progress-metrics", "How far I have come, the newest day first.")
+        .asks(&[
+            ("scope", "Only this scope."),
+            ("from", "The first day, such as `2026-11-01`."),
+            ("to", "The last day."),
+        ])
+        .pages::<ProgressMetric>()
+        .fails(&["invalid_field"]),
+    command("PUT", "/progress-metrics", "progress_metric.record", &[]).fails(&["limit_reached"]),
+    command("DELETE", "/progress-metrics/{id}", "progress_metric.delete", ID).fails(FOUND),
+    command("PUT", "/me/tags/{tag}", "user_tag.add", TAG).fails(&["limit_reached", "invalid_field"]),
+    command("DELETE", "/me/tags/{tag}", "user_tag.remove", TAG).fails(&["invalid_field"]),
+    get("/tags/{tag}", "What a tag leads to: the first people and posts that have it.")
+        .answers::<TagView>()
+        .fails(&["invalid_field"]),
+    get("/tags/{tag}/people", "The people who have a tag, newest first.")
+        .pages::<TaggedPerson>()
+        .fails(&["invalid_field"]),
+    get("/tags/{tag}/posts", "The posts that carry a tag, newest first.").pages::<FeedPost>().fails(&["invalid_field"]),
     get("/task-lists", "My lists, oldest first.").pages::<TaskList>(),
     command("POST", "/task-lists", "task_list.create", &[]).fails(&["limit_reached"]),
     command("PATCH", "/task-lists/{id}", "task_list.update", ID).fails(FOUND),

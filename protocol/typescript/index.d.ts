@@ -127,6 +127,54 @@ export interface Commands {
   'widget.move': { data: WidgetMove; answer: Answer<WidgetMoved> };
   /** Take a widget away. */
   'widget.delete': { data: RowRef; answer: Answer<Deleted> };
+  /** Make a course; I own it. */
+  'course.create': { data: NewCourse; answer: Answer<Course> };
+  /** Rename a course; the owner only. */
+  'course.update': { data: CoursePatch; answer: Answer<Course> };
+  /** Delete a course; the owner only. Assignments stay, without it. */
+  'course.delete': { data: RowRef; answer: Answer<Deleted> };
+  /** Let somebody into a course; the owner only. */
+  'course_member.add': { data: CourseMemberRef; answer: Answer<Course> };
+  /** Put somebody out of a course (the owner), or leave it. */
+  'course_member.remove': { data: CourseMemberRef; answer: Answer<CourseMemberGone> };
+  /** Add something that is due. */
+  'assignment.create': { data: NewAssignment; answer: Answer<Assignment> };
+  /** Change something that is due. */
+  'assignment.update': { data: AssignmentPatch; answer: Answer<Assignment> };
+  /** Delete something that is due. */
+  'assignment.delete': { data: RowRef; answer: Answer<Deleted> };
+  /** Add a button to the quick launch. */
+  'resource.create': { data: NewStudyResource; answer: Answer<StudyResource> };
+  /** Change a button. */
+  'resource.update': { data: StudyResourcePatch; answer: Answer<StudyResource> };
+  /** Put a button elsewhere. */
+  'resource.move': { data: RowMove; answer: Answer<MovedStudyResource> };
+  /** Delete a button. */
+  'resource.delete': { data: RowRef; answer: Answer<Deleted> };
+  /** Add a focus area. */
+  'focus_entry.create': { data: NewFocusEntry; answer: Answer<FocusEntry> };
+  /** Change a focus area. */
+  'focus_entry.update': { data: FocusEntryPatch; answer: Answer<FocusEntry> };
+  /** Put a focus area elsewhere. */
+  'focus_entry.move': { data: RowMove; answer: Answer<MovedFocusEntry> };
+  /** Delete a focus area. */
+  'focus_entry.delete': { data: RowRef; answer: Answer<Deleted> };
+  /** Add a playlist. */
+  'playlist.create': { data: NewStudyPlaylist; answer: Answer<StudyPlaylist> };
+  /** Change a playlist. */
+  'playlist.update': { data: StudyPlaylistPatch; answer: Answer<StudyPlaylist> };
+  /** Put a playlist elsewhere. */
+  'playlist.move': { data: RowMove; answer: Answer<MovedStudyPlaylist> };
+  /** Delete a playlist. */
+  'playlist.delete': { data: RowRef; answer: Answer<Deleted> };
+  /** Say how far I have come on a day. */
+  'progress_metric.record': { data: MetricRecord; answer: Answer<ProgressMetric> };
+  /** Delete what I said of a day. */
+  'progress_metric.delete': { data: RowRef; answer: Answer<MetricGone> };
+  /** Show a tag on my profile. */
+  'user_tag.add': { data: TagRef; answer: Answer<Me> };
+  /** Show it no longer. */
+  'user_tag.remove': { data: TagRef; answer: Answer<Me> };
   /** Tell what I am doing. */
   'presence.set': { data: PresenceSet; answer: Answer<Presence> };
 }
@@ -169,6 +217,46 @@ export interface Events {
   'membership.created': { on: 'user'; data: Member };
   /** I am not in that room any more. */
   'membership.deleted': { on: 'user'; data: MemberGone };
+  /** A course is among mine now: I made it, or was let in. */
+  'course.created': { on: 'user'; data: Course };
+  /** A course of mine was changed, or who is in it. */
+  'course.updated': { on: 'user'; data: Course };
+  /** A course is not among mine any more: it is gone, or I am out. */
+  'course.deleted': { on: 'user'; data: Deleted };
+  /** Something new is due. */
+  'assignment.created': { on: 'user'; data: Assignment };
+  /** Something that is due was changed, by me, by the end of a course or by the passing of days. */
+  'assignment.updated': { on: 'user'; data: Assignment };
+  /** Something is due no longer. */
+  'assignment.deleted': { on: 'user'; data: Deleted };
+  /** A button is new. */
+  'resource.created': { on: 'user'; data: StudyResource };
+  /** A button was changed. */
+  'resource.updated': { on: 'user'; data: StudyResource };
+  /** A button is elsewhere. */
+  'resource.moved': { on: 'user'; data: MovedStudyResource };
+  /** A button is gone. */
+  'resource.deleted': { on: 'user'; data: Deleted };
+  /** A focus area is new. */
+  'focus_entry.created': { on: 'user'; data: FocusEntry };
+  /** A focus area was changed. */
+  'focus_entry.updated': { on: 'user'; data: FocusEntry };
+  /** A focus area is elsewhere. */
+  'focus_entry.moved': { on: 'user'; data: MovedFocusEntry };
+  /** A focus area is gone. */
+  'focus_entry.deleted': { on: 'user'; data: Deleted };
+  /** A playlist is new. */
+  'playlist.created': { on: 'user'; data: StudyPlaylist };
+  /** A playlist was changed. */
+  'playlist.updated': { on: 'user'; data: StudyPlaylist };
+  /** A playlist is elsewhere. */
+  'playlist.moved': { on: 'user'; data: MovedStudyPlaylist };
+  /** A playlist is gone. */
+  'playlist.deleted': { on: 'user'; data: Deleted };
+  /** How far I have come on a day. */
+  'progress_metric.recorded': { on: 'user'; data: ProgressMetric };
+  /** What I said of a day is gone. */
+  'progress_metric.deleted': { on: 'user'; data: MetricGone };
   /** What everybody may see. */
   'profile.updated': { on: 'profile'; data: User };
   /** The author posted something. */
@@ -311,6 +399,76 @@ export interface Calls {
   'PATCH /comments/{id}': { path: { id: Uuid }; query: {}; body: Omit<CommentPatch, 'id'>; answer: Answer<CommentChanged> };
   /** Delete a comment: my own, or one on a post of mine. */
   'DELETE /comments/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<CommentDeleted> };
+  /** The courses that I am in, the longest there first. */
+  'GET /courses': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<Course> };
+  /** Make a course; I own it. */
+  'POST /courses': { path: {}; query: {}; body: NewCourse; answer: Answer<Course> };
+  /** A course that I am in. */
+  'GET /courses/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Course> };
+  /** Rename a course; the owner only. */
+  'PATCH /courses/{id}': { path: { id: Uuid }; query: {}; body: Omit<CoursePatch, 'id'>; answer: Answer<Course> };
+  /** Delete a course; the owner only. Assignments stay, without it. */
+  'DELETE /courses/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
+  /** Let somebody into a course; the owner only. */
+  'PUT /courses/{id}/members/{user_id}': { path: { id: Uuid; user_id: Uuid }; query: {}; body: undefined; answer: Answer<Course> };
+  /** Put somebody out of a course (the owner), or leave it. */
+  'DELETE /courses/{id}/members/{user_id}': { path: { id: Uuid; user_id: Uuid }; query: {}; body: undefined; answer: Answer<CourseMemberGone> };
+  /** What is due, the next first; what is due on no day comes last. */
+  'GET /assignments': { path: {}; query: { timeframe?: string | number; course_id?: string | number; limit?: number; cursor?: string }; body: undefined; answer: Page<Assignment> };
+  /** Add something that is due. */
+  'POST /assignments': { path: {}; query: {}; body: NewAssignment; answer: Answer<Assignment> };
+  /** Something that is due. */
+  'GET /assignments/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Assignment> };
+  /** Change something that is due. */
+  'PATCH /assignments/{id}': { path: { id: Uuid }; query: {}; body: Omit<AssignmentPatch, 'id'>; answer: Answer<Assignment> };
+  /** Delete something that is due. */
+  'DELETE /assignments/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
+  /** The buttons of my quick launch, in their order. */
+  'GET /resources': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<StudyResource> };
+  /** Add a button to the quick launch. */
+  'POST /resources': { path: {}; query: {}; body: NewStudyResource; answer: Answer<StudyResource> };
+  /** Change a button. */
+  'PATCH /resources/{id}': { path: { id: Uuid }; query: {}; body: Omit<StudyResourcePatch, 'id'>; answer: Answer<StudyResource> };
+  /** Delete a button. */
+  'DELETE /resources/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
+  /** Put a button elsewhere. */
+  'POST /resources/{id}/move': { path: { id: Uuid }; query: {}; body: Omit<RowMove, 'id'>; answer: Answer<MovedStudyResource> };
+  /** My focus areas, in their order. */
+  'GET /focus-entries': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<FocusEntry> };
+  /** Add a focus area. */
+  'POST /focus-entries': { path: {}; query: {}; body: NewFocusEntry; answer: Answer<FocusEntry> };
+  /** Change a focus area. */
+  'PATCH /focus-entries/{id}': { path: { id: Uuid }; query: {}; body: Omit<FocusEntryPatch, 'id'>; answer: Answer<FocusEntry> };
+  /** Delete a focus area. */
+  'DELETE /focus-entries/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
+  /** Put a focus area elsewhere. */
+  'POST /focus-entries/{id}/move': { path: { id: Uuid }; query: {}; body: Omit<RowMove, 'id'>; answer: Answer<MovedFocusEntry> };
+  /** My playlists, in their order. */
+  'GET /playlists': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<StudyPlaylist> };
+  /** Add a playlist. */
+  'POST /playlists': { path: {}; query: {}; body: NewStudyPlaylist; answer: Answer<StudyPlaylist> };
+  /** Change a playlist. */
+  'PATCH /playlists/{id}': { path: { id: Uuid }; query: {}; body: Omit<StudyPlaylistPatch, 'id'>; answer: Answer<StudyPlaylist> };
+  /** Delete a playlist. */
+  'DELETE /playlists/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
+  /** Put a playlist elsewhere. */
+  'POST /playlists/{id}/move': { path: { id: Uuid }; query: {}; body: Omit<RowMove, 'id'>; answer: Answer<MovedStudyPlaylist> };
+  /** How far I have come, the newest day first. */
+  'GET /progress-metrics': { path: {}; query: { scope?: string | number; from?: string | number; to?: string | number; limit?: number; cursor?: string }; body: undefined; answer: Page<ProgressMetric> };
+  /** Say how far I have come on a day. */
+  'PUT /progress-metrics': { path: {}; query: {}; body: MetricRecord; answer: Answer<ProgressMetric> };
+  /** Delete what I said of a day. */
+  'DELETE /progress-metrics/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<MetricGone> };
+  /** Show a tag on my profile. */
+  'PUT /me/tags/{tag}': { path: { tag: Uuid }; query: {}; body: undefined; answer: Answer<Me> };
+  /** Show it no longer. */
+  'DELETE /me/tags/{tag}': { path: { tag: Uuid }; query: {}; body: undefined; answer: Answer<Me> };
+  /** What a tag leads to: the first people and posts that have it. */
+  'GET /tags/{tag}': { path: { tag: Uuid }; query: {}; body: undefined; answer: TagView };
+  /** The people who have a tag, newest first. */
+  'GET /tags/{tag}/people': { path: { tag: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<TaggedPerson> };
+  /** The posts that carry a tag, newest first. */
+  'GET /tags/{tag}/posts': { path: { tag: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<FeedPost> };
   /** My lists, oldest first. */
   'GET /task-lists': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<TaskList> };
   /** Make a list. */
@@ -387,7 +545,7 @@ export interface ErrorCodes {
   wrong_password: { status: 403; rpc: never };
   /** Somebody else's channel, or not subscribed. */
   permission_denied: { status: 403; rpc: 103 };
-  /** Only the owner of the room may do that. */
+  /** Only the owner of the room or course may do that. */
   owner_only: { status: 403; rpc: 1403 };
   /** Only whoever posted or said it may do that. */
   author_only: { status: 403; rpc: 1403 };
@@ -407,7 +565,7 @@ export interface ErrorCodes {
   email_taken: { status: 409; rpc: 1409 };
   /** They are in the room already. */
   already_member: { status: 409; rpc: 1409 };
-  /** The owner cannot leave the room; delete it instead. */
+  /** The owner cannot leave the room or course; delete it instead. */
   owner_stays: { status: 409; rpc: 1409 };
   /** As many as there may be. Delete some. */
   limit_reached: { status: 409; rpc: 1409 };
@@ -491,6 +649,46 @@ export interface Page<T> {
   next_cursor: string | null;
   /** The channels whose state this page shows. */
   positions?: Position[];
+}
+
+/** Something that has to be handed in. */
+export interface Assignment {
+  /** Never changes. */
+  id: Uuid;
+  /** Whose. */
+  user_id: Uuid;
+  /** One of my courses; `null` without one, and once it is gone or I have left it. */
+  course_id: Uuid | null;
+  /** At most 160 characters. */
+  title: string;
+  /** Such as "In progress", at most 40 characters. */
+  status: string;
+  /** The day. */
+  due_at: Day | null;
+  /** Follows `due_at`, also as days pass. */
+  timeframe: Timeframe;
+  /** Long-form. */
+  notes: string | null;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+}
+
+/** `assignment.update`: absent keeps, `null` clears. */
+export interface AssignmentPatch {
+  /** Which assignment. */
+  id: Uuid;
+  /** One of my courses. */
+  course_id?: Uuid | null;
+  /** The day. */
+  due_at?: Day | null;
+  /** Long-form. */
+  notes?: string | null;
+  /** At most 40 characters. */
+  status?: string;
+  /** At most 160 characters. */
+  title?: string;
 }
 
 /** A line of the record: that something was done, never what was written. */
@@ -608,6 +806,50 @@ export interface Connected {
   server_time: number;
 }
 
+/** A course. Every member sees the same. */
+export interface Course {
+  /** Never changes. */
+  id: Uuid;
+  /** The owner. */
+  user_id: Uuid;
+  /** At most 120 characters. */
+  name: string;
+  /** At most 8 characters. */
+  emoji: string | null;
+  /** Who is in it, the owner too, the longest there first. */
+  member_ids: Uuid[];
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+}
+
+/** Somebody who is in a course no longer. */
+export interface CourseMemberGone {
+  /** Which course. */
+  course_id: Uuid;
+  /** Who. */
+  user_id: Uuid;
+}
+
+/** `course_member.add`, `course_member.remove`: whom, and of which course. */
+export interface CourseMemberRef {
+  /** Which course. */
+  course_id: Uuid;
+  /** Who. */
+  user_id: Uuid;
+}
+
+/** `course.update`: absent keeps, `null` clears. */
+export interface CoursePatch {
+  /** Which course. */
+  id: Uuid;
+  /** At most 8 characters. */
+  emoji?: string | null;
+  /** At most 120 characters. */
+  name?: string;
+}
+
 /** `POST /sessions` */
 export interface Credentials {
   /** Any case. */
@@ -634,6 +876,18 @@ export interface Dashboard {
   memberships: Member[];
   /** The same rooms in the same order; what is in them comes from `GET /workspaces/{id}`. */
   workspaces: Workspace[];
+  /** My courses, the longest there first. */
+  courses: Course[];
+  /** What is due, the next first; what is due on no day comes last. */
+  assignments: Assignment[];
+  /** The buttons of the quick launch, in their order. */
+  resources: StudyResource[];
+  /** My focus areas, in their order. */
+  focus_entries: FocusEntry[];
+  /** My playlists, in their order. */
+  playlists: StudyPlaylist[];
+  /** How far I have come: the newest of each scope. */
+  progress_metrics: ProgressMetric[];
   /** Of `user:<me>`, `profile:<me>`, and each room. */
   positions: Position[];
 }
@@ -708,6 +962,34 @@ export interface FeedPost {
   liked_by_me: boolean;
   /** Who posted it; changes of it are told on `profile:<id>`. */
   author: Person;
+}
+
+/** A focus area, such as "Deep Work". */
+export interface FocusEntry {
+  /** Never changes. */
+  id: Uuid;
+  /** Whose. */
+  user_id: Uuid;
+  /** At most 120 characters. */
+  title: string;
+  /** Long-form. */
+  description: string | null;
+  /** The list is ordered by this, then by `created_at` and `id`. */
+  order_index: number;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+}
+
+/** `focus_entry.update`: absent keeps, `null` clears. */
+export interface FocusEntryPatch {
+  /** Which area. */
+  id: Uuid;
+  /** Long-form. */
+  description?: string | null;
+  /** At most 120 characters. */
+  title?: string;
 }
 
 /** One person follows another. */
@@ -786,6 +1068,8 @@ export interface Me {
   following_count: number;
   /** Cached aggregate. */
   posts_count: number;
+  /** Interests, without `#`, in alphabetical order. */
+  tags: string[];
   /** Set by the database. */
   created_at: Timestamp;
   /** Set by the database. */
@@ -836,6 +1120,52 @@ export interface MemberRef {
   user_id: Uuid;
 }
 
+/** A metric that is gone, and what is the newest of its scope now. */
+export interface MetricGone {
+  /** The row that is gone. */
+  id: Uuid;
+  /** Its scope. */
+  scope: string;
+  /** The newest one that is left; `null` when that was the last. */
+  latest: ProgressMetric | null;
+}
+
+/** `progress_metric.record`: the one of that scope and day is made or replaced. */
+export interface MetricRecord {
+  /** At most 16 characters. */
+  scope: string;
+  /** 0 to 1,000,000. */
+  value: number;
+  /** The day; absent: today, where I am. */
+  captured_at?: Day | null;
+  /** 1 to 1,000,000; absent keeps what that day has, 100 if it is new; `null`: nothing to reach. */
+  target_value?: number | null;
+}
+
+/** What a move changed: the row, and neighbours whose index had to give way. */
+export interface MovedFocusEntry {
+  /** The row in its new place. */
+  moved: FocusEntry;
+  /** Other rows of the list that got a new index; usually none. */
+  reordered: RowOrder[];
+}
+
+/** What a move changed: the row, and neighbours whose index had to give way. */
+export interface MovedStudyPlaylist {
+  /** The row in its new place. */
+  moved: StudyPlaylist;
+  /** Other rows of the list that got a new index; usually none. */
+  reordered: RowOrder[];
+}
+
+/** What a move changed: the row, and neighbours whose index had to give way. */
+export interface MovedStudyResource {
+  /** The row in its new place. */
+  moved: StudyResource;
+  /** Other rows of the list that got a new index; usually none. */
+  reordered: RowOrder[];
+}
+
 /** A room of mine, in the list of my rooms. */
 export interface MyWorkspace {
   /** Never changes. */
@@ -872,12 +1202,42 @@ export interface NewAccount {
   full_name?: string | null;
 }
 
+/** `assignment.create` */
+export interface NewAssignment {
+  /** At most 160 characters. */
+  title: string;
+  /** One of my courses. */
+  course_id?: Uuid | null;
+  /** The day. */
+  due_at?: Day | null;
+  /** Long-form. */
+  notes?: string | null;
+  /** At most 40 characters; "Not started" by default. */
+  status?: string | null;
+}
+
 /** `comment.create` */
 export interface NewComment {
   /** The post. */
   post_id: Uuid;
   /** Long-form text. */
   body: string;
+}
+
+/** `course.create` */
+export interface NewCourse {
+  /** At most 120 characters. */
+  name: string;
+  /** At most 8 characters. */
+  emoji?: string | null;
+}
+
+/** `focus_entry.create`: it goes to the end. */
+export interface NewFocusEntry {
+  /** At most 120 characters. */
+  title: string;
+  /** Long-form. */
+  description?: string | null;
 }
 
 /** Something to show with a post. */
@@ -906,6 +1266,26 @@ export interface NewPost {
   subject?: string | null;
   /** At most 20; a leading `#` is dropped, case is kept and does not count. */
   tags?: string[];
+}
+
+/** `playlist.create`: it goes to the end. */
+export interface NewStudyPlaylist {
+  /** At most 160 characters. */
+  title: string;
+  /** `youtube`, `spotify`, `soundcloud`, `apple_music`, `vimeo`. */
+  provider: string;
+  /** The page of that provider which is made for frames. */
+  embed_url: string;
+}
+
+/** `resource.create`: it goes to the end. */
+export interface NewStudyResource {
+  /** At most 120 characters. */
+  label: string;
+  /** At most 8 characters. */
+  emoji?: string | null;
+  /** An http(s) address. */
+  url?: string | null;
 }
 
 /** `task.create`: the task goes to the end of its list. */
@@ -1162,6 +1542,24 @@ export interface ProfilePatch {
   profile_image_url?: string | null;
 }
 
+/** What was reached on a day. There is one for each scope and day. */
+export interface ProgressMetric {
+  /** Never changes. */
+  id: Uuid;
+  /** Whose. */
+  user_id: Uuid;
+  /** `day`, `week`, `month`, `year`, or what a front-end adds; at most 16 characters. */
+  scope: string;
+  /** 0 to 1,000,000. */
+  value: number;
+  /** What there is to reach. */
+  target_value: number | null;
+  /** The day. */
+  captured_at: Day;
+  /** Set by the database. */
+  created_at: Timestamp;
+}
+
 /** What somebody may do in a room. */
 export type Role = 'owner' | 'member' | 'guest';
 
@@ -1179,6 +1577,14 @@ export interface Room {
   people: Person[];
   /** The one position of exactly this state. */
   positions: Position[];
+}
+
+/** Puts a row of mine elsewhere in its list. */
+export interface RowMove {
+  /** Which row. */
+  id: Uuid;
+  /** The row to stand behind; absent or `null`: first. */
+  after_id?: Uuid | null;
 }
 
 /** A new index of a row that was not moved itself. */
@@ -1264,6 +1670,100 @@ export interface SignedIn {
 /** Whether somebody is here. */
 export type Status = 'offline' | 'idle' | 'online';
 
+/** A playlist. */
+export interface StudyPlaylist {
+  /** Never changes. */
+  id: Uuid;
+  /** Whose. */
+  user_id: Uuid;
+  /** At most 160 characters. */
+  title: string;
+  /** `youtube`, `spotify`, `soundcloud`, `apple_music`, `vimeo`. */
+  provider: string;
+  /** The page of that provider which is made for frames. */
+  embed_url: string;
+  /** The list is ordered by this, then by `created_at` and `id`. */
+  order_index: number;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+}
+
+/** `playlist.update`: absent keeps. Afterwards the address is one of the provider. */
+export interface StudyPlaylistPatch {
+  /** Which playlist. */
+  id: Uuid;
+  /** The page of that provider which is made for frames. */
+  embed_url?: string;
+  /** `youtube`, `spotify`, `soundcloud`, `apple_music`, `vimeo`. */
+  provider?: string;
+  /** At most 160 characters. */
+  title?: string;
+}
+
+/** A button of the quick launch. */
+export interface StudyResource {
+  /** Never changes. */
+  id: Uuid;
+  /** Whose. */
+  user_id: Uuid;
+  /** At most 120 characters. */
+  label: string;
+  /** At most 8 characters. */
+  emoji: string | null;
+  /** What it opens: an http(s) address. */
+  url: string | null;
+  /** The list is ordered by this, then by `created_at` and `id`. */
+  order_index: number;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+}
+
+/** `resource.update`: absent keeps, `null` clears. */
+export interface StudyResourcePatch {
+  /** Which button. */
+  id: Uuid;
+  /** At most 8 characters. */
+  emoji?: string | null;
+  /** At most 120 characters. */
+  label?: string;
+  /** An http(s) address. */
+  url?: string | null;
+}
+
+/** `user_tag.add`, `user_tag.remove`: which tag. */
+export interface TagRef {
+  /** At most 50 characters, with or without `#`; `Rust` and `rust` are one. */
+  tag: string;
+}
+
+/** `GET /tags/{tag}`: what a tag leads to. */
+export interface TagView {
+  /** As it was asked for, without `#`. */
+  tag: string;
+  /** People who have it; nobody counts beyond 1,000. */
+  people_count: number;
+  /** Posts that carry it; nobody counts beyond 1,000. */
+  posts_count: number;
+  /** The first page of the people, newest first. */
+  people: Page<TaggedPerson>;
+  /** The first page of the posts, newest first. */
+  posts: Page<FeedPost>;
+}
+
+/** A row of `GET /tags/{tag}/people`. */
+export interface TaggedPerson {
+  /** Who. */
+  user: Person;
+  /** As they write it. */
+  tag: string;
+  /** Since when they have it. */
+  created_at: Timestamp;
+}
+
 /** One thing to do. */
 export interface Task {
   /** Never changes. */
@@ -1344,6 +1844,9 @@ export interface TaskPatch {
   is_completed?: boolean;
 }
 
+/** How soon, from today on where the person is. */
+export type Timeframe = 'week' | 'month' | 'later';
+
 /** What anyone signed in may see of a person. */
 export interface User {
   /** Never changes. */
@@ -1368,6 +1871,8 @@ export interface User {
   following_count: number;
   /** Cached aggregate. */
   posts_count: number;
+  /** Interests, without `#`, in alphabetical order. */
+  tags: string[];
   /** Set by the database. */
   created_at: Timestamp;
   /** Set by the database. */
@@ -1404,6 +1909,8 @@ export interface UserView {
   following_count: number;
   /** Cached aggregate. */
   posts_count: number;
+  /** Interests, without `#`, in alphabetical order. */
+  tags: string[];
   /** Set by the database. */
   created_at: Timestamp;
   /** Set by the database. */

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::erasure;
+use super::{assignments, erasure};
 use crate::db::{Db, Writer};
 
 /// How late what is due may be found.
@@ -25,5 +25,8 @@ pub async fn keep(db: Db, writer: Writer, stop: CancellationToken) {
 async fn look(db: &Db, writer: &Writer) {
     if let Err(error) = erasure::work(db, writer).await {
         tracing::warn!(%error, "somebody was not erased yet; trying again");
+    }
+    if let Err(error) = assignments::keep_timeframes(db, writer).await {
+        tracing::warn!(%error, "could not look at what is due");
     }
 }

@@ -3,21 +3,28 @@
 //! This file has the only lists of domains: commands, routes, effects.
 
 pub mod accounts;
+pub mod assignments;
 pub mod audit;
 pub mod channels;
+pub mod courses;
 pub mod dashboard;
 pub mod documents;
 pub mod duties;
 pub mod erasure;
 pub mod export;
 pub mod feed;
+pub mod focus;
+pub mod metrics;
 mod order;
 mod page;
 mod payload;
 pub mod people;
+pub mod playlists;
 pub mod presence;
+pub mod resources;
 pub mod seed;
 pub mod settings;
+pub mod tags;
 pub mod tasks;
 mod together;
 pub mod verify;
@@ -71,6 +78,32 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         Command::WidgetUpdate(c) => data::<answer::WidgetUpdate>(workspaces::update_widget(tx, c).await?),
         Command::WidgetMove(c) => data::<answer::WidgetMove>(workspaces::move_widget(tx, c).await?),
         Command::WidgetDelete(c) => data::<answer::WidgetDelete>(workspaces::delete_widget(tx, c).await?),
+        Command::CourseCreate(c) => data::<answer::CourseCreate>(courses::create_course(tx, c).await?),
+        Command::CourseUpdate(c) => data::<answer::CourseUpdate>(courses::update_course(tx, c).await?),
+        Command::CourseDelete(c) => data::<answer::CourseDelete>(courses::delete_course(tx, c).await?),
+        Command::CourseMemberAdd(c) => data::<answer::CourseMemberAdd>(courses::add_course_member(tx, c).await?),
+        Command::CourseMemberRemove(c) => {
+            data::<answer::CourseMemberRemove>(courses::remove_course_member(tx, c).await?)
+        }
+        Command::AssignmentCreate(c) => data::<answer::AssignmentCreate>(assignments::create_assignment(tx, c).await?),
+        Command::AssignmentUpdate(c) => data::<answer::AssignmentUpdate>(assignments::update_assignment(tx, c).await?),
+        Command::AssignmentDelete(c) => data::<answer::AssignmentDelete>(assignments::delete_assignment(tx, c).await?),
+        Command::ResourceCreate(c) => data::<answer::ResourceCreate>(resources::create_resource(tx, c).await?),
+        Command::ResourceUpdate(c) => data::<answer::ResourceUpdate>(resources::update_resource(tx, c).await?),
+        Command::ResourceMove(c) => data::<answer::ResourceMove>(resources::move_resource(tx, c).await?),
+        Command::ResourceDelete(c) => data::<answer::ResourceDelete>(resources::delete_resource(tx, c).await?),
+        Command::FocusEntryCreate(c) => data::<answer::FocusEntryCreate>(focus::create_focus_entry(tx, c).await?),
+        Command::FocusEntryUpdate(c) => data::<answer::FocusEntryUpdate>(focus::update_focus_entry(tx, c).await?),
+        Command::FocusEntryMove(c) => data::<answer::FocusEntryMove>(focus::move_focus_entry(tx, c).await?),
+        Command::FocusEntryDelete(c) => data::<answer::FocusEntryDelete>(focus::delete_focus_entry(tx, c).await?),
+        Command::PlaylistCreate(c) => data::<answer::PlaylistCreate>(playlists::create_playlist(tx, c).await?),
+        Command::PlaylistUpdate(c) => data::<answer::PlaylistUpdate>(playlists::update_playlist(tx, c).await?),
+        Command::PlaylistMove(c) => data::<answer::PlaylistMove>(playlists::move_playlist(tx, c).await?),
+        Command::PlaylistDelete(c) => data::<answer::PlaylistDelete>(playlists::delete_playlist(tx, c).await?),
+        Command::ProgressMetricRecord(c) => data::<answer::ProgressMetricRecord>(metrics::record_metric(tx, c).await?),
+        Command::ProgressMetricDelete(c) => data::<answer::ProgressMetricDelete>(metrics::delete_metric(tx, c).await?),
+        Command::UserTagAdd(c) => data::<answer::UserTagAdd>(tags::add_tag(tx, c).await?),
+        Command::UserTagRemove(c) => data::<answer::UserTagRemove>(tags::remove_tag(tx, c).await?),
     }
 }
 
@@ -113,4 +146,11 @@ pub fn router() -> Router<AppState> {
         .merge(feed::likes::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
+        .merge(courses::routes::router())
+        .merge(assignments::routes::router())
+        .merge(resources::routes::router())
+        .merge(focus::routes::router())
+        .merge(playlists::routes::router())
+        .merge(metrics::routes::router())
+        .merge(tags::routes::router())
 }

@@ -41,6 +41,17 @@ pub const CONSTRAINTS: &[(&str, Violation)] = &[
     ("post_likes_user_id_fkey", GONE),
     ("immersive_workspaces_user_id_fkey", GONE),
     ("posts_user_id_fkey", GONE),
+    ("courses_user_id_fkey", GONE),
+    ("assignments_user_id_fkey", GONE),
+    ("study_resources_user_id_fkey", GONE),
+    ("focus_entries_user_id_fkey", GONE),
+    ("study_playlists_user_id_fkey", GONE),
+    ("progress_metrics_user_id_fkey", GONE),
+    ("user_tags_user_id_fkey", GONE),
+    (
+        "course_members_user_id_fkey",
+        Violation::new(StatusCode::NOT_FOUND, "not_found", Some("user_id"), "there is no such person"),
+    ),
     ("post_comments_author_id_fkey", GONE),
     (
         "tasks_list_owner_fkey",

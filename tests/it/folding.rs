@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::feed::folding as feed;
 use crate::harness::{self, Person};
+use crate::study::folding as study;
 
 const COMMANDS: usize = 400;
 const SNAPSHOT_EVERY: usize = 10;
@@ -98,6 +99,7 @@ struct World {
     rooms: Vec<(usize, Uuid)>,
     widgets: Vec<(usize, Uuid)>,
     feed: feed::Feed,
+    study: study::Study,
 }
 
 impl World {
@@ -113,12 +115,13 @@ impl World {
 
     /// Runs one random command; what is refused is part of the history too.
     async fn step(&mut self) {
-        let choice = self.random.random_range(0..31);
+        let choice = self.random.random_range(0..43);
         match choice {
             0..10 => self.private_step(choice).await,
             10..20 => self.shared_step(choice).await,
             20..24 => self.people_step().await,
-            _ => self.feed.step(&mut self.random, &self.people).await,
+            24..31 => self.feed.step(&mut self.random, &self.people).await,
+            _ => self.study.step(&mut self.random, &self.people).await,
         }
     }
 
@@ -274,7 +277,8 @@ async fn snapshot_and_events_make_the_next_snapshot() {
     }
     let random = StdRng::seed_from_u64(seed);
     let feed = feed::Feed::new(app.person("reader").await);
-    let mut world = World { random, people, lists: vec![], tasks: vec![], rooms: vec![], widgets: vec![], feed };
+    let study = study::Study::default();
+    let mut world = World { random, people, lists: vec![], tasks: vec![], rooms: vec![], widgets: vec![], feed, study };
     let mut last: HashMap<String, (Position, State)> = HashMap::new();
     let mut seen: BTreeSet<&'static str> = BTreeSet::new();
     let mut pairs = 0;

@@ -37,6 +37,7 @@ mod rooms;
 mod schema;
 mod sdk;
 mod storm;
+mod study;
 mod tail;
 mod tasks;
 mod together;

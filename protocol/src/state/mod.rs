@@ -5,6 +5,7 @@
 //! reducer.
 
 mod profile;
+mod study;
 mod user;
 mod workspace;
 

@@ -7,8 +7,14 @@ use uuid::Uuid;
 
 use super::Misplaced;
 use crate::accounts::Me;
+use crate::assignments::Assignment;
+use crate::courses::Course;
 use crate::dashboard::Dashboard;
 use crate::event::Event;
+use crate::focus::FocusEntry;
+use crate::metrics::ProgressMetric;
+use crate::playlists::StudyPlaylist;
+use crate::resources::StudyResource;
 use crate::settings::Settings;
 use crate::tasks::{Task, TaskList};
 use crate::workspaces::Member;
@@ -32,6 +38,18 @@ pub struct UserState {
     pub tasks: BTreeMap<Uuid, Task>,
     /// Rooms that I am in, by the room's id.
     pub memberships: BTreeMap<Uuid, Member>,
+    /// Courses that I am in, by id.
+    pub courses: BTreeMap<Uuid, Course>,
+    /// What is due, by id.
+    pub assignments: BTreeMap<Uuid, Assignment>,
+    /// The buttons of the quick launch, by id.
+    pub resources: BTreeMap<Uuid, StudyResource>,
+    /// Focus areas, by id.
+    pub focus_entries: BTreeMap<Uuid, FocusEntry>,
+    /// Playlists, by id.
+    pub playlists: BTreeMap<Uuid, StudyPlaylist>,
+    /// The newest of each scope.
+    pub progress_metrics: BTreeMap<String, ProgressMetric>,
 }
 
 impl From<Dashboard> for UserState {
@@ -46,6 +64,12 @@ impl From<Dashboard> for UserState {
             task_lists: page.task_lists.into_iter().map(|list| (list.id, list)).collect(),
             tasks: page.tasks.into_iter().map(|task| (task.id, task)).collect(),
             memberships: page.memberships.into_iter().map(|member| (member.workspace_id, member)).collect(),
+            courses: page.courses.into_iter().map(|course| (course.id, course)).collect(),
+            assignments: page.assignments.into_iter().map(|assignment| (assignment.id, assignment)).collect(),
+            resources: page.resources.into_iter().map(|resource| (resource.id, resource)).collect(),
+            focus_entries: page.focus_entries.into_iter().map(|entry| (entry.id, entry)).collect(),
+            playlists: page.playlists.into_iter().map(|playlist| (playlist.id, playlist)).collect(),
+            progress_metrics: page.progress_metrics.into_iter().map(|metric| (metric.scope.clone(), metric)).collect(),
         }
     }
 }
@@ -95,7 +119,7 @@ impl UserState {
             Event::MembershipDeleted(gone) => {
                 self.memberships.remove(&gone.workspace_id);
             }
-            _ => return Err(Misplaced),
+            other => return self.apply_study(other),
         }
         Ok(())
     }

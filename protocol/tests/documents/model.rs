@@ -204,7 +204,7 @@ impl Model {
 impl Call {
     /// No body, or one of which nothing is left because all of it is in the path.
     pub fn takes_nothing(&self) -> bool {
-        self.body.is_null() || matches!(self.route.method, "PUT" | "DELETE") && self.route.command.is_some()
+        self.body.is_null() || matches!(self.route.method, "PUT" | "DELETE") && !self.route.ids.is_empty()
     }
 }
 

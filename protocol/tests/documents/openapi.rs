@@ -108,6 +108,7 @@ fn parameters_of(call: &Call) -> Vec<Value> {
     let in_path = path_names(route.path).map(|name| {
         let shape = match name {
             "channel" => json!({"$ref": "#/$defs/Channel"}),
+            "tag" => json!({"type": "string"}),
             _ => json!({"type": "string", "format": "uuid"}),
         };
         json!({"name": name, "in": "path", "required": true, "schema": shape})

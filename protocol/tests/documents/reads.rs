@@ -33,6 +33,8 @@ pub fn sample(document: &Value, name: &str, schema: &Value) -> Value {
         ("string", Some("uuid")) => ID.into(),
         ("string", Some("date")) => "2026-11-23".into(),
         ("string", Some("date-time")) => "2026-11-23T06:49:40.101669Z".into(),
+        ("string", None) if name == "provider" => "youtube".into(),
+        ("string", None) if name == "embed_url" => "https://www.youtube.com/embed/a".into(),
         ("string", None) if name.ends_with("url") => "https://e.example".into(),
         ("string", None) if name == "email" => "a@e.example".into(),
         ("string", None) if name == "background_color" => "#ffffff".into(),

@@ -25,6 +25,7 @@ macro_rules! user {
             followers_count: $row.followers_count,
             following_count: $row.following_count,
             posts_count: $row.posts_count,
+            tags: $row.tags,
             created_at: $row.created_at,
             updated_at: $row.updated_at,
         }
@@ -45,7 +46,8 @@ pub(super) async fn insert_user(conn: &mut PgConnection, id: Uuid, new: &NewAcco
             insert into presence_settings (user_id) select u.id from u
         )
         select u.id, u.email, u.username, u.full_name, u.bio, u.location, u.profile_image_url, u.banner_image_url,
-               u.joined_at, u.followers_count, u.following_count, u.posts_count, u.created_at, u.updated_at
+               u.joined_at, u.followers_count, u.following_count, u.posts_count, u.created_at, u.updated_at,
+               array[]::text[] as "tags!"
         from u"#,
         id,
         new.username,
@@ -60,9 +62,10 @@ pub(super) async fn insert_user(conn: &mut PgConnection, id: Uuid, new: &NewAcco
 /// Me, inside a transaction.
 pub(super) async fn select_me(conn: &mut PgConnection, id: Uuid) -> Result<Option<Me>> {
     let row = sqlx::query!(
-        "select u.id, u.email, u.username, u.full_name, u.bio, u.location, u.profile_image_url, u.banner_image_url,
-                u.joined_at, u.followers_count, u.following_count, u.posts_count, u.created_at, u.updated_at
-         from users u where u.id = $1",
+        r#"select u.id, u.email, u.username, u.full_name, u.bio, u.location, u.profile_image_url, u.banner_image_url,
+                u.joined_at, u.followers_count, u.following_count, u.posts_count, u.created_at, u.updated_at,
+                tags_of(u.id) as "tags!"
+         from users u where u.id = $1"#,
         id
     )
     .fetch_optional(conn)
@@ -77,7 +80,7 @@ pub(super) async fn select_me_with_positions(db: impl PgExecutor<'_>, id: Uuid) 
         r#"
         select u.id, u.email, u.username, u.full_name, u.bio, u.location, u.profile_image_url, u.banner_image_url,
                u.joined_at, u.followers_count, u.following_count, u.posts_count, u.created_at, u.updated_at,
-               coalesce(private.head, 0) as "private_head!", coalesce(public.head, 0) as "public_head!",
+               tags_of(u.id) as "tags!", coalesce(private.head, 0) as "private_head!", coalesce(public.head, 0) as "public_head!",
                p.epoch as "epoch!"
         from users u
         cross join log_epoch p
@@ -107,6 +110,7 @@ pub(super) async fn select_user(
         r#"
         select u.id, u.username, u.full_name, u.bio, u.location, u.profile_image_url, u.banner_image_url,
                u.joined_at, u.followers_count, u.following_count, u.posts_count, u.created_at, u.updated_at,
+               tags_of(u.id) as "tags!",
                exists (select from follows f where f.follower_id = $1 and f.followee_id = u.id) as "followed_by_me!",
                exists (select from follows f where f.follower_id = u.id and f.followee_id = $1) as "follows_me!",
                coalesce(public.head, 0) as "public_head!", coalesce(private.head, 0) as "private_head!",
@@ -144,7 +148,7 @@ pub(super) async fn search_users(
         r#"
         select u.id, u.username, u.full_name, u.bio, u.location, u.profile_image_url, u.banner_image_url,
                u.joined_at, u.followers_count, u.following_count, u.posts_count, u.created_at, u.updated_at,
-               coalesce(h.head, 0) as "head!", p.epoch as "epoch!"
+               tags_of(u.id) as "tags!", coalesce(h.head, 0) as "head!", p.epoch as "epoch!"
         from users u
         cross join log_epoch p
         left join channel_heads h on h.channel = 'profile:' || u.id::text
@@ -170,14 +174,14 @@ pub(super) async fn search_users(
 /// Columns that the patch does not name keep their value; `null` clears.
 pub(super) async fn update_user_row(conn: &mut PgConnection, id: Uuid, patch: &Value) -> Result<Option<Me>> {
     let row = sqlx::query!(
-        "update users u set (full_name, bio, location, profile_image_url, banner_image_url, email) = (
+        r#"update users u set (full_name, bio, location, profile_image_url, banner_image_url, email) = (
              select p.full_name, p.bio, p.location, p.profile_image_url, p.banner_image_url, p.email
              from jsonb_populate_record(u, $2) p
          )
          where u.id = $1
          returning u.id, u.email, u.username, u.full_name, u.bio, u.location, u.profile_image_url,
              u.banner_image_url, u.joined_at, u.followers_count, u.following_count, u.posts_count,
-             u.created_at, u.updated_at",
+             u.created_at, u.updated_at, tags_of(u.id) as "tags!""#,
         id,
         patch
     )

@@ -21,6 +21,12 @@ pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Dashboar
         tasks: row.tasks.0,
         memberships: row.memberships.0,
         workspaces: row.workspaces.0,
+        courses: row.courses.0,
+        assignments: row.assignments.0,
+        resources: row.resources.0,
+        focus_entries: row.focus_entries.0,
+        playlists: row.playlists.0,
+        progress_metrics: row.progress_metrics.0,
         positions: row.positions.0,
     })
 }

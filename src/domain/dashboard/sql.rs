@@ -4,6 +4,12 @@ use sqlx::PgExecutor;
 use sqlx::types::Json;
 use studyhall_protocol::Position;
 use studyhall_protocol::accounts::Me;
+use studyhall_protocol::assignments::Assignment;
+use studyhall_protocol::courses::Course;
+use studyhall_protocol::focus::FocusEntry;
+use studyhall_protocol::metrics::ProgressMetric;
+use studyhall_protocol::playlists::StudyPlaylist;
+use studyhall_protocol::resources::StudyResource;
 use studyhall_protocol::settings::Settings;
 use studyhall_protocol::tasks::{Task, TaskList};
 use studyhall_protocol::workspaces::{Member, Workspace};
@@ -30,6 +36,18 @@ pub struct Row {
     pub memberships: Json<Vec<Member>>,
     /// In the same order.
     pub workspaces: Json<Vec<Workspace>>,
+    /// Oldest first.
+    pub courses: Json<Vec<Course>>,
+    /// The next first.
+    pub assignments: Json<Vec<Assignment>>,
+    /// In their order.
+    pub resources: Json<Vec<StudyResource>>,
+    /// In their order.
+    pub focus_entries: Json<Vec<FocusEntry>>,
+    /// In their order.
+    pub playlists: Json<Vec<StudyPlaylist>>,
+    /// The newest of each scope.
+    pub progress_metrics: Json<Vec<ProgressMetric>>,
     /// Of every channel whose state is in here.
     pub positions: Json<Vec<Position>>,
 }
@@ -48,7 +66,7 @@ pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Option<R
              union all select 'workspace:' || r.id from rooms r
          )
          select
-             to_json(u) as "me!: Json<Me>",
+             (select to_json(m) from (select u.*, tags_of(u.id) as tags) m) as "me!: Json<Me>",
              (select json_build_object('user_id', s.user_id, 'preferred_locale', s.preferred_locale, 'timezone', s.timezone,
                   'theme', s.theme, 'data', s.data, 'presence_visibility', p.visibility, 'invisible', p.invisible)
               from user_settings s join presence_settings p on p.user_id = s.user_id
@@ -67,6 +85,21 @@ pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Option<R
                  as "memberships!: Json<Vec<Member>>",
              (select coalesce(json_agg(w order by r.created_at, r.id), '[]')
               from rooms r join immersive_workspaces w on w.id = r.id) as "workspaces!: Json<Vec<Workspace>>",
+             (select coalesce(json_agg(r order by r.created_at, r.id), '[]') from (
+                 select c.*, course_member_ids(c.id) as member_ids
+                 from course_members m
+                 cross join lateral (select c.* from courses c where c.id = m.course_id limit 1) c
+                 where m.user_id = u.id) r) as "courses!: Json<Vec<Course>>",
+             (select coalesce(json_agg(a order by coalesce(a.due_at, 'infinity'), a.created_at, a.id), '[]')
+              from assignments a where a.user_id = u.id) as "assignments!: Json<Vec<Assignment>>",
+             (select coalesce(json_agg(r order by r.order_index, r.created_at, r.id), '[]')
+              from study_resources r where r.user_id = u.id) as "resources!: Json<Vec<StudyResource>>",
+             (select coalesce(json_agg(f order by f.order_index, f.created_at, f.id), '[]')
+              from focus_entries f where f.user_id = u.id) as "focus_entries!: Json<Vec<FocusEntry>>",
+             (select coalesce(json_agg(p order by p.order_index, p.created_at, p.id), '[]')
+              from study_playlists p where p.user_id = u.id) as "playlists!: Json<Vec<StudyPlaylist>>",
+             (select coalesce(json_agg(m order by m.scope), '[]')
+              from latest_metrics(u.id) m) as "progress_metrics!: Json<Vec<ProgressMetric>>",
              (select json_agg(json_build_object('channel', c.channel, 'offset', coalesce(h.head, 0), 'epoch', e.epoch))
               from channels c cross join log_epoch e left join channel_heads h on h.channel = c.channel)
                  as "positions!: Json<Vec<Position>>"

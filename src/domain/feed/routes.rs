@@ -73,6 +73,12 @@ async fn explore(
     page(rows, limit)
 }
 
+/// Everybody's posts that carry a tag, whatever its case.
+pub async fn tagged(caller: &Caller, state: &AppState, tag: &str, paging: &Paging) -> Result<Page<FeedPost>> {
+    let (wanted, limit) = wanted(caller, paging)?;
+    Ok(page(pages::explore_tag(state.db.pool(), wanted, tag, None).await?, limit)?.0)
+}
+
 async fn of_person(
     caller: Caller,
     State(state): State<AppState>,

@@ -50,7 +50,7 @@ pub async fn insert_follow(db: &mut PgConnection, me: Uuid, other: Uuid) -> Resu
              set following_count = u.following_count + (u.id = f.follower_id)::integer,
                  followers_count = u.followers_count + (u.id = f.followee_id)::integer
              from follow f where u.id in (f.follower_id, f.followee_id)
-             returning u.*
+             returning u.*, tags_of(u.id) as tags
          )
          select to_json(f) as "follow!: Json<Follow>",
              (select json_agg(c order by c.id = $1 desc) from counted c) as "people!: Json<Vec<Me>>"
@@ -96,7 +96,7 @@ pub async fn delete_follows(
                  from gone g join unnest(array[$1, $2]) p (id) on p.id in (g.follower_id, g.followee_id)
                  group by p.id) n
              where u.id = n.id
-             returning u.*
+             returning u.*, tags_of(u.id) as tags
          )
          select (select coalesce(json_agg(g order by g.follower_id = $1 desc), '[]') from gone g)
                  as "gone!: Json<Vec<FollowRef>>",

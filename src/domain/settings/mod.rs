@@ -11,6 +11,7 @@ use studyhall_protocol::{Channel, Event};
 use tokio::sync::OnceCell;
 
 use crate::db::Tx;
+use crate::domain::assignments;
 use crate::error::{Error, Result};
 
 /// The names of PostgreSQL's time zones. It reads a thousand files to list them, which takes it tens of milliseconds;
@@ -31,6 +32,9 @@ pub async fn update_settings(tx: &mut Tx, patch: &SettingsPatch) -> Result<Setti
     let after = sql::update_settings(tx.conn(), me, patch).await?.ok_or_else(Error::unauthorized)?;
     if after != before {
         tx.emit(Channel::User(me), Event::SettingsUpdated(after.clone()));
+    }
+    if after.timezone != before.timezone {
+        assignments::follow_the_day(tx).await?;
     }
     Ok(after)
 }

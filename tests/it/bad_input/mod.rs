@@ -127,6 +127,44 @@ calls! {
     "widget.move" POST "/widgets/{widget}/move" r#"{"id":"{widget}"}"#
         r#"{"drag_id":"{drag}","grid_x":1,"grid_y":1,"grid_w":1,"grid_h":1}"# ["grid_x", "grid_y"] [];
     "widget.delete" DELETE "/widgets/{widget}" r#"{"id":"{widget}"}"# "" [] [];
+    "course.create" POST "/courses" "{}" r#"{"name":"A","emoji":"B"}"# ["name"] ["name": 120, "emoji": 8];
+    "course.update" PATCH "/courses/{course}" r#"{"id":"{course}"}"# r#"{"name":"A","emoji":"B"}"#
+        [] ["name": 120, "emoji": 8];
+    "course.delete" DELETE "/courses/{course}" r#"{"id":"{course}"}"# "" [] [];
+    "course_member.add" PUT "/courses/{course}/members/{eve}" r#"{"course_id":"{course}","user_id":"{eve}"}"# "" [] [];
+    "course_member.remove" DELETE "/courses/{course}/members/{bob}" r#"{"course_id":"{course}","user_id":"{bob}"}"#
+        "" [] [];
+    "assignment.create" POST "/assignments" "{}"
+        r#"{"course_id":"{course}","title":"A","status":"B","due_at":"2026-12-01","notes":"C"}"#
+        ["title"] ["title": 160, "status": 40, "notes": 10_000];
+    "assignment.update" PATCH "/assignments/{assignment}" r#"{"id":"{assignment}"}"#
+        r#"{"course_id":"{course}","title":"A","status":"B","due_at":"2026-12-01","notes":"C"}"#
+        [] ["title": 160, "status": 40, "notes": 10_000];
+    "assignment.delete" DELETE "/assignments/{assignment}" r#"{"id":"{assignment}"}"# "" [] [];
+    "resource.create" POST "/resources" "{}" r#"{"label":"A","emoji":"B","url":"https://e.example/a"}"#
+        ["label"] ["label": 120, "emoji": 8];
+    "resource.update" PATCH "/resources/{resource}" r#"{"id":"{resource}"}"#
+        r#"{"label":"A","emoji":"B","url":"https://e.example/a"}"# [] ["label": 120, "emoji": 8];
+    "resource.move" POST "/resources/{resource}/move" r#"{"id":"{resource}"}"# r#"{"after_id":"{resource2}"}"# [] [];
+    "resource.delete" DELETE "/resources/{resource}" r#"{"id":"{resource}"}"# "" [] [];
+    "focus_entry.create" POST "/focus-entries" "{}" r#"{"title":"A","description":"B"}"#
+        ["title"] ["title": 120, "description": 10_000];
+    "focus_entry.update" PATCH "/focus-entries/{focus}" r#"{"id":"{focus}"}"# r#"{"title":"A","description":"B"}"#
+        [] ["title": 120, "description": 10_000];
+    "focus_entry.move" POST "/focus-entries/{focus}/move" r#"{"id":"{focus}"}"# r#"{"after_id":"{focus2}"}"# [] [];
+    "focus_entry.delete" DELETE "/focus-entries/{focus}" r#"{"id":"{focus}"}"# "" [] [];
+    "playlist.create" POST "/playlists" "{}"
+        r#"{"title":"A","provider":"vimeo","embed_url":"https://player.vimeo.com/video/1"}"#
+        ["title", "provider", "embed_url"] ["title": 160];
+    "playlist.update" PATCH "/playlists/{playlist}" r#"{"id":"{playlist}"}"#
+        r#"{"title":"A","provider":"vimeo","embed_url":"https://player.vimeo.com/video/1"}"# [] ["title": 160];
+    "playlist.move" POST "/playlists/{playlist}/move" r#"{"id":"{playlist}"}"# r#"{"after_id":"{playlist2}"}"# [] [];
+    "playlist.delete" DELETE "/playlists/{playlist}" r#"{"id":"{playlist}"}"# "" [] [];
+    "progress_metric.record" PUT "/progress-metrics" "{}"
+        r#"{"scope":"A","value":1,"target_value":2,"captured_at":"2026-12-01"}"# ["scope", "value"] ["scope": 16];
+    "progress_metric.delete" DELETE "/progress-metrics/{metric}" r#"{"id":"{metric}"}"# "" [] [];
+    "user_tag.add" PUT "/me/tags/rust" r#"{"tag":"rust"}"# "" [] [];
+    "user_tag.remove" DELETE "/me/tags/rust" r#"{"tag":"rust"}"# "" [] [];
     "" POST "/accounts" "{}" r#"{"username":"zoe","password":"12345678","email":"z@e.example","full_name":"A"}"#
         ["username", "password"] ["full_name": 120];
     "" POST "/sessions" "{}" r#"{"username":"zoe","password":"12345678"}"# ["username", "password"] [];
@@ -156,6 +194,17 @@ pub const READS: &[(&str, bool)] = &[
     ("/posts/{post}/likes", true),
     ("/users/{bob}/posts", true),
     ("/me/likes", true),
+    ("/courses", true),
+    ("/courses/{course}", false),
+    ("/assignments", true),
+    ("/assignments/{assignment}", false),
+    ("/resources", true),
+    ("/focus-entries", true),
+    ("/playlists", true),
+    ("/progress-metrics", true),
+    ("/tags/rust", false),
+    ("/tags/rust/people", true),
+    ("/tags/rust/posts", true),
     ("/task-lists", true),
     ("/task-lists/{list}/tasks", true),
     ("/workspaces", true),

@@ -92,6 +92,7 @@ pub async fn stage() -> Stage {
     let ids = [("list", list), ("task", task), ("task2", task2), ("widget", widget), ("session", session)];
     let mut ids = Vec::from(ids);
     ids.extend([("room", room.clone()), ("drag", Uuid::new_v4().to_string()), ("post", post), ("comment", comment)]);
+    ids.extend(study(&ada, &bob).await);
     for (name, person) in [("ada", &ada), ("bob", &bob), ("cleo", &cleo), ("eve", &eve)] {
         ids.push((name, person.id.to_string()));
     }
@@ -101,6 +102,30 @@ pub async fn stage() -> Stage {
     theirs.subscribe(&bob.channel()).await;
     let http = reqwest::Client::new();
     Stage { app, ada, bob, cleo, eve, ids, http, live, witnesses: vec![mine, theirs] }
+}
+
+/// What Ada studies, a course of it with Bob.
+async fn study(ada: &Person, bob: &Person) -> Vec<(&'static str, String)> {
+    let mut ids = Vec::new();
+    let playlist = json!({"title": "list", "provider": "vimeo", "embed_url": "https://player.vimeo.com/video/0"});
+    for (name, path, body) in [
+        ("course", "/courses", json!({"name": "course"})),
+        ("assignment", "/assignments", json!({"title": "due"})),
+        ("resource", "/resources", json!({"label": "one"})),
+        ("resource2", "/resources", json!({"label": "two"})),
+        ("focus", "/focus-entries", json!({"title": "one"})),
+        ("focus2", "/focus-entries", json!({"title": "two"})),
+        ("playlist", "/playlists", playlist.clone()),
+        ("playlist2", "/playlists", playlist),
+    ] {
+        let made = ada.post(path, body).await.expect(201);
+        ids.push((name, made["data"]["id"].as_str().unwrap().to_owned()));
+    }
+    ada.put(&format!("/courses/{}/members/{}", ids[0].1, bob.id)).await.expect(200);
+    let body = json!({"scope": "day", "value": 0});
+    let made = ada.call("PUT", "/progress-metrics", Some(body), None).await.expect(200);
+    ids.push(("metric", made["data"]["id"].as_str().unwrap().to_owned()));
+    ids
 }
 
 impl Stage {
