@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::accounts::{Me, ProfilePatch};
+use crate::attachments::{Attachment, AttachmentLink};
 use crate::check::{self, Check, FieldError};
 use crate::describe::{Message, schema_of};
 use crate::posts::{
@@ -79,6 +80,10 @@ message_table! {
         "widget.move" => WidgetMove(WidgetMove) -> WidgetMoved,
         /// Take a widget away.
         "widget.delete" => WidgetDelete(RowRef) -> Deleted,
+        /// Say what a file of mine belongs to, or that it belongs to nothing.
+        "attachment.link" => AttachmentLink(AttachmentLink) -> Attachment,
+        /// Delete a file of mine.
+        "attachment.delete" => AttachmentDelete(RowRef) -> Deleted,
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::accounts::{Me, SessionsEnded, User};
+use crate::attachments::Attachment;
 use crate::describe::{Message, schema_of};
 use crate::posts::{CommentChanged, CommentDeleted, LikesChanged, OwnLike, Post};
 use crate::rest::Deleted;
@@ -90,6 +91,16 @@ message_table! {
         "widget.moved" => WidgetMoved(WidgetMoved) on "workspace",
         /// A widget is gone.
         "widget.deleted" => WidgetDeleted(Deleted) on "workspace",
+        /// A file of mine is new.
+        "attachment.created" => AttachmentCreated(Attachment) on "user",
+        /// A file of mine belongs to something else now.
+        "attachment.updated" => AttachmentUpdated(Attachment) on "user",
+        /// A file of mine is gone.
+        "attachment.deleted" => AttachmentDeleted(Deleted) on "user",
+        /// A file belongs to the room now.
+        "attachment.linked" => AttachmentLinked(Attachment) on "workspace",
+        /// A file does not belong to the room any more.
+        "attachment.unlinked" => AttachmentUnlinked(Deleted) on "workspace",
     }
 }
 

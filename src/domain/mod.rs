@@ -3,6 +3,7 @@
 //! This file has the only lists of domains: commands, routes, effects.
 
 pub mod accounts;
+pub mod attachments;
 pub mod channels;
 pub mod dashboard;
 pub mod documents;
@@ -68,6 +69,8 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         Command::WidgetUpdate(c) => data::<answer::WidgetUpdate>(workspaces::update_widget(tx, c).await?),
         Command::WidgetMove(c) => data::<answer::WidgetMove>(workspaces::move_widget(tx, c).await?),
         Command::WidgetDelete(c) => data::<answer::WidgetDelete>(workspaces::delete_widget(tx, c).await?),
+        Command::AttachmentLink(c) => data::<answer::AttachmentLink>(attachments::link(tx, c).await?),
+        Command::AttachmentDelete(c) => data::<answer::AttachmentDelete>(attachments::delete(tx, c).await?),
     }
 }
 
@@ -107,4 +110,10 @@ pub fn router() -> Router<AppState> {
         .merge(feed::likes::routes::router())
         .merge(tasks::routes::router())
         .merge(workspaces::routes::router())
+        .merge(attachments::routes::router())
+}
+
+/// Those of them that take as long as a line needs.
+pub fn uploads() -> Router<AppState> {
+    attachments::routes::uploads()
 }
