@@ -98,7 +98,9 @@ impl Check for AttachmentLink {
         match (self.parent, self.parent_id) {
             (None, Some(_)) => Err(FieldError::new("parent", "must say what kind of thing parent_id names")),
             (Some(ParentKind::Profile), Some(_)) => wrong("must be absent: there is only my own profile"),
-            (Some(ParentKind::Post | ParentKind::CalendarEvent | ParentKind::Workspace), None) => wrong("must be there"),
+            (Some(ParentKind::Post | ParentKind::CalendarEvent | ParentKind::Workspace), None) => {
+                wrong("must be there")
+            }
             _ => Ok(()),
         }
     }

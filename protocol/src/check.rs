@@ -196,7 +196,9 @@ mod tests {
         for bad in ["", "x", "../me", &id.to_uppercase(), &format!("{id}/.."), &format!("{{{id}}}"), "\u{0}"] {
             assert!(of(bad).is_err(), "{bad}");
         }
-        for bad in [format!("/api/v1/attachments/{id}"), "/etc/passwd".into(), format!("/api/v1/attachments/{id}/content?x")] {
+        for bad in
+            [format!("/api/v1/attachments/{id}"), "/etc/passwd".into(), format!("/api/v1/attachments/{id}/content?x")]
+        {
             assert!(file_address("image_url", &bad).is_err(), "{bad}");
         }
     }

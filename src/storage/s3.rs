@@ -20,12 +20,12 @@ const RETRY_WITHIN: Duration = Duration::from_secs(20);
 pub(super) fn open(config: &Config, bucket: &str) -> anyhow::Result<AmazonS3> {
     // The client of HTTP brings no cryptography of its own; whoever came first has set the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let retry = RetryConfig {
-        backoff: BackoffConfig::default(),
-        max_retries: RETRIES_MAX,
-        retry_timeout: RETRY_WITHIN,
-    };
-    let client = ClientOptions::new().with_connect_timeout(CONNECT_WITHIN).with_timeout_disabled().with_read_timeout(REQUEST_WITHIN);
+    let retry =
+        RetryConfig { backoff: BackoffConfig::default(), max_retries: RETRIES_MAX, retry_timeout: RETRY_WITHIN };
+    let client = ClientOptions::new()
+        .with_connect_timeout(CONNECT_WITHIN)
+        .with_timeout_disabled()
+        .with_read_timeout(REQUEST_WITHIN);
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_region(&config.s3_region)

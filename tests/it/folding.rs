@@ -14,6 +14,7 @@ use studyhall_protocol::workspaces::Room;
 use studyhall_protocol::{Channel, Event, EventRecord, Position};
 use uuid::Uuid;
 
+use crate::attachments::folding as attachments;
 use crate::feed::folding as feed;
 use crate::harness::{self, Person};
 
@@ -98,6 +99,7 @@ struct World {
     rooms: Vec<(usize, Uuid)>,
     widgets: Vec<(usize, Uuid)>,
     feed: feed::Feed,
+    files: attachments::Files,
 }
 
 impl World {
@@ -113,11 +115,12 @@ impl World {
 
     /// Runs one random command; what is refused is part of the history too.
     async fn step(&mut self) {
-        let choice = self.random.random_range(0..31);
+        let choice = self.random.random_range(0..34);
         match choice {
             0..10 => self.private_step(choice).await,
             10..20 => self.shared_step(choice).await,
             20..24 => self.people_step().await,
+            24..27 => self.files.step(&mut self.random, &self.people, &self.rooms).await,
             _ => self.feed.step(&mut self.random, &self.people).await,
         }
     }
@@ -255,7 +258,9 @@ async fn snapshot_and_events_make_the_next_snapshot() {
     }
     let random = StdRng::seed_from_u64(seed);
     let feed = feed::Feed::new(app.person("reader").await);
-    let mut world = World { random, people, lists: vec![], tasks: vec![], rooms: vec![], widgets: vec![], feed };
+    let (lists, tasks, rooms, widgets) = (vec![], vec![], vec![], vec![]);
+    let files = attachments::Files::default();
+    let mut world = World { random, people, lists, tasks, rooms, widgets, feed, files };
     let mut last: HashMap<String, (Position, State)> = HashMap::new();
     let mut seen: BTreeSet<&'static str> = BTreeSet::new();
     let mut pairs = 0;

@@ -92,7 +92,11 @@ fn plain(character: char) -> char {
 }
 
 /// My files, newest first.
-async fn list(caller: Caller, State(state): State<AppState>, Query(paging): Query<Paging>) -> Result<Json<AttachmentPage>> {
+async fn list(
+    caller: Caller,
+    State(state): State<AppState>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<AttachmentPage>> {
     let limit = paging.limit()?;
     let page = sql::page(state.db.pool(), caller.id(), paging.after()?, i64::from(limit) + 1).await?;
     let mut items = page.items.0;
@@ -111,13 +115,22 @@ async fn seen(caller: &Caller, state: &AppState, id: Uuid) -> Result<Seen> {
 }
 
 /// What is known of a file.
-async fn metadata(caller: Caller, State(state): State<AppState>, Path(id): Path<Uuid>) -> Result<Json<Answer<Attachment>>> {
+async fn metadata(
+    caller: Caller,
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<Answer<Attachment>>> {
     let seen = seen(&caller, &state, id).await?;
     Ok(Json(Answer { positions: seen.positions.0, data: seen.file.0 }))
 }
 
 /// What is in a file.
-async fn content(caller: Caller, State(state): State<AppState>, Path(id): Path<Uuid>, headers: HeaderMap) -> Result<Response> {
+async fn content(
+    caller: Caller,
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+    headers: HeaderMap,
+) -> Result<Response> {
     serve(&state.storage, seen(&caller, &state, id).await?, &headers).await
 }
 

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use axum::body::Body;
-use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::StatusCode;
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use studyhall_protocol::attachments::Attachment;
 
@@ -78,7 +78,8 @@ fn with_headers(mut response: Response<Body>, file: &Attachment, etag: &str) -> 
 /// 416, with the size.
 fn beyond(size: u64) -> Response {
     let detail = format!("the file has {size} bytes");
-    let mut response = Error::status(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", detail).into_response();
+    let mut response =
+        Error::status(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", detail).into_response();
     let range = HeaderValue::try_from(format!("bytes */{size}")).ok();
     response.headers_mut().extend(range.map(|range| (header::CONTENT_RANGE, range)));
     response

@@ -39,7 +39,8 @@ pub fn sniff(head: &[u8]) -> Result<Found> {
     };
     let mut found = Found { kind, content_type, width: None, height: None };
     if kind == "image" {
-        let size = imagesize::blob_size(head).map_err(|_| unsupported("the image is damaged: it does not say its size"))?;
+        let size =
+            imagesize::blob_size(head).map_err(|_| unsupported("the image is damaged: it does not say its size"))?;
         let side = |pixels: usize| i32::try_from(pixels).ok().filter(|_| (1..=SIDE_MAX).contains(&pixels));
         let (Some(width), Some(height)) = (side(size.width), side(size.height)) else {
             let detail = format!("the image has {} × {} pixels; a side has 1 to {SIDE_MAX}", size.width, size.height);
@@ -91,7 +92,8 @@ fn brand(brand: &[u8]) -> Option<(&'static str, &'static str)> {
 
 fn text(head: &[u8]) -> Result<Found> {
     if !Text::default().takes(head) {
-        let detail = "only PNG, JPEG, GIF, WebP, AVIF, MP4, WebM, MP3, M4A, Ogg, WAV, PDF and plain text in UTF-8 are taken";
+        let detail =
+            "only PNG, JPEG, GIF, WebP, AVIF, MP4, WebM, MP3, M4A, Ogg, WAV, PDF and plain text in UTF-8 are taken";
         return Err(unsupported(detail));
     }
     let start = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();

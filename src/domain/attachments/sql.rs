@@ -28,7 +28,14 @@ pub struct Arrived {
 
 /// Notes that an object may come into being, for whoever removes what nobody refers to. `false` when `bytes` more, or one
 /// file more, would be too many: nothing is noted then.
-pub async fn announce(db: &mut PgConnection, owner: Uuid, key: &str, bytes: i64, quota: i64, due_s: f64) -> Result<bool> {
+pub async fn announce(
+    db: &mut PgConnection,
+    owner: Uuid,
+    key: &str,
+    bytes: i64,
+    quota: i64,
+    due_s: f64,
+) -> Result<bool> {
     let noted = sqlx::query!(
         "insert into attachment_removals (storage_key, due_at)
          select $2::text, now() + make_interval(secs => $5)

@@ -13,9 +13,9 @@ use studyhall_protocol::rest::Answer;
 use studyhall_protocol::{Channel, Event};
 use uuid::Uuid;
 
+use super::FILES_MAX;
 use super::sniff::{self, Found, HEAD_BYTES, Text};
 use super::sql::{self, Arrived};
-use super::FILES_MAX;
 use crate::db::{Db, Tx, Writer};
 use crate::error::{Error, Result};
 use crate::storage::{Storage, Upload};
@@ -91,7 +91,13 @@ impl Desk {
     }
 
     /// Hands everything on to the store, and says how much it was.
-    async fn store(&self, upload: &mut Upload, head: Bytes, mut source: Source, found: Found) -> Result<(i64, [u8; 32])> {
+    async fn store(
+        &self,
+        upload: &mut Upload,
+        head: Bytes,
+        mut source: Source,
+        found: Found,
+    ) -> Result<(i64, [u8; 32])> {
         let mut text = (found.content_type == sniff::PLAIN).then(Text::default);
         let (mut sum, mut size) = (Sha256::new(), 0);
         let mut piece = Some(head);
@@ -229,7 +235,10 @@ async fn no_room(tx: &mut Tx) -> Result<Error> {
     Ok(if files >= FILES_MAX {
         Error::conflict("limit_reached", format!("a person can have at most {FILES_MAX} files"))
     } else {
-        Error::conflict("quota_exceeded", format!("your files have {bytes} bytes already; this one does not fit beside them"))
+        Error::conflict(
+            "quota_exceeded",
+            format!("your files have {bytes} bytes already; this one does not fit beside them"),
+        )
     })
 }
 

@@ -127,6 +127,9 @@ calls! {
     "widget.move" POST "/widgets/{widget}/move" r#"{"id":"{widget}"}"#
         r#"{"drag_id":"{drag}","grid_x":1,"grid_y":1,"grid_w":1,"grid_h":1}"# ["grid_x", "grid_y"] [];
     "widget.delete" DELETE "/widgets/{widget}" r#"{"id":"{widget}"}"# "" [] [];
+    "attachment.link" POST "/attachments/{file}/link" r#"{"id":"{file}"}"#
+        r#"{"parent":"workspace","parent_id":"{room}"}"# [] [];
+    "attachment.delete" DELETE "/attachments/{file}" r#"{"id":"{file}"}"# "" [] [];
     "" POST "/accounts" "{}" r#"{"username":"zoe","password":"12345678","email":"z@e.example","full_name":"A"}"#
         ["username", "password"] ["full_name": 120];
     "" POST "/sessions" "{}" r#"{"username":"zoe","password":"12345678"}"# ["username", "password"] [];
@@ -161,8 +164,13 @@ pub const READS: &[(&str, bool)] = &[
     ("/workspaces", true),
     ("/workspaces/{room}", false),
     ("/workspaces/{room}/members", true),
+    ("/attachments", true),
+    ("/attachments/{file}", false),
     ("/channels/workspace:{room}/events", true),
 ];
+
+/// What takes something else than JSON, with a test of its own.
+pub const ODD: &[(&str, &str)] = &[("POST", "/attachments")];
 
 #[test]
 fn the_table_has_every_command() {
