@@ -15,11 +15,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::prefix::PrefixStore;
 use object_store::{GetOptions, GetResultPayload, ObjectStore, ObjectStoreExt};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
@@ -112,7 +111,16 @@ impl Storage {
                 file.seek(std::io::SeekFrom::Start(start)).await.map_err(Error::internal)?;
                 ReaderStream::with_capacity(file.take(length), CHUNK_BYTES).boxed()
             }
-            GetResultPayload::Stream(stream) => stream.map_err(std::io::Error::other).boxed(),
+            GetResultPayload::Stream(stream) => {
+                let late = || std::io::Error::from(std::io::ErrorKind::TimedOut);
+                let pieces = futures_util::stream::unfold(stream, move |mut stream| async move {
+                    match tokio::time::timeout(STORE_WITHIN, stream.next()).await {
+                        Ok(piece) => Some((piece?.map_err(std::io::Error::other), stream)),
+                        Err(_) => Some((Err(late()), futures_util::stream::empty().boxed())),
+                    }
+                });
+                pieces.boxed()
+            }
         }))
     }
 
@@ -158,7 +166,11 @@ fn bucket(config: &Config, place: &str) -> anyhow::Result<Opened> {
 #[cfg(feature = "s3")]
 fn within(store: object_store::aws::AmazonS3, prefix: &str) -> Arc<dyn ObjectStore> {
     let prefix = Path::from(prefix);
-    if prefix.as_ref().is_empty() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, prefix)) }
+    if prefix.as_ref().is_empty() {
+        Arc::new(store)
+    } else {
+        Arc::new(object_store::prefix::PrefixStore::new(store, prefix))
+    }
 }
 
 /// Why the store did not do what it was asked for.

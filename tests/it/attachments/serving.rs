@@ -88,6 +88,7 @@ async fn players_get_the_part_that_they_want() {
         let answer = ask(&ada, &file["id"], &[("range", &range)]).await;
         assert_eq!(answer.status(), 416, "{range}");
         assert_eq!(answer.headers()["content-range"], format!("bytes */{size}").as_str());
+        assert_eq!(answer.json::<Value>().await.unwrap()["code"], "range_not_satisfiable");
     }
     // What is not understood, or not of these bytes, is all of it.
     let others = [("range", "bytes=0-1,5-6"), ("range", "bytes=x-"), ("range", "lines=1-2")];
