@@ -41,6 +41,8 @@ pub(super) fn open(config: &Config, bucket: &str) -> anyhow::Result<AmazonS3> {
         .with_bucket_name(bucket)
         .with_region(&config.s3_region)
         .with_http_connector(Wire(client()?))
+        // One at a time, as all stores know it; the form for many wants a checksum that some do not take.
+        .with_disable_bulk_delete(true)
         .with_retry(retry);
     if let Some(endpoint) = &config.s3_endpoint {
         // Such stores have the bucket in the path; and one beside the server may do without TLS.
