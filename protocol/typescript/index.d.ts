@@ -360,11 +360,11 @@ export interface Calls {
   /** My files, newest first, and how much room they take. */
   'GET /attachments': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: AttachmentPage };
   /** Takes a file, which is the body as it is. What it is, the server finds out by itself. */
-  'POST /attachments': { path: {}; query: { file_name?: string | number }; body: undefined; answer: Answer<Attachment> };
+  'POST /attachments': { path: {}; query: { file_name?: string | number }; body: Blob; answer: Answer<Attachment> };
   /** What is known of a file. */
   'GET /attachments/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Attachment> };
   /** What is in a file, all of it or a range. */
-  'GET /attachments/{id}/content': { path: { id: Uuid }; query: {}; body: undefined; answer: undefined };
+  'GET /attachments/{id}/content': { path: { id: Uuid }; query: {}; body: undefined; answer: Blob };
   /** Say what a file of mine belongs to, or that it belongs to nothing. */
   'POST /attachments/{id}/link': { path: { id: Uuid }; query: {}; body: Omit<AttachmentLink, 'id'>; answer: Answer<Attachment> };
   /** Delete a file of mine. */

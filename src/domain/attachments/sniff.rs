@@ -184,7 +184,7 @@ mod tests {
             b"</script>",
             b"MZ\x90\0",
             b"PK\x03\x04\x14\0",
-            b"\x7fELF\x02",
+            b"\x7fELF\x02\x01\x01\0\0",
             b"plain\0not",
             b"\xff\xfe<\0h\0",
             b"\0\0\0\x20ftypheic\0\0",

@@ -235,7 +235,7 @@ async fn a_large_file_is_never_in_memory() {
         received += piece.len();
         most = most.max(resident().saturating_sub(before));
     }
-    println!("{} MiB up and down with {} MiB of memory", PIECE * PIECES >> 20, most >> 20);
+    println!("{} MiB up and down with {} MiB of memory", (PIECE * PIECES) >> 20, most >> 20);
     assert_eq!(received, PIECE * PIECES);
     // Other tests run beside this one.
     assert!(most < PIECE * PIECES / 2, "{} MiB", most >> 20);
