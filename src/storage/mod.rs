@@ -158,6 +158,8 @@ fn bucket(config: &Config, place: &str) -> anyhow::Result<Opened> {
     #[cfg(feature = "s3")]
     return Ok((within(s3::open(config, bucket)?, prefix), None, s3::PART_BYTES));
     #[cfg(not(feature = "s3"))]
+    let _ = config;
+    #[cfg(not(feature = "s3"))]
     anyhow::bail!(
         "STUDYHALL_STORE_URL is s3://{bucket}/{prefix}, but this program was built without S3; build it with `--features s3`"
     );
