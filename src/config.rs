@@ -1,5 +1,6 @@
 //! Every setting, with its name, unit and default. The environment is read here and nowhere else.
 
+use std::fmt;
 use std::net::{AddrParseError, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -115,6 +116,39 @@ pub struct Config {
     #[arg(long, env = "STUDYHALL_SESSION_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub session_days: u32,
 
+    /// Where the files of people are: `file:///folder`, or `s3://bucket/prefix`; without it the folder `attachments` of the
+    /// data directory. The same place for all nodes.
+    #[arg(long, env = "STUDYHALL_STORE_URL")]
+    pub store_url: Option<String>,
+
+    /// Address of a store that speaks S3 and is not Amazon's, such as `https://minio.example.org:9000`.
+    #[arg(long, env = "STUDYHALL_S3_ENDPOINT")]
+    pub s3_endpoint: Option<String>,
+
+    /// Region of the bucket.
+    #[arg(long, env = "STUDYHALL_S3_REGION", default_value = "us-east-1")]
+    pub s3_region: String,
+
+    /// Key of the bucket; without it the machine's own role is asked for.
+    #[arg(long, env = "STUDYHALL_S3_ACCESS_KEY")]
+    pub s3_access_key: Option<String>,
+
+    /// Secret that belongs to the key.
+    #[arg(long, env = "STUDYHALL_S3_SECRET_KEY", hide_env_values = true)]
+    pub s3_secret_key: Option<Secret>,
+
+    /// Bytes of one file.
+    #[arg(long, env = "STUDYHALL_ATTACHMENT_BYTES_MAX", default_value_t = 10 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1..=5 * 1024 * 1024 * 1024))]
+    pub attachment_bytes_max: u64,
+
+    /// Bytes of all files of one person.
+    #[arg(long, env = "STUDYHALL_ATTACHMENT_QUOTA_BYTES", default_value_t = 500 * 1024 * 1024)]
+    pub attachment_quota_bytes: u64,
+
+    /// Hours for which a file is kept that belongs to nothing.
+    #[arg(long, env = "STUDYHALL_ORPHAN_HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..))]
+    pub orphan_hours: u32,
+
     /// Seconds between two looks for what this node may have missed; a quarter of a second at most while Redis is gone.
     #[arg(long, env = "STUDYHALL_FOLLOW_SECONDS", default_value_t = 0.8)]
     pub follow_seconds: f64,
@@ -139,6 +173,29 @@ pub struct Config {
     /// What is logged: levels, by module if wanted.
     #[arg(long, env = "STUDYHALL_LOG", default_value = "info,sqlx=warn")]
     pub log: String,
+}
+
+/// Is never shown, by whatever way.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// For whoever has to prove that they know it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// Where the page of metrics is.
@@ -223,6 +280,7 @@ mod tests {
         assert_eq!("off".parse(), Ok(MetricsListen::Off));
         let address = "[::1]:9000".parse().unwrap();
         assert_eq!("[::1]:9000".parse(), Ok(MetricsListen::At(address)));
+        assert_eq!(format!("{:?}", Secret::from("s3cret".to_owned())), "…");
         assert!("".parse::<MetricsListen>().is_err() && "9464".parse::<MetricsListen>().is_err());
     }
 }

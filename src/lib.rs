@@ -27,3 +27,4 @@ pub mod domain;
 pub mod error;
 pub mod http;
 pub mod live;
+pub mod storage;

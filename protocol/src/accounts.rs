@@ -233,7 +233,7 @@ impl Check for ProfilePatch {
         for (field, value) in
             [("profile_image_url", &self.profile_image_url), ("banner_image_url", &self.banner_image_url)]
         {
-            inner(value).map_or(Ok(()), |value| check::web_address(field, &value))?;
+            inner(value).map_or(Ok(()), |value| check::file_address(field, &value))?;
         }
         email("email", inner(&self.email).as_deref())
     }

@@ -3,6 +3,7 @@
 //! Lengths count Unicode scalar values (`char`s), as PostgreSQL's `varchar(n)` does.
 
 use serde_json::Value;
+use uuid::Uuid;
 
 /// What is wrong with one field, in words for the person who sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +140,21 @@ pub fn web_address(field: &str, value: &str) -> Result<(), FieldError> {
     Ok(())
 }
 
+/// Where what is in a file of ours is found, around its id.
+const CONTENT: (&str, &str) = ("/api/v1/attachments/", "/content");
+
+/// Where an image or the like is: a [`web_address`], or what is in a file that was uploaded here
+/// (`/api/v1/attachments/<id>/content`). Who may see that is up to what the file belongs to.
+pub fn file_address(field: &str, value: &str) -> Result<(), FieldError> {
+    let Some(id) = value.strip_prefix(CONTENT.0).and_then(|rest| rest.strip_suffix(CONTENT.1)) else {
+        return web_address(field, value);
+    };
+    match Uuid::try_parse(id) {
+        Ok(uuid) if uuid.to_string() == id => Ok(()),
+        _ => Err(FieldError::new(field, "does not name a file; /api/v1/attachments/<id>/content would")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +185,21 @@ mod tests {
             "",
         ] {
             assert!(web_address("url", bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_files() {
+        let id = "0192f0c1-2345-7abc-8def-0123456789ab";
+        let of = |id: &str| file_address("image_url", &format!("/api/v1/attachments/{id}/content"));
+        assert!(of(id).is_ok() && file_address("image_url", "https://example.org/a").is_ok());
+        for bad in ["", "x", "../me", &id.to_uppercase(), &format!("{id}/.."), &format!("{{{id}}}"), "\u{0}"] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+        for bad in
+            [format!("/api/v1/attachments/{id}"), "/etc/passwd".into(), format!("/api/v1/attachments/{id}/content?x")]
+        {
+            assert!(file_address("image_url", &bad).is_err(), "{bad}");
         }
     }
 

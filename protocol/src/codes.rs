@@ -56,12 +56,15 @@ codes! {
     "already_member" 409 [1409] "They are in the room already.";
     "owner_stays" 409 [1409] "The owner cannot leave the room or course; delete it instead.";
     "limit_reached" 409 [1409] "As many as there may be. Delete some.";
+    "quota_exceeded" 409 [] "The file does not fit into the room that you have. Delete some, or take a smaller one.";
     "after_not_in_list" 409 [1409] "The row to stand behind is not in that list any more. Load the list again.";
     "widget_held" - [1409] "Somebody else is dragging this widget. Let go of it.";
     "unrecoverable_position" 410 [112] "The log cannot be read from there. Load the state again.";
-    "payload_too_large" 413 [] "A body has at most 256 KiB.";
-    "unsupported_media_type" 415 [] "Send `content-type: application/json`.";
+    "payload_too_large" 413 [] "A body has at most 256 KiB, a file as much as the operator allows.";
+    "unsupported_media_type" 415 [] "Send `content-type: application/json`, and a file as it is, not in a form.";
+    "range_not_satisfiable" 416 [] "The file is shorter than where the asked range begins; `Content-Range` says how long.";
     "invalid_field" 422 [1422] "A value cannot be taken; `field` and `detail` say which and why.";
+    "unsupported_file" 422 [] "What is in the file is none of the kinds that are taken, or not whole; `detail` says more.";
     "op_reused" 422 [1422] "This key belongs to another call. Use a new one.";
     "too_many_requests" 429 [111] "Too fast. Temporary: wait for `Retry-After`.";
     "too_many_attempts" 429 [] "Too many wrong passwords for this name. Temporary: wait for `Retry-After`.";

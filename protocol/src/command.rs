@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::accounts::{Me, ProfilePatch};
 use crate::assignments::{Assignment, AssignmentPatch, NewAssignment};
+use crate::attachments::{Attachment, AttachmentLink};
 use crate::check::{self, Check, FieldError};
 use crate::courses::{Course, CourseMemberGone, CourseMemberRef, CoursePatch, NewCourse};
 use crate::describe::{Message, schema_of};
@@ -139,6 +140,10 @@ message_table! {
         "user_tag.add" => UserTagAdd(TagRef) -> Me,
         /// Show it no longer.
         "user_tag.remove" => UserTagRemove(TagRef) -> Me,
+        /// Say what a file of mine belongs to, or that it belongs to nothing.
+        "attachment.link" => AttachmentLink(AttachmentLink) -> Attachment,
+        /// Delete a file of mine.
+        "attachment.delete" => AttachmentDelete(RowRef) -> Deleted,
     }
 }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::accounts::{Me, SessionsEnded, User};
 use crate::assignments::Assignment;
+use crate::attachments::Attachment;
 use crate::courses::Course;
 use crate::describe::{Message, schema_of};
 use crate::focus::FocusEntry;
@@ -141,6 +142,16 @@ message_table! {
         "widget.moved" => WidgetMoved(WidgetMoved) on "workspace",
         /// A widget is gone.
         "widget.deleted" => WidgetDeleted(Deleted) on "workspace",
+        /// A file of mine is new.
+        "attachment.created" => AttachmentCreated(Attachment) on "user",
+        /// A file of mine belongs to something else now.
+        "attachment.updated" => AttachmentUpdated(Attachment) on "user",
+        /// A file of mine is gone.
+        "attachment.deleted" => AttachmentDeleted(Deleted) on "user",
+        /// A file belongs to the room now.
+        "attachment.linked" => AttachmentLinked(Attachment) on "workspace",
+        /// A file does not belong to the room any more.
+        "attachment.unlinked" => AttachmentUnlinked(Deleted) on "workspace",
     }
 }
 

@@ -7,7 +7,7 @@
 //! - [`client`]: the same wire from the other end: command lines, and the reading of replies and pushes.
 //! - [`command`] and [`event`]: the two tables. One line per command, one line per event.
 //! - [`state`]: what a channel's events add up to; `state(p) + events(p, q] = state(q)`.
-//! - [`accounts`], [`audit`], [`settings`], [`presence`], [`social`], [`posts`], [`tasks`], [`workspaces`], [`widgets`]: the payloads, in the words of the schema.
+//! - [`accounts`], [`attachments`], [`audit`], [`settings`], [`presence`], [`social`], [`posts`], [`tasks`], [`workspaces`], [`widgets`]: the payloads, in the words of the schema.
 //! - [`courses`], [`assignments`], [`resources`], [`focus`], [`playlists`], [`metrics`], [`tags`]: what people study.
 //! - [`order`], [`ordered`]: lists that people put in order.
 //! - [`dashboard`]: the home page in one answer.
@@ -19,6 +19,7 @@
 
 pub mod accounts;
 pub mod assignments;
+pub mod attachments;
 pub mod audit;
 pub mod channel;
 pub mod check;

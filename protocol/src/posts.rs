@@ -292,7 +292,7 @@ fn media(media: &[NewMedia]) -> Result<(), FieldError> {
     }
     media.iter().try_for_each(|item| {
         check::name("media.media_type", &item.media_type, 20)?;
-        check::web_address("media.url", &item.url)?;
+        check::file_address("media.url", &item.url)?;
         check::free_object("media.metadata", item.metadata.as_ref())
     })
 }
@@ -305,7 +305,7 @@ impl Check for NewPost {
         check::optional_text("book_title", self.book_title.as_deref(), 160)?;
         check::optional_text("study_duration", self.study_duration.as_deref(), 32)?;
         check::optional_text("subject", self.subject.as_deref(), 80)?;
-        self.image_url.as_deref().map_or(Ok(()), |url| check::web_address("image_url", url))?;
+        self.image_url.as_deref().map_or(Ok(()), |url| check::file_address("image_url", url))?;
         tags(&self.tags)?;
         media(&self.media)
     }
@@ -318,7 +318,7 @@ impl Check for PostPatch {
         check::optional_text("book_title", inner(&self.book_title).as_deref(), 160)?;
         check::optional_text("study_duration", inner(&self.study_duration).as_deref(), 32)?;
         check::optional_text("subject", inner(&self.subject).as_deref(), 80)?;
-        inner(&self.image_url).map_or(Ok(()), |url| check::web_address("image_url", &url))?;
+        inner(&self.image_url).map_or(Ok(()), |url| check::file_address("image_url", &url))?;
         self.tags.as_deref().map_or(Ok(()), tags)?;
         self.media.as_deref().map_or(Ok(()), media)
     }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 
 use crate::accounts::{Credentials, Erasure, Me, NewAccount, PasswordChange, SessionsEnded, SignIn, SignedIn, User};
 use crate::assignments::Assignment;
+use crate::attachments::{Attachment, AttachmentPage};
 use crate::audit::AuditEntry;
 use crate::courses::Course;
 use crate::dashboard::Dashboard;
@@ -48,6 +49,8 @@ pub struct Route {
     pub answer: Option<SchemaOf>,
     /// Something is made: 201.
     pub makes: bool,
+    /// Bytes of any kind travel, not JSON: as the body of what makes something, otherwise as the answer.
+    pub file: bool,
     /// Needs no sign-in.
     pub open: bool,
     /// Codes of its own, besides those that every call of its kind may have.
@@ -68,6 +71,7 @@ impl Route {
             body: None,
             answer: None,
             makes: false,
+            file: false,
             open: false,
             fails,
         }
@@ -86,6 +90,25 @@ impl Route {
     const fn pages<T: JsonSchema>(mut self) -> Self {
         self.paged = true;
         self.answers::<Page<T>>()
+    }
+
+    /// A list in pages of its own shape.
+    const fn lists<T: JsonSchema>(mut self) -> Self {
+        self.paged = true;
+        self.answers::<T>()
+    }
+
+    /// Takes a file and makes something of it.
+    const fn uploads(mut self) -> Self {
+        self.file = true;
+        self.makes = true;
+        self
+    }
+
+    /// Answers what is in a file.
+    const fn downloads(mut self) -> Self {
+        self.file = true;
+        self
     }
 
     const fn asks(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
@@ -114,7 +137,7 @@ impl Route {
     /// The HTTP status when all is well.
     pub fn status(&self) -> u16 {
         let makes = self.makes || self.command.is_some_and(makes);
-        match (makes, self.command.is_some() || self.answer.is_some()) {
+        match (makes, self.command.is_some() || self.answer.is_some() || self.file) {
             (true, _) => 201,
             (false, true) => 200,
             (false, false) => 204,
@@ -327,6 +350,31 @@ pub const ROUTES: &[Route] = &[
     command("PATCH", "/widgets/{id}", "widget.update", ID).fails(&["not_found", "guests_look_on"]),
     command("DELETE", "/widgets/{id}", "widget.delete", ID).fails(&["not_found", "guests_look_on"]),
     command("POST", "/widgets/{id}/move", "widget.move", ID).fails(&["not_found", "guests_look_on"]),
+    get("/attachments", "My files, newest first, and how much room they take.").lists::<AttachmentPage>(),
+    post("/attachments", "Takes a file, which is the body as it is. What it is, the server finds out by itself.")
+        .asks(&[("file_name", "For people; at most 255 characters. Without it: `file`.")])
+        .answers::<Answer<Attachment>>()
+        .uploads()
+        .fails(&[
+            "payload_too_large",
+            "unsupported_media_type",
+            "unsupported_file",
+            "quota_exceeded",
+            "limit_reached",
+            "bad_op",
+            "op_reused",
+            "commit_unknown",
+        ]),
+    get("/attachments/{id}", "What is known of a file.").answers::<Answer<Attachment>>().fails(FOUND),
+    get("/attachments/{id}/content", "What is in a file, all of it or a range.")
+        .downloads()
+        .fails(&["not_found", "range_not_satisfiable"]),
+    command("POST", "/attachments/{id}/link", "attachment.link", ID).fails(&[
+        "not_found",
+        "guests_look_on",
+        "limit_reached",
+    ]),
+    command("DELETE", "/attachments/{id}", "attachment.delete", ID).fails(FOUND),
     get(
         "/channels/{channel}/events",
         "The log of a channel, oldest first. `positions` has where the page ends: the next `since`.",

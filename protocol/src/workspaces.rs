@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::attachments::Attachment;
 use crate::check::{self, Check, FieldError};
 use crate::describe::FreeObject;
 use crate::patch::{Clearable, not_null, present};
@@ -169,6 +170,8 @@ pub struct Room {
     pub members: Vec<Member>,
     /// Everything in it, by row and column.
     pub widgets: Vec<Widget>,
+    /// The files that belong to it, the oldest first.
+    pub attachments: Vec<Attachment>,
     /// Who the members are, in the same order; changes of it are told on `profile:<id>`.
     pub people: Vec<Person>,
     /// The one position of exactly this state.
@@ -262,7 +265,7 @@ fn background(value: Option<&str>) -> Result<(), FieldError> {
     let Some(value) = value else { return Ok(()) };
     // An asset key has no scheme; whatever has one must be a web address.
     if value.contains(':') || value.starts_with("//") {
-        return check::web_address("background_value", value);
+        return check::file_address("background_value", value);
     }
     // Browsers take `\` for `/` and skip white space and controls: `/\host` and ` //host` are other hosts to them.
     if value.chars().any(|c| c == '\\' || c.is_control()) || value.trim_start() != value {

@@ -175,6 +175,10 @@ export interface Commands {
   'user_tag.add': { data: TagRef; answer: Answer<Me> };
   /** Show it no longer. */
   'user_tag.remove': { data: TagRef; answer: Answer<Me> };
+  /** Say what a file of mine belongs to, or that it belongs to nothing. */
+  'attachment.link': { data: AttachmentLink; answer: Answer<Attachment> };
+  /** Delete a file of mine. */
+  'attachment.delete': { data: RowRef; answer: Answer<Deleted> };
   /** Tell what I am doing. */
   'presence.set': { data: PresenceSet; answer: Answer<Presence> };
 }
@@ -295,6 +299,16 @@ export interface Events {
   'widget.moved': { on: 'workspace'; data: WidgetMoved };
   /** A widget is gone. */
   'widget.deleted': { on: 'workspace'; data: Deleted };
+  /** A file of mine is new. */
+  'attachment.created': { on: 'user'; data: Attachment };
+  /** A file of mine belongs to something else now. */
+  'attachment.updated': { on: 'user'; data: Attachment };
+  /** A file of mine is gone. */
+  'attachment.deleted': { on: 'user'; data: Deleted };
+  /** A file belongs to the room now. */
+  'attachment.linked': { on: 'workspace'; data: Attachment };
+  /** A file does not belong to the room any more. */
+  'attachment.unlinked': { on: 'workspace'; data: Deleted };
 }
 
 /** What travels without a number: slots, whose latest value is kept, and broadcasts. */
@@ -511,6 +525,18 @@ export interface Calls {
   'DELETE /widgets/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
   /** Drop a widget in a new place. */
   'POST /widgets/{id}/move': { path: { id: Uuid }; query: {}; body: Omit<WidgetMove, 'id'>; answer: Answer<WidgetMoved> };
+  /** My files, newest first, and how much room they take. */
+  'GET /attachments': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: AttachmentPage };
+  /** Takes a file, which is the body as it is. What it is, the server finds out by itself. */
+  'POST /attachments': { path: {}; query: { file_name?: string | number }; body: Blob; answer: Answer<Attachment> };
+  /** What is known of a file. */
+  'GET /attachments/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Attachment> };
+  /** What is in a file, all of it or a range. */
+  'GET /attachments/{id}/content': { path: { id: Uuid }; query: {}; body: undefined; answer: Blob };
+  /** Say what a file of mine belongs to, or that it belongs to nothing. */
+  'POST /attachments/{id}/link': { path: { id: Uuid }; query: {}; body: Omit<AttachmentLink, 'id'>; answer: Answer<Attachment> };
+  /** Delete a file of mine. */
+  'DELETE /attachments/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
   /** The log of a channel, oldest first. `positions` has where the page ends: the next `since`. */
   'GET /channels/{channel}/events': { path: { channel: Channel }; query: { since?: string | number; epoch?: string | number; limit?: number; cursor?: string }; body: undefined; answer: Page<LoggedEvent> };
   /** This description of REST. */
@@ -569,18 +595,24 @@ export interface ErrorCodes {
   owner_stays: { status: 409; rpc: 1409 };
   /** As many as there may be. Delete some. */
   limit_reached: { status: 409; rpc: 1409 };
+  /** The file does not fit into the room that you have. Delete some, or take a smaller one. */
+  quota_exceeded: { status: 409; rpc: never };
   /** The row to stand behind is not in that list any more. Load the list again. */
   after_not_in_list: { status: 409; rpc: 1409 };
   /** Somebody else is dragging this widget. Let go of it. */
   widget_held: { status: never; rpc: 1409 };
   /** The log cannot be read from there. Load the state again. */
   unrecoverable_position: { status: 410; rpc: 112 };
-  /** A body has at most 256 KiB. */
+  /** A body has at most 256 KiB, a file as much as the operator allows. */
   payload_too_large: { status: 413; rpc: never };
-  /** Send `content-type: application/json`. */
+  /** Send `content-type: application/json`, and a file as it is, not in a form. */
   unsupported_media_type: { status: 415; rpc: never };
+  /** The file is shorter than where the asked range begins; `Content-Range` says how long. */
+  range_not_satisfiable: { status: 416; rpc: never };
   /** A value cannot be taken; `field` and `detail` say which and why. */
   invalid_field: { status: 422; rpc: 1422 };
+  /** What is in the file is none of the kinds that are taken, or not whole; `detail` says more. */
+  unsupported_file: { status: 422; rpc: never };
   /** This key belongs to another call. Use a new one. */
   op_reused: { status: 422; rpc: 1422 };
   /** Too fast. Temporary: wait for `Retry-After`. */
@@ -689,6 +721,62 @@ export interface AssignmentPatch {
   status?: string;
   /** At most 160 characters. */
   title?: string;
+}
+
+/** A file. What is in it is at `GET /attachments/{id}/content`. */
+export interface Attachment {
+  /** Never changes, and neither does what is in the file. */
+  id: Uuid;
+  /** Who uploaded it. */
+  user_id: Uuid;
+  /** `image`, `video`, `audio` or `document`. */
+  kind: string;
+  /** For people; at most 255 characters, no path. */
+  file_name: string;
+  /** What the server found it to be, whatever the browser said. */
+  content_type: string;
+  /** Bytes. */
+  size_bytes: number;
+  /** Pixels, of images. */
+  width: number | null;
+  /** Pixels, of images. */
+  height: number | null;
+  /** SHA-256 of the bytes, in hexadecimal digits. */
+  sha256: string;
+  /** The post that it belongs to: whoever may see the author may see it. */
+  post_id: Uuid | null;
+  /** The entry of my calendar that it belongs to: only I see it. */
+  calendar_event_id: Uuid | null;
+  /** The room that it belongs to: whoever may see the room may see it. */
+  workspace_id: Uuid | null;
+  /** The person whose profile it belongs to: whoever may see them may see it. */
+  profile_user_id: Uuid | null;
+  /** Set by the database. */
+  created_at: Timestamp;
+}
+
+/** `attachment.link`: says what my file belongs to, and with that who may see it. Without a parent it belongs to nothing: only I see it, and it is gone after a day. */
+export interface AttachmentLink {
+  /** Which file. */
+  id: Uuid;
+  /** What kind of thing it belongs to. */
+  parent?: ParentKind | null;
+  /** Which one; absent for the profile, for I have only one. */
+  parent_id?: Uuid | null;
+}
+
+/** `GET /attachments`: a page of my files, and how much room they take. */
+export interface AttachmentPage {
+  /** The newest first. */
+  items: Attachment[];
+  /** For the next page; `null` on the last. */
+  next_cursor: string | null;
+  /** Of `user:<me>`. */
+  positions: Position[];
+  /** Bytes of all my files. */
+  used_bytes: number;
+  /** Bytes that they may have. */
+  quota_bytes: number;
 }
 
 /** A line of the record: that something was done, never what was written. */
@@ -1372,6 +1460,9 @@ export interface OwnLike {
   author_id: Uuid;
 }
 
+/** What a file can belong to. */
+export type ParentKind = 'post' | 'calendar_event' | 'workspace' | 'profile';
+
 /** `POST /me/password` */
 export interface PasswordChange {
   /** The one in force. */
@@ -1573,6 +1664,8 @@ export interface Room {
   members: Member[];
   /** Everything in it, by row and column. */
   widgets: Widget[];
+  /** The files that belong to it, the oldest first. */
+  attachments: Attachment[];
   /** Who the members are, in the same order; changes of it are told on `profile:<id>`. */
   people: Person[];
   /** The one position of exactly this state. */

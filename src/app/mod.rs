@@ -133,6 +133,9 @@ impl App {
         self.tasks.spawn(guard::send_away(db.clone(), self.hub.clone(), self.stop.clone()));
         self.tasks.spawn(domain::presence::keep_tidy(db.clone(), self.state.hub.clone(), self.stop.clone()));
         self.tasks.spawn(domain::duties::keep(db.clone(), self.state.writer.clone(), self.stop.clone()));
+        let storage = self.state.storage.clone();
+        let writer = self.state.writer.clone();
+        self.tasks.spawn(domain::attachments::keep_tidy(db.clone(), writer, storage, self.stop.clone()));
         self.tasks.spawn(self.state.rates.clone().forget(self.stop.clone()));
         self.tasks.spawn(db::retention::run(db, retention(config), RETENTION_EVERY, self.stop.clone()));
     }
@@ -150,9 +153,8 @@ impl App {
         let api = Router::new()
             .nest("/api/v1", domain::router())
             .route("/docs", get(domain::documents::routes::page))
-            .layer(in_time)
-            .layer(rates)
-            .layer(leaving);
+            .layer(in_time);
+        let api = api.merge(Router::new().nest("/api/v1", domain::uploads())).layer(rates).layer(leaving);
         let api = api.with_state(self.state.clone());
         let let_go = middleware::from_fn_with_state(self.leaving.clone(), leave::let_go);
         http::shield(api.merge(live).merge(health), &self.state.origins).layer(let_go)

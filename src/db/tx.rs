@@ -205,7 +205,7 @@ impl Tx<By> {
 
     /// Where the command's events are; where the locked channels stand when there is none. Where another person's
     /// private channel stands is nobody else's business.
-    pub(super) fn positions(&self) -> Vec<Position> {
+    pub fn positions(&self) -> Vec<Position> {
         let emitted = |channel: &Channel| self.events.iter().any(|event| event.channel == *channel);
         let any = !self.events.is_empty();
         self.heads

@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod assignments;
+pub mod attachments;
 pub mod audit;
 pub mod channels;
 pub mod courses;
@@ -104,6 +105,8 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         Command::ProgressMetricDelete(c) => data::<answer::ProgressMetricDelete>(metrics::delete_metric(tx, c).await?),
         Command::UserTagAdd(c) => data::<answer::UserTagAdd>(tags::add_tag(tx, c).await?),
         Command::UserTagRemove(c) => data::<answer::UserTagRemove>(tags::remove_tag(tx, c).await?),
+        Command::AttachmentLink(c) => data::<answer::AttachmentLink>(attachments::link(tx, c).await?),
+        Command::AttachmentDelete(c) => data::<answer::AttachmentDelete>(attachments::delete(tx, c).await?),
     }
 }
 
@@ -153,4 +156,10 @@ pub fn router() -> Router<AppState> {
         .merge(playlists::routes::router())
         .merge(metrics::routes::router())
         .merge(tags::routes::router())
+        .merge(attachments::routes::router())
+}
+
+/// Those of them that take as long as a line needs.
+pub fn uploads() -> Router<AppState> {
+    attachments::routes::uploads()
 }

@@ -4,6 +4,7 @@ use crate::auth::{Cookies, Passwords, Sessions, Throttle};
 use crate::config::Config;
 use crate::db::{Db, Writer};
 use crate::live::HubLink;
+use crate::storage::Storage;
 
 use super::{AllowedOrigins, RateLimits};
 
@@ -30,6 +31,8 @@ pub struct AppState {
     pub session_days: u32,
     /// The engine: who is here.
     pub hub: HubLink,
+    /// The bytes of files.
+    pub storage: Storage,
 }
 
 impl AppState {
@@ -44,6 +47,7 @@ impl AppState {
             cookies: Cookies::new(config.secure_cookie),
             session_days: config.session_days,
             hub: HubLink::default(),
+            storage: Storage::open(config)?,
             db,
             writer,
         })

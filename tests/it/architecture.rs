@@ -12,6 +12,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("dev", 1),
     ("db", 2),
     ("cluster", 2),
+    ("storage", 2),
     ("auth", 3),
     ("http", 3),
     ("domain", 4),
@@ -26,6 +27,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("sqlx::query", &["db/", "auth/", "/sql.rs", "sql/"]),
     ("std::env::var", &[]),
     ("redis::", &["cluster/"]),
+    ("object_store::", &["storage/"]),
     // sqlx leaves a connection inside a transaction when this is cancelled; see `db::Session`.
     ("pool().begin", &[]),
     (".begin_with(", &[]),

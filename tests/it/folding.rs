@@ -14,6 +14,7 @@ use studyhall_protocol::workspaces::Room;
 use studyhall_protocol::{Channel, Command, Event, EventRecord, Position};
 use uuid::Uuid;
 
+use crate::attachments::folding as attachments;
 use crate::feed::folding as feed;
 use crate::harness::{self, Person};
 use crate::study::folding as study;
@@ -100,6 +101,7 @@ struct World {
     widgets: Vec<(usize, Uuid)>,
     feed: feed::Feed,
     study: study::Study,
+    files: attachments::Files,
 }
 
 impl World {
@@ -115,12 +117,13 @@ impl World {
 
     /// Runs one random command; what is refused is part of the history too.
     async fn step(&mut self) {
-        let choice = self.random.random_range(0..43);
+        let choice = self.random.random_range(0..46);
         match choice {
             0..10 => self.private_step(choice).await,
             10..20 => self.shared_step(choice).await,
             20..24 => self.people_step().await,
             24..31 => self.feed.step(&mut self.random, &self.people).await,
+            31..34 => self.files.step(&mut self.random, &self.people, &self.rooms).await,
             _ => self.study.step(&mut self.random, &self.people).await,
         }
     }
@@ -278,7 +281,9 @@ async fn snapshot_and_events_make_the_next_snapshot() {
     let random = StdRng::seed_from_u64(seed);
     let feed = feed::Feed::new(app.person("reader").await);
     let study = study::Study::default();
-    let mut world = World { random, people, lists: vec![], tasks: vec![], rooms: vec![], widgets: vec![], feed, study };
+    let (lists, tasks, rooms, widgets) = (vec![], vec![], vec![], vec![]);
+    let files = attachments::Files::default();
+    let mut world = World { random, people, lists, tasks, rooms, widgets, feed, study, files };
     let mut last: HashMap<String, (Position, State)> = HashMap::new();
     let mut seen: BTreeSet<&'static str> = BTreeSet::new();
     let mut pairs = 0;

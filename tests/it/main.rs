@@ -4,6 +4,7 @@
 
 mod actors;
 mod architecture;
+mod attachments;
 mod audit;
 mod bad_input;
 mod batches;

@@ -119,6 +119,8 @@ impl UserState {
             Event::MembershipDeleted(gone) => {
                 self.memberships.remove(&gone.workspace_id);
             }
+            // My files are a list of their own and not in the home page.
+            Event::AttachmentCreated(_) | Event::AttachmentUpdated(_) | Event::AttachmentDeleted(_) => {}
             other => return self.apply_study(other),
         }
         Ok(())

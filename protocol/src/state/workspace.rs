@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Misplaced;
+use crate::attachments::Attachment;
 use crate::event::Event;
 use crate::widgets::Widget;
 use crate::workspaces::{Member, Room, Workspace};
@@ -19,6 +20,8 @@ pub struct WorkspaceState {
     pub members: BTreeMap<Uuid, Member>,
     /// Widgets by id.
     pub widgets: BTreeMap<Uuid, Widget>,
+    /// Files by id.
+    pub attachments: BTreeMap<Uuid, Attachment>,
 }
 
 impl From<Room> for WorkspaceState {
@@ -28,6 +31,7 @@ impl From<Room> for WorkspaceState {
             workspace: Some(room.workspace),
             members: room.members.into_iter().map(|member| (member.user_id, member)).collect(),
             widgets: room.widgets.into_iter().map(|widget| (widget.id, widget)).collect(),
+            attachments: room.attachments.into_iter().map(|file| (file.id, file)).collect(),
         }
     }
 }
@@ -54,6 +58,12 @@ impl WorkspaceState {
             }
             Event::WidgetDeleted(gone) => {
                 self.widgets.remove(&gone.id);
+            }
+            Event::AttachmentLinked(file) => {
+                self.attachments.insert(file.id, file.clone());
+            }
+            Event::AttachmentUnlinked(gone) => {
+                self.attachments.remove(&gone.id);
             }
             _ => return Err(Misplaced),
         }

@@ -59,6 +59,14 @@ fn parameters() -> Value {
             "name": "cursor", "in": "query", "description": "`next_cursor` of the page before.",
             "schema": {"type": "string"},
         },
+        "range": {
+            "name": "Range", "in": "header", "description": "One range of bytes, as video players ask for.",
+            "schema": {"type": "string"},
+        },
+        "etag": {
+            "name": "If-None-Match", "in": "header", "description": "The `ETag` of what is there already.",
+            "schema": {"type": "string"},
+        },
         "op": {
             "name": "Idempotency-Key", "in": "header",
             "description": "The operation id: sent again with the same one, the command happens once.",
@@ -71,6 +79,10 @@ fn operation(model: &Model, call: &Call, responses: &mut Map<String, Value>) -> 
     let route = &call.route;
     let mut answers = Map::new();
     answers.insert(route.status().to_string(), answer(call));
+    if route.file && !route.makes {
+        answers.insert("206".into(), bytes("The range that was asked for."));
+        answers.insert("304".into(), json!({"description": "What `If-None-Match` names is what there is."}));
+    }
     for (status, codes) in failures(call) {
         let name = codes.iter().copied().collect::<Vec<_>>().join(".");
         answers.insert(status.to_string(), json!({"$ref": format!("#/components/responses/{name}")}));
@@ -89,6 +101,10 @@ fn operation(model: &Model, call: &Call, responses: &mut Map<String, Value>) -> 
     if !call.takes_nothing() {
         let shape = if route.ids.is_empty() { call.body.clone() } else { model.without(&call.body, route.ids) };
         operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": shape}}});
+    }
+    if route.file && route.makes {
+        let body = json!({"description": "The file as it is.", "required": true, "content": {"*/*": {"schema": {}}}});
+        operation["requestBody"] = body;
     }
     if route.open {
         operation["security"] = json!([]);
@@ -117,7 +133,13 @@ fn parameters_of(call: &Call) -> Vec<Value> {
         .query
         .iter()
         .map(|(name, text)| json!({"name": name, "in": "query", "description": text, "schema": {"type": "string"}}));
-    let shared = [("limit", route.paged), ("cursor", route.paged), ("op", route.command.is_some())];
+    let shared = [
+        ("limit", route.paged),
+        ("cursor", route.paged),
+        ("op", route.command.is_some() || route.file && route.makes),
+        ("range", route.file && !route.makes),
+        ("etag", route.file && !route.makes),
+    ];
     let shared = shared.into_iter().filter(|(_, has)| *has);
     let shared = shared.map(|(name, _)| json!({"$ref": format!("#/components/parameters/{name}")}));
     in_path.chain(asked).chain(shared).collect()
@@ -130,16 +152,22 @@ fn answer(call: &Call) -> Value {
         _ => "All is well.",
     };
     match &call.answer {
+        Value::Null if call.route.file => bytes(text),
         Value::Null => json!({"description": text}),
         shape => json!({"description": text, "content": {"application/json": {"schema": shape}}}),
     }
+}
+
+/// What is in a file.
+fn bytes(text: &str) -> Value {
+    json!({"description": text, "content": {"*/*": {"schema": {}}}})
 }
 
 /// What may go wrong: the codes of each status.
 fn failures(call: &Call) -> BTreeMap<u16, BTreeSet<&'static str>> {
     let route = &call.route;
     let reads_url = route.path.contains('{') || route.paged || !route.query.is_empty();
-    let kinds: [(bool, &[&'static str]); 8] = [
+    let kinds: [(bool, &[&'static str]); 9] = [
         (true, &["too_many_requests", "internal", "unavailable", "busy", "shutting_down"]),
         (!route.open, &["unauthorized", "token_expired", "foreign_origin"]),
         (route.open && route.makes, &["foreign_origin"]),
@@ -147,6 +175,7 @@ fn failures(call: &Call) -> BTreeMap<u16, BTreeSet<&'static str>> {
         (!call.takes_nothing() || reads_url, &["bad_request"]),
         (route.paged, &["bad_limit", "bad_cursor", "invalid_field"]),
         (route.command.is_some(), &["bad_op", "op_reused", "commit_unknown"]),
+        (route.file && route.makes, &["bad_request", "invalid_field"]),
         (true, route.fails),
     ];
     let mut failures: BTreeMap<u16, BTreeSet<&str>> = BTreeMap::new();

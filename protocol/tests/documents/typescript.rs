@@ -113,7 +113,7 @@ fn calls(out: &mut String, model: &Model) {
             path(route.path),
             query(call),
             body(call),
-            if call.answer.is_null() { "undefined".into() } else { type_of(&call.answer, 1) },
+            answer(call),
         );
     }
     out.push_str("}\n");
@@ -139,7 +139,18 @@ fn query(call: &Call) -> String {
     if fields.is_empty() { "{}".into() } else { format!("{{ {} }}", fields.join("; ")) }
 }
 
+fn answer(call: &Call) -> String {
+    match &call.answer {
+        Value::Null if call.route.file => "Blob".into(),
+        Value::Null => "undefined".into(),
+        shape => type_of(shape, 1),
+    }
+}
+
 fn body(call: &Call) -> String {
+    if call.route.file && call.route.makes {
+        return "Blob".into();
+    }
     if call.takes_nothing() {
         return "undefined".into();
     }

@@ -43,6 +43,7 @@ pub async fn room(db: impl PgExecutor<'_>, person: Uuid, id: Uuid) -> Result<Roo
         role: row.role.map_or(Role::Guest, Role::from),
         members: row.members.0,
         widgets: row.widgets.0,
+        attachments: row.attachments.0,
         people: row.people.0,
         positions: row.positions.0,
     })

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
+use studyhall_protocol::attachments::Attachment;
 use studyhall_protocol::widgets::Widget;
 use studyhall_protocol::workspaces::{
     Member, MemberPerson, MyWorkspace, NewWorkspace, Person, Workspace, WorkspacePatch,
@@ -290,6 +291,8 @@ pub struct RoomRow {
     pub people: Json<Vec<Person>>,
     /// Everything in it.
     pub widgets: Json<Vec<Widget>>,
+    /// What belongs to it.
+    pub attachments: Json<Vec<Attachment>>,
     /// Of the room's channel.
     pub positions: Json<Vec<Position>>,
 }
@@ -308,6 +311,8 @@ pub async fn room(db: impl PgExecutor<'_>, person: Uuid, id: Uuid) -> Result<Opt
               where m.workspace_id = w.id) as "people!: Json<Vec<Person>>",
              (select coalesce(json_agg(g order by g.grid_y, g.grid_x, g.id), '[]')
               from immersive_widgets g where g.workspace_id = w.id) as "widgets!: Json<Vec<Widget>>",
+             (select coalesce(json_agg(f order by f.created_at, f.id), '[]')
+              from shown_attachments f where f.workspace_id = w.id) as "attachments!: Json<Vec<Attachment>>",
              (select json_build_array(json_build_object('channel', 'workspace:' || w.id, 'offset',
                  coalesce((select h.head from channel_heads h where h.channel = 'workspace:' || w.id), 0),
                  'epoch', e.epoch)) from log_epoch e) as "positions!: Json<Vec<Position>>"

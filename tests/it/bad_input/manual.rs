@@ -10,7 +10,7 @@ use studyhall_protocol::routes::ROUTES;
 const FAULTS: &[&str] = &["internal", "unavailable", "commit_unknown", "shutting_down"];
 
 /// Fields, and `drag_closed`: statements take care that this constraint is never violated.
-const NO_CODES: &[&str] = &["after_id", "course_id", "list_id", "user_id", "user_ids", "drag_closed"];
+const NO_CODES: &[&str] = &["after_id", "course_id", "list_id", "user_id", "user_ids", "file_name", "drag_closed"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

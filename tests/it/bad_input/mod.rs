@@ -165,6 +165,9 @@ calls! {
     "progress_metric.delete" DELETE "/progress-metrics/{metric}" r#"{"id":"{metric}"}"# "" [] [];
     "user_tag.add" PUT "/me/tags/rust" r#"{"tag":"rust"}"# "" [] [];
     "user_tag.remove" DELETE "/me/tags/rust" r#"{"tag":"rust"}"# "" [] [];
+    "attachment.link" POST "/attachments/{file}/link" r#"{"id":"{file}"}"#
+        r#"{"parent":"workspace","parent_id":"{room}"}"# [] [];
+    "attachment.delete" DELETE "/attachments/{file}" r#"{"id":"{file}"}"# "" [] [];
     "" POST "/accounts" "{}" r#"{"username":"zoe","password":"12345678","email":"z@e.example","full_name":"A"}"#
         ["username", "password"] ["full_name": 120];
     "" POST "/sessions" "{}" r#"{"username":"zoe","password":"12345678"}"# ["username", "password"] [];
@@ -210,8 +213,13 @@ pub const READS: &[(&str, bool)] = &[
     ("/workspaces", true),
     ("/workspaces/{room}", false),
     ("/workspaces/{room}/members", true),
+    ("/attachments", true),
+    ("/attachments/{file}", false),
     ("/channels/workspace:{room}/events", true),
 ];
+
+/// What takes something else than JSON, with a test of its own.
+pub const ODD: &[(&str, &str)] = &[("POST", "/attachments")];
 
 #[test]
 fn the_table_has_every_command() {

@@ -84,6 +84,8 @@ pub async fn stage() -> Stage {
     let widget = id(&ada.post(&format!("/workspaces/{room}/widgets"), body).await.expect(201));
     let post = id(&ada.post("/posts", json!({"content": "post"})).await.expect(201));
     let comment = id(&ada.post(&format!("/posts/{post}/comments"), json!({"body": "comment"})).await.expect(201));
+    let file = ada.request("POST", "/attachments?file_name=file").body("file").send().await.unwrap();
+    let file = id(&file.json().await.unwrap());
     let again = json!({"username": "ada", "password": "correct horse battery"});
     let other = ada.post("/sessions", again).await.expect(201)["token"].as_str().unwrap().to_owned();
     let sessions = ada.again(&other).get("/sessions").await.expect(200);
@@ -91,6 +93,7 @@ pub async fn stage() -> Stage {
     let session = session["id"].as_str().unwrap().to_owned();
     let ids = [("list", list), ("task", task), ("task2", task2), ("widget", widget), ("session", session)];
     let mut ids = Vec::from(ids);
+    ids.push(("file", file));
     ids.extend([("room", room.clone()), ("drag", Uuid::new_v4().to_string()), ("post", post), ("comment", comment)]);
     ids.extend(study(&ada, &bob).await);
     for (name, person) in [("ada", &ada), ("bob", &bob), ("cleo", &cleo), ("eve", &eve)] {

@@ -51,12 +51,17 @@ impl Database {
     }
 }
 
+/// Everything that this test run writes.
+fn data() -> PathBuf {
+    std::env::temp_dir().join(format!("studyhall-it-{}", std::process::id()))
+}
+
 /// The one cluster of this test run, with a migrated template in it. It runs on a thread that nobody
 /// joins; a watchdog that reads from us stops it when this process is gone, however that happens.
 fn cluster() -> &'static str {
     static URL: OnceLock<String> = OnceLock::new();
     URL.get_or_init(|| {
-        let data = std::env::temp_dir().join(format!("studyhall-it-{}", std::process::id()));
+        let data = data();
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -126,6 +131,8 @@ pub fn config(database_url: &str) -> Config {
     let mut config = Arguments::parse_from(["studyhall"]).config;
     config.database_url = Some(database_url.to_owned());
     config.limit_loopback = false;
+    // The watchdog removes what is in there.
+    config.data = data().join("node");
     // No balancer has to notice.
     config.drain_notice_seconds = 0.0;
     config
@@ -249,6 +256,12 @@ impl Person {
         let answer = serde_json::from_str(&text).unwrap_or(Value::String(text));
         described::rest(method, path, body.as_ref(), status, &answer);
         Answer { status, body: answer }
+    }
+
+    /// A request of this person, for what is not JSON.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method.parse().unwrap(), format!("{}/api/v1{path}", self.url));
+        request.bearer_auth(&self.token)
     }
 
     pub async fn get(&self, path: &str) -> Answer {
