@@ -3,8 +3,10 @@
 use serde_json::Value;
 
 use crate::accounts::{Me, ProfilePatch};
+use crate::calendar::{CalendarEvent, CalendarEventMove, CalendarEventPatch, NewCalendarEvent, NewReminder, Reminder};
 use crate::check::{self, Check, FieldError};
 use crate::describe::{Message, schema_of};
+use crate::order::Moved;
 use crate::posts::{
     CommentChanged, CommentDeleted, CommentPatch, NewComment, NewPost, Post, PostLikes, PostPatch, PostRef,
 };
@@ -61,6 +63,18 @@ message_table! {
         "task.move" => TaskMove(TaskMove) -> TaskMoved,
         /// Delete a task.
         "task.delete" => TaskDelete(RowRef) -> Deleted,
+        /// Put something into the calendar, at the end of its day.
+        "calendar_event.create" => CalendarEventCreate(NewCalendarEvent) -> CalendarEvent,
+        /// Change something in the calendar.
+        "calendar_event.update" => CalendarEventUpdate(CalendarEventPatch) -> CalendarEvent,
+        /// Put it elsewhere in its day, or into another day.
+        "calendar_event.move" => CalendarEventMove(CalendarEventMove) -> MovedCalendarEvent,
+        /// Take it out of the calendar, with its reminders.
+        "calendar_event.delete" => CalendarEventDelete(RowRef) -> Deleted,
+        /// Be reminded of something in the calendar.
+        "reminder.create" => ReminderCreate(NewReminder) -> Reminder,
+        /// Be reminded no more.
+        "reminder.delete" => ReminderDelete(RowRef) -> Deleted,
         /// Make a room; I own it.
         "workspace.create" => WorkspaceCreate(NewWorkspace) -> Workspace,
         /// Change a room's name, background or settings.
@@ -81,6 +95,9 @@ message_table! {
         "widget.delete" => WidgetDelete(RowRef) -> Deleted,
     }
 }
+
+/// The answer of `calendar_event.move`.
+pub type MovedCalendarEvent = Moved<CalendarEvent>;
 
 /// Why a command could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]

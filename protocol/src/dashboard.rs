@@ -1,10 +1,12 @@
 //! `GET /dashboard`: everything that the home page shows, in one snapshot.
 
+use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::accounts::Me;
+use crate::calendar::{CalendarEvent, Reminder};
 use crate::rest::Position;
 use crate::settings::Settings;
 use crate::tasks::{Task, TaskList};
@@ -29,6 +31,14 @@ pub struct Dashboard {
     pub memberships: Vec<Member>,
     /// The same rooms in the same order; what is in them comes from `GET /workspaces/{id}`.
     pub workspaces: Vec<Workspace>,
+    /// The first day of `calendar_events`: 31 days before today in my time zone.
+    pub calendar_from: NaiveDate,
+    /// The last day of `calendar_events`: 62 days after today.
+    pub calendar_to: NaiveDate,
+    /// What is in my calendar on these days, in their order.
+    pub calendar_events: Vec<CalendarEvent>,
+    /// Reminders that are still to come, of events on any day, the next one first.
+    pub reminders: Vec<Reminder>,
     /// Of `user:<me>`, `profile:<me>`, and each room.
     pub positions: Vec<Position>,
 }

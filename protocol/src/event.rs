@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::accounts::{Me, SessionsEnded, User};
+use crate::calendar::{CalendarEvent, Reminder};
 use crate::describe::{Message, schema_of};
+use crate::order::Moved;
 use crate::posts::{CommentChanged, CommentDeleted, LikesChanged, OwnLike, Post};
 use crate::rest::Deleted;
 use crate::settings::Settings;
@@ -52,6 +54,20 @@ message_table! {
         "task.moved" => TaskMoved(TaskMoved) on "user",
         /// A task is gone.
         "task.deleted" => TaskDeleted(Deleted) on "user",
+        /// Something is new in my calendar.
+        "calendar_event.created" => CalendarEventCreated(CalendarEvent) on "user",
+        /// Something in my calendar was changed; it may be on another day now.
+        "calendar_event.updated" => CalendarEventUpdated(CalendarEvent) on "user",
+        /// Something in my calendar is elsewhere.
+        "calendar_event.moved" => CalendarEventMoved(Moved<CalendarEvent>) on "user",
+        /// It is out of my calendar, and its reminders and notifications with it.
+        "calendar_event.deleted" => CalendarEventDeleted(Deleted) on "user",
+        /// I will be reminded.
+        "reminder.created" => ReminderCreated(Reminder) on "user",
+        /// I will not be reminded.
+        "reminder.deleted" => ReminderDeleted(Deleted) on "user",
+        /// Now: this is the reminder.
+        "reminder.fired" => ReminderFired(Reminder) on "user",
         /// I am in a room now.
         "membership.created" => MembershipCreated(Member) on "user",
         /// I am not in that room any more.

@@ -8,6 +8,7 @@
 //! - [`command`] and [`event`]: the two tables. One line per command, one line per event.
 //! - [`state`]: what a channel's events add up to; `state(p) + events(p, q] = state(q)`.
 //! - [`accounts`], [`settings`], [`presence`], [`social`], [`posts`], [`tasks`], [`workspaces`], [`widgets`]: the payloads, in the words of the schema.
+//! - [`calendar`]: the planner and its reminders.
 //! - [`order`]: lists that people put in order.
 //! - [`dashboard`]: the home page in one answer.
 //! - [`describe`]: how the tables describe themselves; TypeScript, JSON Schema, OpenAPI and AsyncAPI are made from that.
@@ -17,6 +18,7 @@
 //! This crate knows no server. Whoever builds a client in Rust depends on it alone.
 
 pub mod accounts;
+pub mod calendar;
 pub mod channel;
 pub mod check;
 pub mod client;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 
 use crate::accounts::{Credentials, Me, NewAccount, PasswordChange, SessionsEnded, SignIn, SignedIn, User};
+use crate::calendar::{CalendarEvent, Reminder};
 use crate::dashboard::Dashboard;
 use crate::describe::{SchemaOf, schema_of};
 use crate::event::LoggedEvent;
@@ -219,6 +220,25 @@ pub const ROUTES: &[Route] = &[
     command("PATCH", "/tasks/{id}", "task.update", ID).fails(FOUND),
     command("DELETE", "/tasks/{id}", "task.delete", ID).fails(FOUND),
     command("POST", "/tasks/{id}/move", "task.move", ID).fails(&["not_found", "after_not_in_list", "limit_reached"]),
+    get("/calendar-events", "What is in my calendar, by day and in the order of each day.")
+        .asks(&[("from", "The first day, `YYYY-MM-DD`; without it: from the beginning."), ("to", "The last day.")])
+        .pages::<CalendarEvent>()
+        .fails(&["invalid_field"]),
+    command("POST", "/calendar-events", "calendar_event.create", &[]).fails(&["limit_reached"]),
+    get("/calendar-events/{id}", "One event of my calendar.").answers::<Answer<CalendarEvent>>().fails(FOUND),
+    command("PATCH", "/calendar-events/{id}", "calendar_event.update", ID).fails(&["not_found", "limit_reached"]),
+    command("DELETE", "/calendar-events/{id}", "calendar_event.delete", ID).fails(FOUND),
+    command("POST", "/calendar-events/{id}/move", "calendar_event.move", ID).fails(&[
+        "not_found",
+        "after_not_in_list",
+        "limit_reached",
+    ]),
+    get("/calendar-events/{id}/reminders", "The reminders of an event, past ones too, by their time.")
+        .pages::<Reminder>()
+        .fails(FOUND),
+    command("POST", "/calendar-events/{id}/reminders", "reminder.create", &["event_id"])
+        .fails(&["not_found", "limit_reached"]),
+    command("DELETE", "/reminders/{id}", "reminder.delete", ID).fails(FOUND),
     get("/workspaces", "The rooms that I am in, oldest first.").pages::<MyWorkspace>(),
     command("POST", "/workspaces", "workspace.create", &[]).fails(&["limit_reached"]),
     get("/workspaces/{id}", "A whole room. Guests may ask too.").answers::<Room>().fails(FOUND),

@@ -7,6 +7,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::db::{Db, Writer};
+use crate::domain::calendar;
 
 /// How late what is due may be found.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -21,4 +22,8 @@ pub async fn keep(db: Db, writer: Writer, stop: CancellationToken) {
 }
 
 /// One look. What goes wrong is told and tried again with the next one.
-async fn look(_db: &Db, _writer: &Writer) {}
+async fn look(db: &Db, writer: &Writer) {
+    if let Err(error) = calendar::ring(db, writer).await {
+        tracing::warn!(%error, "cannot look for reminders");
+    }
+}

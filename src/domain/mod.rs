@@ -3,6 +3,7 @@
 //! This file has the only lists of domains: commands, routes, effects.
 
 pub mod accounts;
+pub mod calendar;
 pub mod channels;
 pub mod dashboard;
 pub mod documents;
@@ -59,6 +60,12 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         Command::TaskUpdate(c) => data::<answer::TaskUpdate>(tasks::update_task(tx, c).await?),
         Command::TaskMove(c) => data::<answer::TaskMove>(tasks::move_task(tx, c).await?),
         Command::TaskDelete(c) => data::<answer::TaskDelete>(tasks::delete_task(tx, c).await?),
+        Command::CalendarEventCreate(c) => data::<answer::CalendarEventCreate>(calendar::create_event(tx, c).await?),
+        Command::CalendarEventUpdate(c) => data::<answer::CalendarEventUpdate>(calendar::update_event(tx, c).await?),
+        Command::CalendarEventMove(c) => data::<answer::CalendarEventMove>(calendar::move_event(tx, c).await?),
+        Command::CalendarEventDelete(c) => data::<answer::CalendarEventDelete>(calendar::delete_event(tx, c).await?),
+        Command::ReminderCreate(c) => data::<answer::ReminderCreate>(calendar::create_reminder(tx, c).await?),
+        Command::ReminderDelete(c) => data::<answer::ReminderDelete>(calendar::delete_reminder(tx, c).await?),
         Command::WorkspaceCreate(c) => data::<answer::WorkspaceCreate>(workspaces::create_workspace(tx, c).await?),
         Command::WorkspaceUpdate(c) => data::<answer::WorkspaceUpdate>(workspaces::update_workspace(tx, c).await?),
         Command::WorkspaceDelete(c) => data::<answer::WorkspaceDelete>(workspaces::delete_workspace(tx, c).await?),
@@ -97,6 +104,7 @@ pub fn effects(event: &LogEvent) -> Vec<Effect> {
 pub fn router() -> Router<AppState> {
     Router::new()
         .merge(accounts::routes::router())
+        .merge(calendar::routes::router())
         .merge(channels::routes::router())
         .merge(dashboard::routes::router())
         .merge(documents::routes::router())

@@ -6,6 +6,7 @@ mod actors;
 mod architecture;
 mod bad_input;
 mod batches;
+mod calendar;
 mod check;
 mod cluster;
 mod commands;

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Misplaced;
 use crate::accounts::Me;
+use crate::calendar::{CalendarEvent, Reminder};
 use crate::dashboard::Dashboard;
 use crate::event::Event;
 use crate::settings::Settings;
@@ -32,6 +34,14 @@ pub struct UserState {
     pub tasks: BTreeMap<Uuid, Task>,
     /// Rooms that I am in, by the room's id.
     pub memberships: BTreeMap<Uuid, Member>,
+    /// The first day of the calendar that is here.
+    pub calendar_from: Option<NaiveDate>,
+    /// The last one.
+    pub calendar_to: Option<NaiveDate>,
+    /// What is in the calendar on these days, by id.
+    pub calendar_events: BTreeMap<Uuid, CalendarEvent>,
+    /// Pending reminders by id, of events on any day.
+    pub reminders: BTreeMap<Uuid, Reminder>,
 }
 
 impl From<Dashboard> for UserState {
@@ -46,6 +56,10 @@ impl From<Dashboard> for UserState {
             task_lists: page.task_lists.into_iter().map(|list| (list.id, list)).collect(),
             tasks: page.tasks.into_iter().map(|task| (task.id, task)).collect(),
             memberships: page.memberships.into_iter().map(|member| (member.workspace_id, member)).collect(),
+            calendar_from: Some(page.calendar_from),
+            calendar_to: Some(page.calendar_to),
+            calendar_events: page.calendar_events.into_iter().map(|event| (event.id, event)).collect(),
+            reminders: page.reminders.into_iter().map(|reminder| (reminder.id, reminder)).collect(),
         }
     }
 }
@@ -95,7 +109,7 @@ impl UserState {
             Event::MembershipDeleted(gone) => {
                 self.memberships.remove(&gone.workspace_id);
             }
-            _ => return Err(Misplaced),
+            _ => return self.apply_calendar(event),
         }
         Ok(())
     }

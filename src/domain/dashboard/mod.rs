@@ -21,6 +21,10 @@ pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Dashboar
         tasks: row.tasks.0,
         memberships: row.memberships.0,
         workspaces: row.workspaces.0,
+        calendar_from: row.calendar_from,
+        calendar_to: row.calendar_to,
+        calendar_events: row.calendar_events.0,
+        reminders: row.reminders.0,
         positions: row.positions.0,
     })
 }

@@ -1,9 +1,11 @@
 //! The one statement of the home page.
 
+use chrono::NaiveDate;
 use sqlx::PgExecutor;
 use sqlx::types::Json;
 use studyhall_protocol::Position;
 use studyhall_protocol::accounts::Me;
+use studyhall_protocol::calendar::{CalendarEvent, Reminder};
 use studyhall_protocol::settings::Settings;
 use studyhall_protocol::tasks::{Task, TaskList};
 use studyhall_protocol::workspaces::{Member, Workspace};
@@ -30,6 +32,14 @@ pub struct Row {
     pub memberships: Json<Vec<Member>>,
     /// In the same order.
     pub workspaces: Json<Vec<Workspace>>,
+    /// 31 days before today.
+    pub calendar_from: NaiveDate,
+    /// 62 days after today.
+    pub calendar_to: NaiveDate,
+    /// Between the two, by day and in the order of each.
+    pub calendar_events: Json<Vec<CalendarEvent>>,
+    /// Pending ones, the next one first.
+    pub reminders: Json<Vec<Reminder>>,
     /// Of every channel whose state is in here.
     pub positions: Json<Vec<Position>>,
 }
@@ -46,6 +56,10 @@ pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Option<R
              select 'user:' || $1::uuid as channel
              union all select 'profile:' || $1::uuid
              union all select 'workspace:' || r.id from rooms r
+         ), days as materialized (
+             select t.today - 31 as first, t.today + 62 as last
+             from user_settings s cross join lateral (select day_in(coalesce(s.timezone, 'UTC')) as today) t
+             where s.user_id = $1
          )
          select
              to_json(u) as "me!: Json<Me>",
@@ -67,10 +81,17 @@ pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Option<R
                  as "memberships!: Json<Vec<Member>>",
              (select coalesce(json_agg(w order by r.created_at, r.id), '[]')
               from rooms r join immersive_workspaces w on w.id = r.id) as "workspaces!: Json<Vec<Workspace>>",
+             d.first as "calendar_from!", d.last as "calendar_to!",
+             (select coalesce(json_agg(c order by c.event_date, c.order_index, c.created_at, c.id), '[]')
+              from calendar_events c where c.user_id = u.id and c.event_date between d.first and d.last)
+                 as "calendar_events!: Json<Vec<CalendarEvent>>",
+             (select coalesce(json_agg(r order by r.remind_at, r.id), '[]')
+              from calendar_event_reminders r where r.user_id = u.id and r.sent_at is null)
+                 as "reminders!: Json<Vec<Reminder>>",
              (select json_agg(json_build_object('channel', c.channel, 'offset', coalesce(h.head, 0), 'epoch', e.epoch))
               from channels c cross join log_epoch e left join channel_heads h on h.channel = c.channel)
                  as "positions!: Json<Vec<Position>>"
-         from users u
+         from users u cross join days d
          where u.id = $1"#,
         person,
     );

@@ -84,6 +84,11 @@ pub async fn stage() -> Stage {
     let widget = id(&ada.post(&format!("/workspaces/{room}/widgets"), body).await.expect(201));
     let post = id(&ada.post("/posts", json!({"content": "post"})).await.expect(201));
     let comment = id(&ada.post(&format!("/posts/{post}/comments"), json!({"body": "comment"})).await.expect(201));
+    let day = |title: &str| json!({"event_date": "2026-11-24", "title": title});
+    let event = id(&ada.post("/calendar-events", day("one")).await.expect(201));
+    let event2 = id(&ada.post("/calendar-events", day("two")).await.expect(201));
+    let never = json!({"remind_at": "2998-01-01T00:00:00Z"});
+    let reminder = id(&ada.post(&format!("/calendar-events/{event}/reminders"), never).await.expect(201));
     let again = json!({"username": "ada", "password": "correct horse battery"});
     let other = ada.post("/sessions", again).await.expect(201)["token"].as_str().unwrap().to_owned();
     let sessions = ada.again(&other).get("/sessions").await.expect(200);
@@ -92,6 +97,7 @@ pub async fn stage() -> Stage {
     let ids = [("list", list), ("task", task), ("task2", task2), ("widget", widget), ("session", session)];
     let mut ids = Vec::from(ids);
     ids.extend([("room", room.clone()), ("drag", Uuid::new_v4().to_string()), ("post", post), ("comment", comment)]);
+    ids.extend([("event", event), ("event2", event2), ("reminder", reminder)]);
     for (name, person) in [("ada", &ada), ("bob", &bob), ("cleo", &cleo), ("eve", &eve)] {
         ids.push((name, person.id.to_string()));
     }
