@@ -6,6 +6,7 @@ use crate::accounts::{Me, ProfilePatch};
 use crate::calendar::{CalendarEvent, CalendarEventMove, CalendarEventPatch, NewCalendarEvent, NewReminder, Reminder};
 use crate::check::{self, Check, FieldError};
 use crate::describe::{Message, schema_of};
+use crate::notifications::{NotificationsRead, ReadNotifications};
 use crate::order::Moved;
 use crate::posts::{
     CommentChanged, CommentDeleted, CommentPatch, NewComment, NewPost, Post, PostLikes, PostPatch, PostRef,
@@ -75,6 +76,10 @@ message_table! {
         "reminder.create" => ReminderCreate(NewReminder) -> Reminder,
         /// Be reminded no more.
         "reminder.delete" => ReminderDelete(RowRef) -> Deleted,
+        /// I have read this notification.
+        "notification.read" => NotificationRead(RowRef) -> NotificationsRead,
+        /// I have read all notifications, or those that were there at a time.
+        "notification.read_all" => NotificationReadAll(ReadNotifications) -> NotificationsRead,
         /// Make a room; I own it.
         "workspace.create" => WorkspaceCreate(NewWorkspace) -> Workspace,
         /// Change a room's name, background or settings.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::accounts::Me;
 use crate::calendar::{CalendarEvent, Reminder};
+use crate::notifications::Notification;
 use crate::rest::Position;
 use crate::settings::Settings;
 use crate::tasks::{Task, TaskList};
@@ -39,6 +40,10 @@ pub struct Dashboard {
     pub calendar_events: Vec<CalendarEvent>,
     /// Reminders that are still to come, of events on any day, the next one first.
     pub reminders: Vec<Reminder>,
+    /// All my notifications, newest first; a hundred at most.
+    pub notifications: Vec<Notification>,
+    /// How many of them are unread.
+    pub unread_count: i64,
     /// Of `user:<me>`, `profile:<me>`, and each room.
     pub positions: Vec<Position>,
 }

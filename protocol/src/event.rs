@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::accounts::{Me, SessionsEnded, User};
 use crate::calendar::{CalendarEvent, Reminder};
 use crate::describe::{Message, schema_of};
+use crate::notifications::{Notification, NotificationsGone, NotificationsRead};
 use crate::order::Moved;
 use crate::posts::{CommentChanged, CommentDeleted, LikesChanged, OwnLike, Post};
 use crate::rest::Deleted;
@@ -68,6 +69,14 @@ message_table! {
         "reminder.deleted" => ReminderDeleted(Deleted) on "user",
         /// Now: this is the reminder.
         "reminder.fired" => ReminderFired(Reminder) on "user",
+        /// I am told of something.
+        "notification.created" => NotificationCreated(Notification) on "user",
+        /// More of the same before I read of it, or less.
+        "notification.updated" => NotificationUpdated(Notification) on "user",
+        /// These notifications are gone.
+        "notification.deleted" => NotificationDeleted(NotificationsGone) on "user",
+        /// I have read these notifications, on whatever device.
+        "notifications.read" => NotificationsRead(NotificationsRead) on "user",
         /// I am in a room now.
         "membership.created" => MembershipCreated(Member) on "user",
         /// I am not in that room any more.

@@ -9,6 +9,7 @@
 //! - [`state`]: what a channel's events add up to; `state(p) + events(p, q] = state(q)`.
 //! - [`accounts`], [`settings`], [`presence`], [`social`], [`posts`], [`tasks`], [`workspaces`], [`widgets`]: the payloads, in the words of the schema.
 //! - [`calendar`]: the planner and its reminders.
+//! - [`notifications`]: what others did that concerns somebody.
 //! - [`order`]: lists that people put in order.
 //! - [`dashboard`]: the home page in one answer.
 //! - [`describe`]: how the tables describe themselves; TypeScript, JSON Schema, OpenAPI and AsyncAPI are made from that.
@@ -33,6 +34,7 @@ pub mod event;
 pub mod format;
 pub mod frame;
 pub mod live;
+pub mod notifications;
 pub mod order;
 pub mod patch;
 mod plain;

@@ -7,6 +7,7 @@ use crate::calendar::{CalendarEvent, Reminder};
 use crate::dashboard::Dashboard;
 use crate::describe::{SchemaOf, schema_of};
 use crate::event::LoggedEvent;
+use crate::notifications::{Notification, UnreadCount};
 use crate::posts::{CommentPerson, FeedPost, Liker};
 use crate::presence::{Presence, PresenceSet};
 use crate::rest::{Answer, Page};
@@ -239,6 +240,10 @@ pub const ROUTES: &[Route] = &[
     command("POST", "/calendar-events/{id}/reminders", "reminder.create", &["event_id"])
         .fails(&["not_found", "limit_reached"]),
     command("DELETE", "/reminders/{id}", "reminder.delete", ID).fails(FOUND),
+    get("/notifications", "What I am told of, newest first.").pages::<Notification>(),
+    get("/notifications/unread-count", "How many notifications I have not read.").answers::<Answer<UnreadCount>>(),
+    command("POST", "/notifications/read", "notification.read_all", &[]),
+    command("PUT", "/notifications/{id}/read", "notification.read", ID).fails(FOUND),
     get("/workspaces", "The rooms that I am in, oldest first.").pages::<MyWorkspace>(),
     command("POST", "/workspaces", "workspace.create", &[]).fails(&["limit_reached"]),
     get("/workspaces/{id}", "A whole room. Guests may ask too.").answers::<Room>().fails(FOUND),

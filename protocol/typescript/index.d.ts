@@ -121,6 +121,10 @@ export interface Commands {
   'reminder.create': { data: NewReminder; answer: Answer<Reminder> };
   /** Be reminded no more. */
   'reminder.delete': { data: RowRef; answer: Answer<Deleted> };
+  /** I have read this notification. */
+  'notification.read': { data: RowRef; answer: Answer<NotificationsRead> };
+  /** I have read all notifications, or those that were there at a time. */
+  'notification.read_all': { data: ReadNotifications; answer: Answer<NotificationsRead> };
   /** Make a room; I own it. */
   'workspace.create': { data: NewWorkspace; answer: Answer<Workspace> };
   /** Change a room's name, background or settings. */
@@ -191,6 +195,14 @@ export interface Events {
   'reminder.deleted': { on: 'user'; data: Deleted };
   /** Now: this is the reminder. */
   'reminder.fired': { on: 'user'; data: Reminder };
+  /** I am told of something. */
+  'notification.created': { on: 'user'; data: Notification };
+  /** More of the same before I read of it, or less. */
+  'notification.updated': { on: 'user'; data: Notification };
+  /** These notifications are gone. */
+  'notification.deleted': { on: 'user'; data: NotificationsGone };
+  /** I have read these notifications, on whatever device. */
+  'notifications.read': { on: 'user'; data: NotificationsRead };
   /** I am in a room now. */
   'membership.created': { on: 'user'; data: Member };
   /** I am not in that room any more. */
@@ -363,6 +375,14 @@ export interface Calls {
   'POST /calendar-events/{id}/reminders': { path: { id: Uuid }; query: {}; body: Omit<NewReminder, 'event_id'>; answer: Answer<Reminder> };
   /** Be reminded no more. */
   'DELETE /reminders/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
+  /** What I am told of, newest first. */
+  'GET /notifications': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<Notification> };
+  /** How many notifications I have not read. */
+  'GET /notifications/unread-count': { path: {}; query: {}; body: undefined; answer: Answer<UnreadCount> };
+  /** I have read all notifications, or those that were there at a time. */
+  'POST /notifications/read': { path: {}; query: {}; body: ReadNotifications; answer: Answer<NotificationsRead> };
+  /** I have read this notification. */
+  'PUT /notifications/{id}/read': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<NotificationsRead> };
   /** The rooms that I am in, oldest first. */
   'GET /workspaces': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<MyWorkspace> };
   /** Make a room; I own it. */
@@ -709,6 +729,10 @@ export interface Dashboard {
   calendar_events: CalendarEvent[];
   /** Reminders that are still to come, of events on any day, the next one first. */
   reminders: Reminder[];
+  /** All my notifications, newest first; a hundred at most. */
+  notifications: Notification[];
+  /** How many of them are unread. */
+  unread_count: number;
   /** Of `user:<me>`, `profile:<me>`, and each room. */
   positions: Position[];
 }
@@ -1060,6 +1084,50 @@ export interface NewWorkspace {
   settings?: Record<string, unknown> | null;
 }
 
+/** Something that somebody is told of. A person keeps the newest hundred. */
+export interface Notification {
+  /** Never changes. */
+  id: Uuid;
+  /** Who is told. */
+  user_id: Uuid;
+  /** `like`, `comment`, `follow`, `invitation` (let into a room), `reminder`. */
+  kind: string;
+  /** Who did it, the latest of them; null of a reminder, and when they may not be named any more. */
+  actor_id: Uuid | null;
+  /** How many: likes and comments of one post are one notification until it is read. */
+  count: number;
+  /** Of likes and comments. */
+  post_id: Uuid | null;
+  /** The latest comment. */
+  comment_id: Uuid | null;
+  /** The room of an invitation. */
+  workspace_id: Uuid | null;
+  /** What a reminder reminds of. */
+  calendar_event_id: Uuid | null;
+  /** Null until it was read. */
+  read_at: Timestamp | null;
+  /** Set by the database: not after the first of those that are counted. */
+  created_at: Timestamp;
+  /** Set by the database: the latest of them. Reading does not change it. */
+  updated_at: Timestamp;
+}
+
+/** `notification.deleted`: these are gone. */
+export interface NotificationsGone {
+  /** Their ids. */
+  ids: Uuid[];
+}
+
+/** `notifications.read`, and the answer of both commands: these are read now. */
+export interface NotificationsRead {
+  /** Their ids; none that were read before. */
+  ids: Uuid[];
+  /** Since when; of none, now. */
+  read_at: Timestamp;
+  /** How many are unread still. */
+  unread_count: number;
+}
+
 /** Somebody in a room: in `Present`, joins, leaves and `presence()`. */
 export interface Occupant {
   /** Who. */
@@ -1258,6 +1326,12 @@ export interface ProfilePatch {
   location?: string | null;
   /** An http(s) address. */
   profile_image_url?: string | null;
+}
+
+/** `notification.read_all`: all, or those that were there at a time. */
+export interface ReadNotifications {
+  /** The `updated_at` of the newest that was seen; absent: all. */
+  up_to?: Timestamp | null;
 }
 
 /** A time at which the server reminds of an event. */
@@ -1460,6 +1534,12 @@ export interface TaskPatch {
   due_at?: Timestamp | null;
   /** Ticked or not. */
   is_completed?: boolean;
+}
+
+/** How many notifications are unread. */
+export interface UnreadCount {
+  /** A hundred at most. */
+  unread_count: number;
 }
 
 /** What anyone signed in may see of a person. */

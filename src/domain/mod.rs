@@ -9,6 +9,7 @@ pub mod dashboard;
 pub mod documents;
 pub mod duties;
 pub mod feed;
+pub mod notifications;
 mod order;
 mod page;
 mod payload;
@@ -66,6 +67,8 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         Command::CalendarEventDelete(c) => data::<answer::CalendarEventDelete>(calendar::delete_event(tx, c).await?),
         Command::ReminderCreate(c) => data::<answer::ReminderCreate>(calendar::create_reminder(tx, c).await?),
         Command::ReminderDelete(c) => data::<answer::ReminderDelete>(calendar::delete_reminder(tx, c).await?),
+        Command::NotificationRead(c) => data::<answer::NotificationRead>(notifications::read_one(tx, c).await?),
+        Command::NotificationReadAll(c) => data::<answer::NotificationReadAll>(notifications::read_all(tx, c).await?),
         Command::WorkspaceCreate(c) => data::<answer::WorkspaceCreate>(workspaces::create_workspace(tx, c).await?),
         Command::WorkspaceUpdate(c) => data::<answer::WorkspaceUpdate>(workspaces::update_workspace(tx, c).await?),
         Command::WorkspaceDelete(c) => data::<answer::WorkspaceDelete>(workspaces::delete_workspace(tx, c).await?),
@@ -108,6 +111,7 @@ pub fn router() -> Router<AppState> {
         .merge(channels::routes::router())
         .merge(dashboard::routes::router())
         .merge(documents::routes::router())
+        .merge(notifications::routes::router())
         .merge(people::routes::router())
         .merge(presence::routes::router())
         .merge(settings::routes::router())

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::calendar::folding as calendar;
 use crate::feed::folding as feed;
 use crate::harness::{self, Person};
+use crate::notifications::folding as notifications;
 
 const COMMANDS: usize = 400;
 const SNAPSHOT_EVERY: usize = 10;
@@ -63,6 +64,7 @@ fn position(positions: &[Position], channel: &str) -> Position {
 /// Everything that this person can load, with its positions.
 async fn snapshots(pool: &PgPool, person: &Person, rooms: &[Uuid]) -> Vec<(Position, State)> {
     let page: Dashboard = read(person.get("/dashboard").await.expect(200));
+    notifications::assert_counted(&page);
     let user = position(&page.positions, &person.channel());
     let profile = position(&page.positions, &format!("profile:{}", person.id));
     let mut public = ProfileState { user: Some(page.me.user.clone()), ..ProfileState::default() };
@@ -127,6 +129,9 @@ impl World {
     async fn step(&mut self) {
         if self.random.random_ratio(1, 6) {
             return self.calendar.step(&mut self.random, &self.people).await;
+        }
+        if self.random.random_ratio(1, 12) {
+            return notifications::step(&mut self.random, &self.people).await;
         }
         let choice = self.random.random_range(0..31);
         match choice {

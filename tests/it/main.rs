@@ -24,6 +24,7 @@ mod harness;
 mod likes;
 mod network;
 mod nodes;
+mod notifications;
 mod one_command;
 mod operations;
 mod order;

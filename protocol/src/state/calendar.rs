@@ -28,6 +28,7 @@ impl UserState {
             Event::CalendarEventDeleted(gone) => {
                 self.calendar_events.remove(&gone.id);
                 self.reminders.retain(|_, reminder| reminder.event_id != gone.id);
+                self.forget_reminded(gone.id);
             }
             Event::ReminderCreated(reminder) => {
                 self.reminders.insert(reminder.id, reminder.clone());

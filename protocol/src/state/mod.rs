@@ -5,6 +5,7 @@
 //! reducer.
 
 mod calendar;
+mod notifications;
 mod profile;
 mod user;
 mod workspace;

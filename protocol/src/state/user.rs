@@ -11,6 +11,7 @@ use crate::accounts::Me;
 use crate::calendar::{CalendarEvent, Reminder};
 use crate::dashboard::Dashboard;
 use crate::event::Event;
+use crate::notifications::Notification;
 use crate::settings::Settings;
 use crate::tasks::{Task, TaskList};
 use crate::workspaces::Member;
@@ -42,6 +43,8 @@ pub struct UserState {
     pub calendar_events: BTreeMap<Uuid, CalendarEvent>,
     /// Pending reminders by id, of events on any day.
     pub reminders: BTreeMap<Uuid, Reminder>,
+    /// All notifications by id.
+    pub notifications: BTreeMap<Uuid, Notification>,
 }
 
 impl From<Dashboard> for UserState {
@@ -59,6 +62,7 @@ impl From<Dashboard> for UserState {
             calendar_from: Some(page.calendar_from),
             calendar_to: Some(page.calendar_to),
             calendar_events: page.calendar_events.into_iter().map(|event| (event.id, event)).collect(),
+            notifications: page.notifications.into_iter().map(|one| (one.id, one)).collect(),
             reminders: page.reminders.into_iter().map(|reminder| (reminder.id, reminder)).collect(),
         }
     }
@@ -108,8 +112,9 @@ impl UserState {
             }
             Event::MembershipDeleted(gone) => {
                 self.memberships.remove(&gone.workspace_id);
+                self.forget_invitation(gone.workspace_id);
             }
-            _ => return self.apply_calendar(event),
+            _ => return self.apply_calendar(event).or_else(|Misplaced| self.apply_notification(event)),
         }
         Ok(())
     }

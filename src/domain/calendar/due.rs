@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::sql;
 use crate::db::{Db, Tx, Writer};
+use crate::domain::notifications;
 use crate::error::Result;
 
 /// Reminders that one look takes notice of: more than one person can have pending, so nobody keeps others out.
@@ -46,6 +47,11 @@ async fn send(tx: &mut Tx, person: Uuid) -> Result<usize> {
     let sent = sql::send_due(tx.conn(), person, BATCH).await?;
     for reminder in &sent {
         tx.emit(mine, Event::ReminderFired(reminder.clone()));
+    }
+    if !sent.is_empty() {
+        let events: Vec<Uuid> = sent.iter().map(|reminder| reminder.event_id).collect();
+        let told = notifications::reminded(tx.conn(), person, &events).await?;
+        told.into_iter().for_each(|event| tx.emit(mine, event));
     }
     Ok(sent.len())
 }

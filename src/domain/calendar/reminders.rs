@@ -21,7 +21,8 @@ pub async fn create_reminder(tx: &mut Tx, new: &NewReminder) -> Result<Reminder>
         return Err(Error::not_found());
     }
     if new.remind_at < tx.at() - PAST_MAX {
-        return Err(Error::invalid(FieldError::new("remind_at", "must not lie more than a day back")));
+        let field = "remind_at";
+        return Err(Error::invalid(FieldError::new(field, "must not lie more than a day back")));
     }
     let Some(reminder) = sql::insert_reminder(tx.conn(), owner, new).await? else {
         let known = sql::same_reminder(tx.conn(), owner, new).await?;

@@ -25,6 +25,8 @@ pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Dashboar
         calendar_to: row.calendar_to,
         calendar_events: row.calendar_events.0,
         reminders: row.reminders.0,
+        unread_count: row.notifications.iter().filter(|one| one.read_at.is_none()).count() as i64,
+        notifications: row.notifications.0,
         positions: row.positions.0,
     })
 }

@@ -6,6 +6,7 @@ use sqlx::types::Json;
 use studyhall_protocol::Position;
 use studyhall_protocol::accounts::Me;
 use studyhall_protocol::calendar::{CalendarEvent, Reminder};
+use studyhall_protocol::notifications::Notification;
 use studyhall_protocol::settings::Settings;
 use studyhall_protocol::tasks::{Task, TaskList};
 use studyhall_protocol::workspaces::{Member, Workspace};
@@ -40,6 +41,8 @@ pub struct Row {
     pub calendar_events: Json<Vec<CalendarEvent>>,
     /// Pending ones, the next one first.
     pub reminders: Json<Vec<Reminder>>,
+    /// Newest first.
+    pub notifications: Json<Vec<Notification>>,
     /// Of every channel whose state is in here.
     pub positions: Json<Vec<Position>>,
 }
@@ -88,6 +91,8 @@ pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Option<R
              (select coalesce(json_agg(r order by r.remind_at, r.id), '[]')
               from calendar_event_reminders r where r.user_id = u.id and r.sent_at is null)
                  as "reminders!: Json<Vec<Reminder>>",
+             (select coalesce(json_agg(n order by n.updated_at desc, n.id desc), '[]')
+              from notifications n where n.user_id = u.id) as "notifications!: Json<Vec<Notification>>",
              (select json_agg(json_build_object('channel', c.channel, 'offset', coalesce(h.head, 0), 'epoch', e.epoch))
               from channels c cross join log_epoch e left join channel_heads h on h.channel = c.channel)
                  as "positions!: Json<Vec<Position>>"

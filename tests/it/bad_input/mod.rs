@@ -123,6 +123,8 @@ calls! {
     "reminder.create" POST "/calendar-events/{event}/reminders" r#"{"event_id":"{event}"}"#
         r#"{"remind_at":"2999-01-01T00:00:00Z"}"# ["remind_at"] [];
     "reminder.delete" DELETE "/reminders/{reminder}" r#"{"id":"{reminder}"}"# "" [] [];
+    "notification.read" PUT "/notifications/{notification}/read" r#"{"id":"{notification}"}"# "" [] [];
+    "notification.read_all" POST "/notifications/read" "{}" r#"{"up_to":"2026-12-01T08:00:00Z"}"# [] [];
     "workspace.create" POST "/workspaces" "{}"
         r##"{"name":"A","background_type":"image","background_value":"B","background_color":"#ffffff","settings":{}}"##
         ["name"] ["name": 80, "background_value": 2_000];
@@ -174,6 +176,8 @@ pub const READS: &[(&str, bool)] = &[
     ("/calendar-events", true),
     ("/calendar-events/{event}", false),
     ("/calendar-events/{event}/reminders", true),
+    ("/notifications", true),
+    ("/notifications/unread-count", false),
     ("/workspaces", true),
     ("/workspaces/{room}", false),
     ("/workspaces/{room}/members", true),

@@ -89,6 +89,9 @@ pub async fn stage() -> Stage {
     let event2 = id(&ada.post("/calendar-events", day("two")).await.expect(201));
     let never = json!({"remind_at": "2998-01-01T00:00:00Z"});
     let reminder = id(&ada.post(&format!("/calendar-events/{event}/reminders"), never).await.expect(201));
+    let told = "insert into notifications (user_id, kind, actor_id) values ($1, 'follow', $2) returning id";
+    let told = sqlx::query_scalar::<_, Uuid>(told).bind(ada.id).bind(bob.id).fetch_one(&app.database.pool).await;
+    let notification = told.unwrap().to_string();
     let again = json!({"username": "ada", "password": "correct horse battery"});
     let other = ada.post("/sessions", again).await.expect(201)["token"].as_str().unwrap().to_owned();
     let sessions = ada.again(&other).get("/sessions").await.expect(200);
@@ -97,7 +100,7 @@ pub async fn stage() -> Stage {
     let ids = [("list", list), ("task", task), ("task2", task2), ("widget", widget), ("session", session)];
     let mut ids = Vec::from(ids);
     ids.extend([("room", room.clone()), ("drag", Uuid::new_v4().to_string()), ("post", post), ("comment", comment)]);
-    ids.extend([("event", event), ("event2", event2), ("reminder", reminder)]);
+    ids.extend([("event", event), ("event2", event2), ("reminder", reminder), ("notification", notification)]);
     for (name, person) in [("ada", &ada), ("bob", &bob), ("cleo", &cleo), ("eve", &eve)] {
         ids.push((name, person.id.to_string()));
     }
