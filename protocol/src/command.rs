@@ -5,11 +5,13 @@ use serde_json::Value;
 use crate::accounts::{Me, ProfilePatch};
 use crate::assignments::{Assignment, AssignmentPatch, NewAssignment};
 use crate::attachments::{Attachment, AttachmentLink};
+use crate::calendar::{CalendarEvent, CalendarEventMove, CalendarEventPatch, NewCalendarEvent, NewReminder, Reminder};
 use crate::check::{self, Check, FieldError};
 use crate::courses::{Course, CourseMemberGone, CourseMemberRef, CoursePatch, NewCourse};
 use crate::describe::{Message, schema_of};
 use crate::focus::{FocusEntry, FocusEntryPatch, NewFocusEntry};
 use crate::metrics::{MetricGone, MetricRecord, ProgressMetric};
+use crate::notifications::{NotificationsRead, ReadNotifications};
 use crate::order::{Moved, RowMove};
 use crate::playlists::{NewStudyPlaylist, StudyPlaylist, StudyPlaylistPatch};
 use crate::posts::{
@@ -74,6 +76,22 @@ message_table! {
         "task.move" => TaskMove(TaskMove) -> TaskMoved,
         /// Delete a task.
         "task.delete" => TaskDelete(RowRef) -> Deleted,
+        /// Put something into the calendar, at the end of its day.
+        "calendar_event.create" => CalendarEventCreate(NewCalendarEvent) -> CalendarEvent,
+        /// Change something in the calendar.
+        "calendar_event.update" => CalendarEventUpdate(CalendarEventPatch) -> CalendarEvent,
+        /// Put it elsewhere in its day, or into another day.
+        "calendar_event.move" => CalendarEventMove(CalendarEventMove) -> MovedCalendarEvent,
+        /// Take it out of the calendar, with its reminders.
+        "calendar_event.delete" => CalendarEventDelete(RowRef) -> Deleted,
+        /// Be reminded of something in the calendar.
+        "reminder.create" => ReminderCreate(NewReminder) -> Reminder,
+        /// Be reminded no more.
+        "reminder.delete" => ReminderDelete(RowRef) -> Deleted,
+        /// I have read this notification.
+        "notification.read" => NotificationRead(RowRef) -> NotificationsRead,
+        /// I have read all notifications, or those that were there at a time.
+        "notification.read_all" => NotificationReadAll(ReadNotifications) -> NotificationsRead,
         /// Make a room; I own it.
         "workspace.create" => WorkspaceCreate(NewWorkspace) -> Workspace,
         /// Change a room's name, background or settings.
@@ -146,6 +164,9 @@ message_table! {
         "attachment.delete" => AttachmentDelete(RowRef) -> Deleted,
     }
 }
+
+/// The answer of `calendar_event.move`.
+pub type MovedCalendarEvent = Moved<CalendarEvent>;
 
 /// Why a command could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]

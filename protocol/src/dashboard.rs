@@ -1,14 +1,17 @@
 //! `GET /dashboard`: everything that the home page shows, in one snapshot.
 
+use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::accounts::Me;
 use crate::assignments::Assignment;
+use crate::calendar::{CalendarEvent, Reminder};
 use crate::courses::Course;
 use crate::focus::FocusEntry;
 use crate::metrics::ProgressMetric;
+use crate::notifications::Notification;
 use crate::playlists::StudyPlaylist;
 use crate::resources::StudyResource;
 use crate::rest::Position;
@@ -47,6 +50,18 @@ pub struct Dashboard {
     pub playlists: Vec<StudyPlaylist>,
     /// How far I have come: the newest of each scope.
     pub progress_metrics: Vec<ProgressMetric>,
+    /// The first day of `calendar_events`: 31 days before today in my time zone.
+    pub calendar_from: NaiveDate,
+    /// The last day of `calendar_events`: 62 days after today.
+    pub calendar_to: NaiveDate,
+    /// What is in my calendar on these days, in their order.
+    pub calendar_events: Vec<CalendarEvent>,
+    /// Reminders that are still to come, of events on any day, the next one first.
+    pub reminders: Vec<Reminder>,
+    /// All my notifications, newest first; a hundred at most.
+    pub notifications: Vec<Notification>,
+    /// How many of them are unread.
+    pub unread_count: i64,
     /// Of `user:<me>`, `profile:<me>`, and each room.
     pub positions: Vec<Position>,
 }

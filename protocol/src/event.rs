@@ -9,10 +9,12 @@ use uuid::Uuid;
 use crate::accounts::{Me, SessionsEnded, User};
 use crate::assignments::Assignment;
 use crate::attachments::Attachment;
+use crate::calendar::{CalendarEvent, Reminder};
 use crate::courses::Course;
 use crate::describe::{Message, schema_of};
 use crate::focus::FocusEntry;
 use crate::metrics::{MetricGone, ProgressMetric};
+use crate::notifications::{Notification, NotificationsGone, NotificationsRead};
 use crate::order::Moved;
 use crate::playlists::StudyPlaylist;
 use crate::posts::{CommentChanged, CommentDeleted, LikesChanged, OwnLike, Post};
@@ -60,6 +62,28 @@ message_table! {
         "task.moved" => TaskMoved(TaskMoved) on "user",
         /// A task is gone.
         "task.deleted" => TaskDeleted(Deleted) on "user",
+        /// Something is new in my calendar.
+        "calendar_event.created" => CalendarEventCreated(CalendarEvent) on "user",
+        /// Something in my calendar was changed; it may be on another day now.
+        "calendar_event.updated" => CalendarEventUpdated(CalendarEvent) on "user",
+        /// Something in my calendar is elsewhere.
+        "calendar_event.moved" => CalendarEventMoved(Moved<CalendarEvent>) on "user",
+        /// It is out of my calendar, and its reminders and notifications with it.
+        "calendar_event.deleted" => CalendarEventDeleted(Deleted) on "user",
+        /// I will be reminded.
+        "reminder.created" => ReminderCreated(Reminder) on "user",
+        /// I will not be reminded.
+        "reminder.deleted" => ReminderDeleted(Deleted) on "user",
+        /// Now: this is the reminder.
+        "reminder.fired" => ReminderFired(Reminder) on "user",
+        /// I am told of something.
+        "notification.created" => NotificationCreated(Notification) on "user",
+        /// More of the same before I read of it, or less.
+        "notification.updated" => NotificationUpdated(Notification) on "user",
+        /// These notifications are gone.
+        "notification.deleted" => NotificationDeleted(NotificationsGone) on "user",
+        /// I have read these notifications, on whatever device.
+        "notifications.read" => NotificationsRead(NotificationsRead) on "user",
         /// I am in a room now.
         "membership.created" => MembershipCreated(Member) on "user",
         /// I am not in that room any more.

@@ -10,6 +10,8 @@
 //! - [`accounts`], [`attachments`], [`audit`], [`settings`], [`presence`], [`social`], [`posts`], [`tasks`], [`workspaces`], [`widgets`]: the payloads, in the words of the schema.
 //! - [`courses`], [`assignments`], [`resources`], [`focus`], [`playlists`], [`metrics`], [`tags`]: what people study.
 //! - [`order`], [`ordered`]: lists that people put in order.
+//! - [`calendar`]: the planner and its reminders.
+//! - [`notifications`]: what others did that concerns somebody.
 //! - [`dashboard`]: the home page in one answer.
 //! - [`describe`]: how the tables describe themselves; TypeScript, JSON Schema, OpenAPI and AsyncAPI are made from that.
 //! - [`routes`]: the calls of REST, [`codes`]: the words of its errors and of `rpc`'s.
@@ -21,6 +23,7 @@ pub mod accounts;
 pub mod assignments;
 pub mod attachments;
 pub mod audit;
+pub mod calendar;
 pub mod channel;
 pub mod check;
 pub mod client;
@@ -38,6 +41,7 @@ pub mod format;
 pub mod frame;
 pub mod live;
 pub mod metrics;
+pub mod notifications;
 pub mod order;
 pub mod ordered;
 pub mod patch;

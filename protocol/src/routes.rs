@@ -6,12 +6,14 @@ use crate::accounts::{Credentials, Erasure, Me, NewAccount, PasswordChange, Sess
 use crate::assignments::Assignment;
 use crate::attachments::{Attachment, AttachmentPage};
 use crate::audit::AuditEntry;
+use crate::calendar::{CalendarEvent, Reminder};
 use crate::courses::Course;
 use crate::dashboard::Dashboard;
 use crate::describe::{FreeObject, SchemaOf, schema_of};
 use crate::event::LoggedEvent;
 use crate::focus::FocusEntry;
 use crate::metrics::ProgressMetric;
+use crate::notifications::{Notification, UnreadCount};
 use crate::playlists::StudyPlaylist;
 use crate::posts::{CommentPerson, FeedPost, Liker};
 use crate::presence::{Presence, PresenceSet};
@@ -322,6 +324,29 @@ pub const ROUTES: &[Route] = &[
     command("PATCH", "/tasks/{id}", "task.update", ID).fails(FOUND),
     command("DELETE", "/tasks/{id}", "task.delete", ID).fails(FOUND),
     command("POST", "/tasks/{id}/move", "task.move", ID).fails(&["not_found", "after_not_in_list", "limit_reached"]),
+    get("/calendar-events", "What is in my calendar, by day and in the order of each day.")
+        .asks(&[("from", "The first day, `YYYY-MM-DD`; without it: from the beginning."), ("to", "The last day.")])
+        .pages::<CalendarEvent>()
+        .fails(&["invalid_field"]),
+    command("POST", "/calendar-events", "calendar_event.create", &[]).fails(&["limit_reached"]),
+    get("/calendar-events/{id}", "One event of my calendar.").answers::<Answer<CalendarEvent>>().fails(FOUND),
+    command("PATCH", "/calendar-events/{id}", "calendar_event.update", ID).fails(&["not_found", "limit_reached"]),
+    command("DELETE", "/calendar-events/{id}", "calendar_event.delete", ID).fails(FOUND),
+    command("POST", "/calendar-events/{id}/move", "calendar_event.move", ID).fails(&[
+        "not_found",
+        "after_not_in_list",
+        "limit_reached",
+    ]),
+    get("/calendar-events/{id}/reminders", "The reminders of an event, past ones too, by their time.")
+        .pages::<Reminder>()
+        .fails(FOUND),
+    command("POST", "/calendar-events/{id}/reminders", "reminder.create", &["event_id"])
+        .fails(&["not_found", "limit_reached"]),
+    command("DELETE", "/reminders/{id}", "reminder.delete", ID).fails(FOUND),
+    get("/notifications", "What I am told of, newest first.").pages::<Notification>(),
+    get("/notifications/unread-count", "How many notifications I have not read.").answers::<Answer<UnreadCount>>(),
+    command("POST", "/notifications/read", "notification.read_all", &[]),
+    command("PUT", "/notifications/{id}/read", "notification.read", ID).fails(FOUND),
     get("/workspaces", "The rooms that I am in, oldest first.").pages::<MyWorkspace>(),
     command("POST", "/workspaces", "workspace.create", &[]).fails(&["limit_reached"]),
     get("/workspaces/{id}", "A whole room. Guests may ask too.").answers::<Room>().fails(FOUND),

@@ -109,6 +109,22 @@ export interface Commands {
   'task.move': { data: TaskMove; answer: Answer<TaskMoved> };
   /** Delete a task. */
   'task.delete': { data: RowRef; answer: Answer<Deleted> };
+  /** Put something into the calendar, at the end of its day. */
+  'calendar_event.create': { data: NewCalendarEvent; answer: Answer<CalendarEvent> };
+  /** Change something in the calendar. */
+  'calendar_event.update': { data: CalendarEventPatch; answer: Answer<CalendarEvent> };
+  /** Put it elsewhere in its day, or into another day. */
+  'calendar_event.move': { data: CalendarEventMove; answer: Answer<MovedCalendarEvent> };
+  /** Take it out of the calendar, with its reminders. */
+  'calendar_event.delete': { data: RowRef; answer: Answer<Deleted> };
+  /** Be reminded of something in the calendar. */
+  'reminder.create': { data: NewReminder; answer: Answer<Reminder> };
+  /** Be reminded no more. */
+  'reminder.delete': { data: RowRef; answer: Answer<Deleted> };
+  /** I have read this notification. */
+  'notification.read': { data: RowRef; answer: Answer<NotificationsRead> };
+  /** I have read all notifications, or those that were there at a time. */
+  'notification.read_all': { data: ReadNotifications; answer: Answer<NotificationsRead> };
   /** Make a room; I own it. */
   'workspace.create': { data: NewWorkspace; answer: Answer<Workspace> };
   /** Change a room's name, background or settings. */
@@ -217,6 +233,28 @@ export interface Events {
   'task.moved': { on: 'user'; data: TaskMoved };
   /** A task is gone. */
   'task.deleted': { on: 'user'; data: Deleted };
+  /** Something is new in my calendar. */
+  'calendar_event.created': { on: 'user'; data: CalendarEvent };
+  /** Something in my calendar was changed; it may be on another day now. */
+  'calendar_event.updated': { on: 'user'; data: CalendarEvent };
+  /** Something in my calendar is elsewhere. */
+  'calendar_event.moved': { on: 'user'; data: MovedCalendarEvent };
+  /** It is out of my calendar, and its reminders and notifications with it. */
+  'calendar_event.deleted': { on: 'user'; data: Deleted };
+  /** I will be reminded. */
+  'reminder.created': { on: 'user'; data: Reminder };
+  /** I will not be reminded. */
+  'reminder.deleted': { on: 'user'; data: Deleted };
+  /** Now: this is the reminder. */
+  'reminder.fired': { on: 'user'; data: Reminder };
+  /** I am told of something. */
+  'notification.created': { on: 'user'; data: Notification };
+  /** More of the same before I read of it, or less. */
+  'notification.updated': { on: 'user'; data: Notification };
+  /** These notifications are gone. */
+  'notification.deleted': { on: 'user'; data: NotificationsGone };
+  /** I have read these notifications, on whatever device. */
+  'notifications.read': { on: 'user'; data: NotificationsRead };
   /** I am in a room now. */
   'membership.created': { on: 'user'; data: Member };
   /** I am not in that room any more. */
@@ -501,6 +539,32 @@ export interface Calls {
   'DELETE /tasks/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
   /** Put a task elsewhere. */
   'POST /tasks/{id}/move': { path: { id: Uuid }; query: {}; body: Omit<TaskMove, 'id'>; answer: Answer<TaskMoved> };
+  /** What is in my calendar, by day and in the order of each day. */
+  'GET /calendar-events': { path: {}; query: { from?: string | number; to?: string | number; limit?: number; cursor?: string }; body: undefined; answer: Page<CalendarEvent> };
+  /** Put something into the calendar, at the end of its day. */
+  'POST /calendar-events': { path: {}; query: {}; body: NewCalendarEvent; answer: Answer<CalendarEvent> };
+  /** One event of my calendar. */
+  'GET /calendar-events/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<CalendarEvent> };
+  /** Change something in the calendar. */
+  'PATCH /calendar-events/{id}': { path: { id: Uuid }; query: {}; body: Omit<CalendarEventPatch, 'id'>; answer: Answer<CalendarEvent> };
+  /** Take it out of the calendar, with its reminders. */
+  'DELETE /calendar-events/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
+  /** Put it elsewhere in its day, or into another day. */
+  'POST /calendar-events/{id}/move': { path: { id: Uuid }; query: {}; body: Omit<CalendarEventMove, 'id'>; answer: Answer<MovedCalendarEvent> };
+  /** The reminders of an event, past ones too, by their time. */
+  'GET /calendar-events/{id}/reminders': { path: { id: Uuid }; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<Reminder> };
+  /** Be reminded of something in the calendar. */
+  'POST /calendar-events/{id}/reminders': { path: { id: Uuid }; query: {}; body: Omit<NewReminder, 'event_id'>; answer: Answer<Reminder> };
+  /** Be reminded no more. */
+  'DELETE /reminders/{id}': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<Deleted> };
+  /** What I am told of, newest first. */
+  'GET /notifications': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<Notification> };
+  /** How many notifications I have not read. */
+  'GET /notifications/unread-count': { path: {}; query: {}; body: undefined; answer: Answer<UnreadCount> };
+  /** I have read all notifications, or those that were there at a time. */
+  'POST /notifications/read': { path: {}; query: {}; body: ReadNotifications; answer: Answer<NotificationsRead> };
+  /** I have read this notification. */
+  'PUT /notifications/{id}/read': { path: { id: Uuid }; query: {}; body: undefined; answer: Answer<NotificationsRead> };
   /** The rooms that I am in, oldest first. */
   'GET /workspaces': { path: {}; query: { limit?: number; cursor?: string }; body: undefined; answer: Page<MyWorkspace> };
   /** Make a room; I own it. */
@@ -832,6 +896,61 @@ export interface BlockRef {
   blocked_id: Uuid;
 }
 
+/** Something that stands in a cell of the calendar. */
+export interface CalendarEvent {
+  /** Never changes. */
+  id: Uuid;
+  /** The owner. */
+  user_id: Uuid;
+  /** The cell: a day as its owner sees it. */
+  event_date: Day;
+  /** At most 160 characters. */
+  title: string | null;
+  /** Long-form. Never empty together with `title`. */
+  notes: string | null;
+  /** When it begins. */
+  starts_at: Timestamp | null;
+  /** When it ends: not before it begins, and never without a begin. */
+  ends_at: Timestamp | null;
+  /** How it was made. */
+  source: CalendarSource;
+  /** Days are ordered by this, then by `created_at` and `id`. */
+  order_index: number;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
+}
+
+/** `calendar_event.move`: to another place in its day, or into another day. */
+export interface CalendarEventMove {
+  /** Which event of mine. */
+  id: Uuid;
+  /** The event of that day to stand behind; absent or `null`: first. */
+  after_id?: Uuid | null;
+  /** The day to go to; absent: the one that it is on. */
+  event_date?: Day | null;
+}
+
+/** `calendar_event.update`: absent keeps, `null` clears. Another `event_date` puts it at the end of that day. */
+export interface CalendarEventPatch {
+  /** Which event of mine. */
+  id: Uuid;
+  /** When it ends; needs a begin and must not lie before it. */
+  ends_at?: Timestamp | null;
+  /** Between the years 1 and 9999. */
+  event_date?: Day;
+  /** Long-form. */
+  notes?: string | null;
+  /** When it begins. */
+  starts_at?: Timestamp | null;
+  /** At most 160 characters; it or `notes` says something. */
+  title?: string | null;
+}
+
+/** How an event of the calendar was made. */
+export type CalendarSource = 'quick' | 'modal' | 'import';
+
 /** On `profile:<author of the post>`: a comment is new or was edited. */
 export interface CommentChanged {
   /** Never changes. */
@@ -976,6 +1095,18 @@ export interface Dashboard {
   playlists: StudyPlaylist[];
   /** How far I have come: the newest of each scope. */
   progress_metrics: ProgressMetric[];
+  /** The first day of `calendar_events`: 31 days before today in my time zone. */
+  calendar_from: Day;
+  /** The last day of `calendar_events`: 62 days after today. */
+  calendar_to: Day;
+  /** What is in my calendar on these days, in their order. */
+  calendar_events: CalendarEvent[];
+  /** Reminders that are still to come, of events on any day, the next one first. */
+  reminders: Reminder[];
+  /** All my notifications, newest first; a hundred at most. */
+  notifications: Notification[];
+  /** How many of them are unread. */
+  unread_count: number;
   /** Of `user:<me>`, `profile:<me>`, and each room. */
   positions: Position[];
 }
@@ -1231,6 +1362,14 @@ export interface MetricRecord {
 }
 
 /** What a move changed: the row, and neighbours whose index had to give way. */
+export interface MovedCalendarEvent {
+  /** The row in its new place. */
+  moved: CalendarEvent;
+  /** Other rows of the list that got a new index; usually none. */
+  reordered: RowOrder[];
+}
+
+/** What a move changed: the row, and neighbours whose index had to give way. */
 export interface MovedFocusEntry {
   /** The row in its new place. */
   moved: FocusEntry;
@@ -1304,6 +1443,22 @@ export interface NewAssignment {
   status?: string | null;
 }
 
+/** `calendar_event.create`: it goes to the end of its day. Quick add needs no more than a date, a title or notes, and `"source": "quick"`. */
+export interface NewCalendarEvent {
+  /** Between the years 1 and 9999. */
+  event_date: Day;
+  /** When it ends; needs `starts_at` and must not lie before it. */
+  ends_at?: Timestamp | null;
+  /** Long-form. */
+  notes?: string | null;
+  /** `quick` or `modal`; absent: `modal`. */
+  source?: CalendarSource | null;
+  /** When it begins. */
+  starts_at?: Timestamp | null;
+  /** At most 160 characters; it or `notes` says something. */
+  title?: string | null;
+}
+
 /** `comment.create` */
 export interface NewComment {
   /** The post. */
@@ -1354,6 +1509,14 @@ export interface NewPost {
   subject?: string | null;
   /** At most 20; a leading `#` is dropped, case is kept and does not count. */
   tags?: string[];
+}
+
+/** `reminder.create` */
+export interface NewReminder {
+  /** An event of mine. */
+  event_id: Uuid;
+  /** When to remind; at most a day ago, which is at once. */
+  remind_at: Timestamp;
 }
 
 /** `playlist.create`: it goes to the end. */
@@ -1428,6 +1591,50 @@ export interface NewWorkspace {
   background_value?: string | null;
   /** Free. */
   settings?: Record<string, unknown> | null;
+}
+
+/** Something that somebody is told of. A person keeps the newest hundred. */
+export interface Notification {
+  /** Never changes. */
+  id: Uuid;
+  /** Who is told. */
+  user_id: Uuid;
+  /** `like`, `comment`, `follow`, `invitation` (let into a room), `reminder`. */
+  kind: string;
+  /** Who did it, the latest of them; null of a reminder, and when they may not be named any more. */
+  actor_id: Uuid | null;
+  /** How many: likes and comments of one post are one notification until it is read. */
+  count: number;
+  /** Of likes and comments. */
+  post_id: Uuid | null;
+  /** The latest comment. */
+  comment_id: Uuid | null;
+  /** The room of an invitation. */
+  workspace_id: Uuid | null;
+  /** What a reminder reminds of. */
+  calendar_event_id: Uuid | null;
+  /** Null until it was read. */
+  read_at: Timestamp | null;
+  /** Set by the database: not after the first of those that are counted. */
+  created_at: Timestamp;
+  /** Set by the database: the latest of them. Reading does not change it. */
+  updated_at: Timestamp;
+}
+
+/** `notification.deleted`: these are gone. */
+export interface NotificationsGone {
+  /** Their ids. */
+  ids: Uuid[];
+}
+
+/** `notifications.read`, and the answer of both commands: these are read now. */
+export interface NotificationsRead {
+  /** Their ids; none that were read before. */
+  ids: Uuid[];
+  /** Since when; of none, now. */
+  read_at: Timestamp;
+  /** How many are unread still. */
+  unread_count: number;
 }
 
 /** Somebody in a room: in `Present`, joins, leaves and `presence()`. */
@@ -1649,6 +1856,32 @@ export interface ProgressMetric {
   captured_at: Day;
   /** Set by the database. */
   created_at: Timestamp;
+}
+
+/** `notification.read_all`: all, or those that were there at a time. */
+export interface ReadNotifications {
+  /** The `updated_at` of the newest that was seen; absent: all. */
+  up_to?: Timestamp | null;
+}
+
+/** A time at which the server reminds of an event. */
+export interface Reminder {
+  /** Never changes. */
+  id: Uuid;
+  /** The event of the calendar. */
+  event_id: Uuid;
+  /** Whom to remind: the owner of the event. */
+  user_id: Uuid;
+  /** When. It does not move with the event. */
+  remind_at: Timestamp;
+  /** How: `live`. */
+  delivery: string;
+  /** When that was done; null until then. */
+  sent_at: Timestamp | null;
+  /** Set by the database. */
+  created_at: Timestamp;
+  /** Set by the database. */
+  updated_at: Timestamp;
 }
 
 /** What somebody may do in a room. */
@@ -1939,6 +2172,12 @@ export interface TaskPatch {
 
 /** How soon, from today on where the person is. */
 export type Timeframe = 'week' | 'month' | 'later';
+
+/** How many notifications are unread. */
+export interface UnreadCount {
+  /** A hundred at most. */
+  unread_count: number;
+}
 
 /** What anyone signed in may see of a person. */
 export interface User {

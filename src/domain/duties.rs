@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::{assignments, erasure};
+use super::{assignments, calendar, erasure};
 use crate::db::{Db, Writer};
 
 /// How late what is due may be found.
@@ -28,5 +28,8 @@ async fn look(db: &Db, writer: &Writer) {
     }
     if let Err(error) = assignments::keep_timeframes(db, writer).await {
         tracing::warn!(%error, "could not look at what is due");
+    }
+    if let Err(error) = calendar::ring(db, writer).await {
+        tracing::warn!(%error, "cannot look for reminders");
     }
 }

@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod assignments;
 pub mod attachments;
 pub mod audit;
+pub mod calendar;
 pub mod channels;
 pub mod courses;
 pub mod dashboard;
@@ -16,6 +17,7 @@ pub mod export;
 pub mod feed;
 pub mod focus;
 pub mod metrics;
+pub mod notifications;
 mod order;
 mod page;
 mod payload;
@@ -70,6 +72,14 @@ pub async fn perform(tx: &mut Tx, command: &Command) -> Result<Box<RawValue>> {
         Command::TaskUpdate(c) => data::<answer::TaskUpdate>(tasks::update_task(tx, c).await?),
         Command::TaskMove(c) => data::<answer::TaskMove>(tasks::move_task(tx, c).await?),
         Command::TaskDelete(c) => data::<answer::TaskDelete>(tasks::delete_task(tx, c).await?),
+        Command::CalendarEventCreate(c) => data::<answer::CalendarEventCreate>(calendar::create_event(tx, c).await?),
+        Command::CalendarEventUpdate(c) => data::<answer::CalendarEventUpdate>(calendar::update_event(tx, c).await?),
+        Command::CalendarEventMove(c) => data::<answer::CalendarEventMove>(calendar::move_event(tx, c).await?),
+        Command::CalendarEventDelete(c) => data::<answer::CalendarEventDelete>(calendar::delete_event(tx, c).await?),
+        Command::ReminderCreate(c) => data::<answer::ReminderCreate>(calendar::create_reminder(tx, c).await?),
+        Command::ReminderDelete(c) => data::<answer::ReminderDelete>(calendar::delete_reminder(tx, c).await?),
+        Command::NotificationRead(c) => data::<answer::NotificationRead>(notifications::read_one(tx, c).await?),
+        Command::NotificationReadAll(c) => data::<answer::NotificationReadAll>(notifications::read_all(tx, c).await?),
         Command::WorkspaceCreate(c) => data::<answer::WorkspaceCreate>(workspaces::create_workspace(tx, c).await?),
         Command::WorkspaceUpdate(c) => data::<answer::WorkspaceUpdate>(workspaces::update_workspace(tx, c).await?),
         Command::WorkspaceDelete(c) => data::<answer::WorkspaceDelete>(workspaces::delete_workspace(tx, c).await?),
@@ -142,6 +152,8 @@ pub fn router() -> Router<AppState> {
         .merge(documents::routes::router())
         .merge(erasure::routes::router())
         .merge(export::routes::router())
+        .merge(calendar::routes::router())
+        .merge(notifications::routes::router())
         .merge(people::routes::router())
         .merge(presence::routes::router())
         .merge(settings::routes::router())

@@ -15,8 +15,10 @@ use studyhall_protocol::{Channel, Command, Event, EventRecord, Position};
 use uuid::Uuid;
 
 use crate::attachments::folding as attachments;
+use crate::calendar::folding as calendar;
 use crate::feed::folding as feed;
 use crate::harness::{self, Person};
+use crate::notifications::folding as notifications;
 use crate::study::folding as study;
 
 const COMMANDS: usize = 400;
@@ -43,6 +45,16 @@ impl State {
     }
 }
 
+impl State {
+    /// Whether both are about the same days: at midnight the home page shows others, and its state begins anew.
+    fn is_as_far(&self, other: &State) -> bool {
+        match (self, other) {
+            (State::User(one), State::User(other)) => one.calendar_from == other.calendar_from,
+            _ => true,
+        }
+    }
+}
+
 fn read<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
@@ -54,6 +66,7 @@ fn position(positions: &[Position], channel: &str) -> Position {
 /// Everything that this person can load, with its positions.
 async fn snapshots(pool: &PgPool, person: &Person, rooms: &[Uuid]) -> Vec<(Position, State)> {
     let page: Dashboard = read(person.get("/dashboard").await.expect(200));
+    notifications::assert_counted(&page);
     let user = position(&page.positions, &person.channel());
     let profile = position(&page.positions, &format!("profile:{}", person.id));
     let mut public = ProfileState { user: Some(page.me.user.clone()), ..ProfileState::default() };
@@ -102,6 +115,7 @@ struct World {
     feed: feed::Feed,
     study: study::Study,
     files: attachments::Files,
+    calendar: calendar::Calendar,
 }
 
 impl World {
@@ -117,6 +131,12 @@ impl World {
 
     /// Runs one random command; what is refused is part of the history too.
     async fn step(&mut self) {
+        if self.random.random_ratio(1, 6) {
+            return self.calendar.step(&mut self.random, &self.people).await;
+        }
+        if self.random.random_ratio(1, 12) {
+            return notifications::step(&mut self.random, &self.people).await;
+        }
         let choice = self.random.random_range(0..46);
         match choice {
             0..10 => self.private_step(choice).await,
@@ -283,7 +303,8 @@ async fn snapshot_and_events_make_the_next_snapshot() {
     let study = study::Study::default();
     let (lists, tasks, rooms, widgets) = (vec![], vec![], vec![], vec![]);
     let files = attachments::Files::default();
-    let mut world = World { random, people, lists, tasks, rooms, widgets, feed, study, files };
+    let calendar = calendar::Calendar::default();
+    let mut world = World { random, people, lists, tasks, rooms, widgets, feed, study, files, calendar };
     let mut last: HashMap<String, (Position, State)> = HashMap::new();
     let mut seen: BTreeSet<&'static str> = BTreeSet::new();
     let mut pairs = 0;
@@ -303,7 +324,8 @@ async fn snapshot_and_events_make_the_next_snapshot() {
                 let empty = Position { offset: 0, ..to.clone() };
                 let beginning =
                     matches!(to.channel, Channel::Workspace(_)).then(|| (empty, State::Workspace(Box::default())));
-                if let Some((from, mut state)) = last.remove(&to.channel.to_string()).or(beginning) {
+                let before = last.remove(&to.channel.to_string()).filter(|(_, state)| state.is_as_far(&expected));
+                if let Some((from, mut state)) = before.or(beginning) {
                     for record in events(person, &from, to.offset).await {
                         seen.insert(record.event.name());
                         state.apply(&record.event);

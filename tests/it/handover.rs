@@ -88,7 +88,13 @@ async fn assert_final_state(ada: &Person) {
     let path = format!("/channels/{}/events?since=0&limit=500", ada.channel());
     let first = ada.get(&path).await.expect(200);
     assert_eq!(first["items"][0]["offset"], 1);
-    let mut state = UserState { me: fresh.me.clone(), settings: fresh.settings.clone(), ..UserState::default() };
+    let mut state = UserState {
+        me: fresh.me.clone(),
+        settings: fresh.settings.clone(),
+        calendar_from: fresh.calendar_from,
+        calendar_to: fresh.calendar_to,
+        ..UserState::default()
+    };
     let mut since = 0;
     while since < position["offset"].as_u64().unwrap() {
         let page = ada.get(&format!("/channels/{}/events?since={since}&limit=500", ada.channel())).await.expect(200);

@@ -4,6 +4,8 @@
 //! promise "snapshot(p) + events(p, q] = snapshot(q)" can be tested for every one of them, and a client in Rust has its
 //! reducer.
 
+mod calendar;
+mod notifications;
 mod profile;
 mod study;
 mod user;

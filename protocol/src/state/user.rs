@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Misplaced;
 use crate::accounts::Me;
 use crate::assignments::Assignment;
+use crate::calendar::{CalendarEvent, Reminder};
 use crate::courses::Course;
 use crate::dashboard::Dashboard;
 use crate::event::Event;
 use crate::focus::FocusEntry;
 use crate::metrics::ProgressMetric;
+use crate::notifications::Notification;
 use crate::playlists::StudyPlaylist;
 use crate::resources::StudyResource;
 use crate::settings::Settings;
@@ -50,6 +53,16 @@ pub struct UserState {
     pub playlists: BTreeMap<Uuid, StudyPlaylist>,
     /// The newest of each scope.
     pub progress_metrics: BTreeMap<String, ProgressMetric>,
+    /// The first day of the calendar that is here.
+    pub calendar_from: Option<NaiveDate>,
+    /// The last one.
+    pub calendar_to: Option<NaiveDate>,
+    /// What is in the calendar on these days, by id.
+    pub calendar_events: BTreeMap<Uuid, CalendarEvent>,
+    /// Pending reminders by id, of events on any day.
+    pub reminders: BTreeMap<Uuid, Reminder>,
+    /// All notifications by id.
+    pub notifications: BTreeMap<Uuid, Notification>,
 }
 
 impl From<Dashboard> for UserState {
@@ -70,6 +83,11 @@ impl From<Dashboard> for UserState {
             focus_entries: page.focus_entries.into_iter().map(|entry| (entry.id, entry)).collect(),
             playlists: page.playlists.into_iter().map(|playlist| (playlist.id, playlist)).collect(),
             progress_metrics: page.progress_metrics.into_iter().map(|metric| (metric.scope.clone(), metric)).collect(),
+            calendar_from: Some(page.calendar_from),
+            calendar_to: Some(page.calendar_to),
+            calendar_events: page.calendar_events.into_iter().map(|event| (event.id, event)).collect(),
+            notifications: page.notifications.into_iter().map(|one| (one.id, one)).collect(),
+            reminders: page.reminders.into_iter().map(|reminder| (reminder.id, reminder)).collect(),
         }
     }
 }
@@ -118,10 +136,17 @@ impl UserState {
             }
             Event::MembershipDeleted(gone) => {
                 self.memberships.remove(&gone.workspace_id);
+                self.forget_invitation(gone.workspace_id);
             }
             // My files are a list of their own and not in the home page.
             Event::AttachmentCreated(_) | Event::AttachmentUpdated(_) | Event::AttachmentDeleted(_) => {}
-            other => return self.apply_study(other),
+            other => {
+                let calendar = |Misplaced, state: &mut Self| state.apply_calendar(other);
+                return self
+                    .apply_study(other)
+                    .or_else(|misplaced| calendar(misplaced, self))
+                    .or_else(|Misplaced| self.apply_notification(other));
+            }
         }
         Ok(())
     }

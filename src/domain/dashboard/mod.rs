@@ -27,6 +27,12 @@ pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Dashboar
         focus_entries: row.focus_entries.0,
         playlists: row.playlists.0,
         progress_metrics: row.progress_metrics.0,
+        calendar_from: row.calendar_from,
+        calendar_to: row.calendar_to,
+        calendar_events: row.calendar_events.0,
+        reminders: row.reminders.0,
+        unread_count: row.notifications.iter().filter(|one| one.read_at.is_none()).count() as i64,
+        notifications: row.notifications.0,
         positions: row.positions.0,
     })
 }

@@ -1,13 +1,16 @@
 //! The one statement of the home page.
 
+use chrono::NaiveDate;
 use sqlx::PgExecutor;
 use sqlx::types::Json;
 use studyhall_protocol::Position;
 use studyhall_protocol::accounts::Me;
 use studyhall_protocol::assignments::Assignment;
+use studyhall_protocol::calendar::{CalendarEvent, Reminder};
 use studyhall_protocol::courses::Course;
 use studyhall_protocol::focus::FocusEntry;
 use studyhall_protocol::metrics::ProgressMetric;
+use studyhall_protocol::notifications::Notification;
 use studyhall_protocol::playlists::StudyPlaylist;
 use studyhall_protocol::resources::StudyResource;
 use studyhall_protocol::settings::Settings;
@@ -48,6 +51,16 @@ pub struct Row {
     pub playlists: Json<Vec<StudyPlaylist>>,
     /// The newest of each scope.
     pub progress_metrics: Json<Vec<ProgressMetric>>,
+    /// 31 days before today.
+    pub calendar_from: NaiveDate,
+    /// 62 days after today.
+    pub calendar_to: NaiveDate,
+    /// Between the two, by day and in the order of each.
+    pub calendar_events: Json<Vec<CalendarEvent>>,
+    /// Pending ones, the next one first.
+    pub reminders: Json<Vec<Reminder>>,
+    /// Newest first.
+    pub notifications: Json<Vec<Notification>>,
     /// Of every channel whose state is in here.
     pub positions: Json<Vec<Position>>,
 }
@@ -64,6 +77,10 @@ pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Option<R
              select 'user:' || $1::uuid as channel
              union all select 'profile:' || $1::uuid
              union all select 'workspace:' || r.id from rooms r
+         ), days as materialized (
+             select t.today - 31 as first, t.today + 62 as last
+             from user_settings s cross join lateral (select day_in(coalesce(s.timezone, 'UTC')) as today) t
+             where s.user_id = $1
          )
          select
              (select to_json(m) from (select u.*, tags_of(u.id) as tags) m) as "me!: Json<Me>",
@@ -100,10 +117,19 @@ pub async fn dashboard(db: impl PgExecutor<'_>, person: Uuid) -> Result<Option<R
               from study_playlists p where p.user_id = u.id) as "playlists!: Json<Vec<StudyPlaylist>>",
              (select coalesce(json_agg(m order by m.scope), '[]')
               from latest_metrics(u.id) m) as "progress_metrics!: Json<Vec<ProgressMetric>>",
+             d.first as "calendar_from!", d.last as "calendar_to!",
+             (select coalesce(json_agg(c order by c.event_date, c.order_index, c.created_at, c.id), '[]')
+              from calendar_events c where c.user_id = u.id and c.event_date between d.first and d.last)
+                 as "calendar_events!: Json<Vec<CalendarEvent>>",
+             (select coalesce(json_agg(r order by r.remind_at, r.id), '[]')
+              from calendar_event_reminders r where r.user_id = u.id and r.sent_at is null)
+                 as "reminders!: Json<Vec<Reminder>>",
+             (select coalesce(json_agg(n order by n.updated_at desc, n.id desc), '[]')
+              from notifications n where n.user_id = u.id) as "notifications!: Json<Vec<Notification>>",
              (select json_agg(json_build_object('channel', c.channel, 'offset', coalesce(h.head, 0), 'epoch', e.epoch))
               from channels c cross join log_epoch e left join channel_heads h on h.channel = c.channel)
                  as "positions!: Json<Vec<Position>>"
-         from users u
+         from users u cross join days d
          where u.id = $1"#,
         person,
     );

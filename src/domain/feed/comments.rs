@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{author_only, sql};
 use crate::db::Tx;
+use crate::domain::notifications::{self, Kind, PostNews};
 use crate::error::{Error, Result};
 
 /// Says something about a post.
@@ -14,10 +15,17 @@ pub async fn create_comment(tx: &mut Tx, new: &NewComment) -> Result<CommentChan
     let actor = tx.actor();
     // Named by the post, which is looked up before the lock; the statement that writes looks again.
     let author = sql::posts::author_for(tx.conn(), actor, new.post_id).await?.ok_or_else(Error::not_found)?;
-    let channel = Channel::Profile(author);
-    tx.lock(&[channel]).await?;
+    let (channel, theirs) = (Channel::Profile(author), Channel::User(author));
+    let news = author != actor;
+    tx.lock(&[channel, theirs]).await?;
     let made = sql::comments::insert_comment(tx.conn(), actor, author, new).await?.ok_or_else(Error::not_found)?;
     tx.emit(channel, Event::CommentCreated(made.clone()));
+    if news {
+        let (comment, since) = (Some(made.comment.id), Some(made.comment.created_at));
+        let news = PostNews { gained: 1, actor: Some(actor), comment, since, lost: Vec::new() };
+        let told = notifications::about_posts(tx.conn(), author, Kind::Comment, &[(new.post_id, news)]).await?;
+        told.into_iter().for_each(|event| tx.emit(theirs, event));
+    }
     Ok(made)
 }
 
@@ -44,11 +52,22 @@ pub async fn delete_comment(tx: &mut Tx, gone: &RowRef) -> Result<CommentDeleted
     if ![place.author_id, place.post_author_id].contains(&actor) {
         return Err(author_only("only its author and the author of the post can delete a comment"));
     }
-    let channel = Channel::Profile(place.post_author_id);
-    tx.lock(&[channel]).await?;
+    let author = place.post_author_id;
+    let (channel, theirs) = (Channel::Profile(author), Channel::User(author));
+    let news = author != place.author_id;
+    tx.lock(&[channel, theirs]).await?;
     find(tx, gone.id).await?;
+    let mut told = Vec::new();
+    if news {
+        told = notifications::comment_goes(tx.conn(), author, gone.id).await?;
+    }
     let deleted = sql::comments::delete_comment(tx.conn(), gone.id).await?.ok_or_else(Error::not_found)?;
     tx.emit(channel, Event::CommentDeleted(deleted));
+    if news {
+        let news = PostNews { lost: vec![place.created_at], ..PostNews::default() };
+        told.extend(notifications::about_posts(tx.conn(), author, Kind::Comment, &[(deleted.post_id, news)]).await?);
+        told.into_iter().for_each(|event| tx.emit(theirs, event));
+    }
     Ok(deleted)
 }
 

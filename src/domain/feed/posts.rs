@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{author_only, sql};
 use crate::db::Tx;
-use crate::domain::accounts;
+use crate::domain::{accounts, notifications};
 use crate::error::{Error, Result};
 
 /// Posts something.
@@ -43,10 +43,12 @@ pub async fn delete_post(tx: &mut Tx, gone: &RowRef) -> Result<Deleted> {
     mine(tx, gone.id).await?;
     let author = tx.actor();
     lock_with_count(tx, author).await?;
+    let told = notifications::post_goes(tx.conn(), author, gone.id).await?;
     if !sql::posts::delete_post(tx.conn(), author, gone.id).await? {
         return Err(Error::not_found());
     }
     tx.emit(Channel::Profile(author), Event::PostDeleted((*gone).into()));
+    told.into_iter().for_each(|event| tx.emit(Channel::User(author), event));
     tell_count(tx, author).await?;
     Ok((*gone).into())
 }

@@ -17,6 +17,7 @@ use studyhall_protocol::{Channel, Event};
 use uuid::Uuid;
 
 use crate::db::Tx;
+use crate::domain::notifications;
 use crate::error::{Error, Result};
 
 pub use effects::effects;
@@ -34,6 +35,8 @@ pub async fn follow(tx: &mut Tx, whom: &UserRef) -> Result<Follow> {
     if let Some((follow, people)) = sql::insert_follow(tx.conn(), me, other).await? {
         tx.emit(Channel::User(me), Event::FollowCreated(follow.clone()));
         tell(tx, people);
+        let told = notifications::followed(tx.conn(), other, me).await?;
+        told.into_iter().for_each(|event| tx.emit(Channel::User(other), event));
         return Ok(follow);
     }
     // It was there already, or a block came first, or there are as many as there may be.
@@ -49,6 +52,8 @@ pub async fn unfollow(tx: &mut Tx, whom: &UserRef) -> Result<FollowRef> {
     lock(tx, other).await?;
     let (gone, people) = sql::delete_follows(tx.conn(), me, other, false).await?;
     end_follows(tx, gone, people);
+    let told = notifications::unfollowed(tx.conn(), other, me).await?;
+    told.into_iter().for_each(|event| tx.emit(Channel::User(other), event));
     Ok(FollowRef { follower_id: me, followee_id: other })
 }
 
@@ -67,6 +72,10 @@ pub async fn block(tx: &mut Tx, whom: &UserRef) -> Result<Block> {
     tx.emit(Channel::User(me), Event::BlockCreated(block.clone()));
     let (gone, people) = sql::delete_follows(tx.conn(), me, other, true).await?;
     end_follows(tx, gone, people);
+    for (person, other) in [(me, other), (other, me)] {
+        let told = notifications::parted(tx.conn(), person, other).await?;
+        told.into_iter().for_each(|event| tx.emit(Channel::User(person), event));
+    }
     Ok(block)
 }
 

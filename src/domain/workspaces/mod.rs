@@ -23,6 +23,7 @@ use studyhall_protocol::{Channel, Event};
 use uuid::Uuid;
 
 use crate::db::Tx;
+use crate::domain::notifications;
 use crate::error::{Error, Result};
 
 pub use effects::effects;
@@ -95,8 +96,11 @@ pub async fn delete_workspace(tx: &mut Tx, gone: &RowRef) -> Result<Deleted> {
     // away here, before they can make a whole room wait.
     owner(tx, gone.id).await?;
     let members = sql::member_ids(tx.conn(), gone.id).await?;
-    let channels: Vec<Channel> =
-        members.iter().map(|person| Channel::User(*person)).chain(std::iter::once(room)).collect();
+    // Their invitations go with the room.
+    let invited = sql::invited_ids(tx.conn(), gone.id).await?;
+    let people = members.iter().map(|person| Channel::User(*person));
+    let profiles = invited.iter().map(|person| Channel::Profile(*person));
+    let channels: Vec<Channel> = people.chain(profiles).chain(std::iter::once(room)).collect();
     tx.lock(&channels).await?;
     let still: BTreeSet<Uuid> = sql::member_ids(tx.conn(), gone.id).await?.into_iter().collect();
     if !still.iter().eq(members.iter()) {
@@ -119,7 +123,7 @@ pub async fn add_member(tx: &mut Tx, new: &MemberRef) -> Result<Member> {
     let (room, person) = (Channel::Workspace(new.workspace_id), Channel::User(new.user_id));
     // Before the locks: nobody but the owner of a room can make a stranger's channel wait.
     owner(tx, new.workspace_id).await?;
-    tx.lock(&[room, person]).await?;
+    tx.lock(&[room, person, Channel::Profile(new.user_id)]).await?;
     let actor = tx.actor();
     let Some(member) = sql::insert_member(tx.conn(), actor, new.workspace_id, new.user_id).await? else {
         owner(tx, new.workspace_id).await?;
@@ -137,6 +141,8 @@ pub async fn add_member(tx: &mut Tx, new: &MemberRef) -> Result<Member> {
     sql::raise_acl(tx.conn(), room).await?;
     tx.emit(room, Event::MemberAdded(member.clone()));
     tx.emit(person, Event::MembershipCreated(member.clone()));
+    let told = notifications::invited(tx.conn(), new.user_id, actor, new.workspace_id).await?;
+    told.into_iter().for_each(|event| tx.emit(person, event));
     Ok(member)
 }
 
@@ -148,7 +154,7 @@ pub async fn remove_member(tx: &mut Tx, gone: &MemberRef) -> Result<MemberGone> 
     if role != Role::Owner && actor != gone.user_id {
         return Err(owner_only("only the owner can put somebody out"));
     }
-    tx.lock(&[room, person]).await?;
+    tx.lock(&[room, person, Channel::Profile(gone.user_id)]).await?;
     if !sql::delete_member(tx.conn(), actor, gone.workspace_id, gone.user_id).await? {
         let role = member_role(tx, gone.workspace_id).await?;
         let owns = role == Role::Owner && actor == gone.user_id;
@@ -161,6 +167,7 @@ pub async fn remove_member(tx: &mut Tx, gone: &MemberRef) -> Result<MemberGone> 
     sql::raise_acl(tx.conn(), room).await?;
     tx.emit(room, Event::MemberRemoved((*gone).into()));
     tx.emit(person, Event::MembershipDeleted((*gone).into()));
+    notifications::left(tx.conn(), gone.user_id, gone.workspace_id).await?;
     Ok((*gone).into())
 }
 

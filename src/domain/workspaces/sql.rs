@@ -113,6 +113,12 @@ pub async fn member_ids(db: &mut PgConnection, workspace_id: Uuid) -> Result<Vec
     Ok(ids.fetch_all(db).await?)
 }
 
+/// Who still has a notification of being let into a room.
+pub async fn invited_ids(db: &mut PgConnection, workspace_id: Uuid) -> Result<Vec<Uuid>> {
+    let ids = sqlx::query_scalar!("select distinct user_id from notifications where workspace_id = $1", workspace_id);
+    Ok(ids.fetch_all(db).await?)
+}
+
 /// What somebody is in a room.
 #[derive(Debug)]
 pub struct Standing {

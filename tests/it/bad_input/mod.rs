@@ -110,6 +110,21 @@ calls! {
         r#"{"description":"A","is_completed":true,"due_at":"2026-12-01T08:00:00Z"}"# [] ["description": 10_000];
     "task.move" POST "/tasks/{task}/move" r#"{"id":"{task}"}"# r#"{"list_id":"{list}","after_id":"{task2}"}"# [] [];
     "task.delete" DELETE "/tasks/{task}" r#"{"id":"{task}"}"# "" [] [];
+    "calendar_event.create" POST "/calendar-events" "{}"
+        r#"{"event_date":"2026-12-01","title":"A","notes":"B","starts_at":"2026-12-01T08:00:00Z",
+            "ends_at":"2026-12-01T09:00:00Z","source":"quick"}"#
+        ["event_date"] ["title": 160, "notes": 10_000];
+    "calendar_event.update" PATCH "/calendar-events/{event}" r#"{"id":"{event}"}"#
+        r#"{"event_date":"2026-12-01","title":"A","notes":"B","starts_at":"2026-12-01T08:00:00Z",
+            "ends_at":"2026-12-01T09:00:00Z"}"# [] ["title": 160, "notes": 10_000];
+    "calendar_event.move" POST "/calendar-events/{event}/move" r#"{"id":"{event}"}"#
+        r#"{"event_date":"2026-11-24","after_id":"{event2}"}"# [] [];
+    "calendar_event.delete" DELETE "/calendar-events/{event}" r#"{"id":"{event}"}"# "" [] [];
+    "reminder.create" POST "/calendar-events/{event}/reminders" r#"{"event_id":"{event}"}"#
+        r#"{"remind_at":"2999-01-01T00:00:00Z"}"# ["remind_at"] [];
+    "reminder.delete" DELETE "/reminders/{reminder}" r#"{"id":"{reminder}"}"# "" [] [];
+    "notification.read" PUT "/notifications/{notification}/read" r#"{"id":"{notification}"}"# "" [] [];
+    "notification.read_all" POST "/notifications/read" "{}" r#"{"up_to":"2026-12-01T08:00:00Z"}"# [] [];
     "workspace.create" POST "/workspaces" "{}"
         r##"{"name":"A","background_type":"image","background_value":"B","background_color":"#ffffff","settings":{}}"##
         ["name"] ["name": 80, "background_value": 2_000];
@@ -210,6 +225,11 @@ pub const READS: &[(&str, bool)] = &[
     ("/tags/rust/posts", true),
     ("/task-lists", true),
     ("/task-lists/{list}/tasks", true),
+    ("/calendar-events", true),
+    ("/calendar-events/{event}", false),
+    ("/calendar-events/{event}/reminders", true),
+    ("/notifications", true),
+    ("/notifications/unread-count", false),
     ("/workspaces", true),
     ("/workspaces/{room}", false),
     ("/workspaces/{room}/members", true),

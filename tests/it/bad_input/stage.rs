@@ -86,6 +86,14 @@ pub async fn stage() -> Stage {
     let comment = id(&ada.post(&format!("/posts/{post}/comments"), json!({"body": "comment"})).await.expect(201));
     let file = ada.request("POST", "/attachments?file_name=file").body("file").send().await.unwrap();
     let file = id(&file.json().await.unwrap());
+    let day = |title: &str| json!({"event_date": "2026-11-24", "title": title});
+    let event = id(&ada.post("/calendar-events", day("one")).await.expect(201));
+    let event2 = id(&ada.post("/calendar-events", day("two")).await.expect(201));
+    let never = json!({"remind_at": "2998-01-01T00:00:00Z"});
+    let reminder = id(&ada.post(&format!("/calendar-events/{event}/reminders"), never).await.expect(201));
+    let told = "insert into notifications (user_id, kind, actor_id) values ($1, 'follow', $2) returning id";
+    let told = sqlx::query_scalar::<_, Uuid>(told).bind(ada.id).bind(bob.id).fetch_one(&app.database.pool).await;
+    let notification = told.unwrap().to_string();
     let again = json!({"username": "ada", "password": "correct horse battery"});
     let other = ada.post("/sessions", again).await.expect(201)["token"].as_str().unwrap().to_owned();
     let sessions = ada.again(&other).get("/sessions").await.expect(200);
@@ -96,6 +104,7 @@ pub async fn stage() -> Stage {
     ids.push(("file", file));
     ids.extend([("room", room.clone()), ("drag", Uuid::new_v4().to_string()), ("post", post), ("comment", comment)]);
     ids.extend(study(&ada, &bob).await);
+    ids.extend([("event", event), ("event2", event2), ("reminder", reminder), ("notification", notification)]);
     for (name, person) in [("ada", &ada), ("bob", &bob), ("cleo", &cleo), ("eve", &eve)] {
         ids.push((name, person.id.to_string()));
     }

@@ -59,6 +59,8 @@ async fn one_follows_by_rest_and_both_hear_it_live() {
     let (_, counted) = of_bob.event().await;
     assert_eq!((&counted["type"], &counted["data"]["followers_count"]), (&json!("user.updated"), &json!(1)));
     assert_eq!((&counted["data"]["email"], &counted["actor"]), (&json!("bob@secret.example"), &json!(ada.id)));
+    let (_, notified) = of_bob.event().await;
+    assert_eq!((&notified["type"], &notified["data"]["actor_id"]), (&json!("notification.created"), &json!(ada.id)));
     let seen = of_cleo.drain().await;
     let counts = |push: &Value, count: &str| push["pub"]["data"]["data"][count].clone();
     let of = |who: &Person| seen.iter().find(|push| push["channel"] == profile(who)).unwrap();
@@ -81,7 +83,7 @@ async fn one_follows_by_rest_and_both_hear_it_live() {
     let gone = of_ada.rpc("user.unfollow", json!({"user_id": bob.id})).await.unwrap();
     assert_eq!(gone["data"], json!({"follower_id": ada.id, "followee_id": bob.id}));
     assert_eq!(told(&mut of_ada, 2).await, kinds(&[(&mine, "follow.deleted"), (&mine, "user.updated")]));
-    assert_eq!(told(&mut of_bob, 1).await, kinds(&[(&theirs, "user.updated")]));
+    assert_eq!(told(&mut of_bob, 2).await, kinds(&[(&theirs, "user.updated"), (&theirs, "notification.deleted")]));
     assert_eq!(of_cleo.drain().await.len(), 2);
     assert_eq!(ada.delete(&path).await.expect(200)["data"], gone["data"]);
     assert_eq!(of_bob.drain().await, Vec::<Value>::new());
@@ -259,8 +261,9 @@ async fn a_block_ends_follows_both_ways_and_is_told_to_the_one_who_blocks() {
     bob.ok("user.follow", json!({"user_id": ada.id})).await;
     let (begun, others) = (log_of(&ada, &place).await.len(), log_of(&bob, &place).await.len());
     let block = ada.ok("user.block", json!({"user_id": bob.id})).await;
-    assert_eq!(log_of(&ada, &place).await[begun..], ["block.created", "follow.deleted", "user.updated"]);
-    assert_eq!(log_of(&bob, &place).await[others..], ["follow.deleted", "user.updated"]);
+    let gone = "notification.deleted";
+    assert_eq!(log_of(&ada, &place).await[begun..], ["block.created", "follow.deleted", "user.updated", gone]);
+    assert_eq!(log_of(&bob, &place).await[others..], ["follow.deleted", "user.updated", gone]);
     assert_counted(place.db.pool()).await;
     let stands = ada.stand("user.block", json!({"user_id": bob.id})).await;
     assert_eq!(ada.ok("user.block", json!({"user_id": bob.id})).await, block, "again, and the same");

@@ -20,6 +20,8 @@ const INDEXES: &[(&str, &[&str], &str)] = &[
     ("progress_metrics", &["user_id", "scope", "captured_at"], ""),
     ("calendar_event_reminders", &["user_id", "remind_at"], ""),
     ("calendar_event_reminders", &["remind_at"], "sent_at IS NULL"),
+    ("calendar_event_reminders", &["user_id", "remind_at"], "sent_at IS NULL"),
+    ("notifications", &["user_id", "updated_at", "id"], ""),
     ("attachments", &["user_id", "sha256"], ""),
     ("audit_logs", &["actor_id", "id"], ""),
     ("sign_ins", &["user_id"], "ended_at IS NULL"),
@@ -46,6 +48,7 @@ const INDEXES: &[(&str, &[&str], &str)] = &[
 const DEFAULTS: &[(&str, &str, &str)] = &[
     ("user_settings", "timezone", "'UTC'::character varying"),
     ("progress_metrics", "target_value", "100"),
+    ("notifications", "count", "1"),
     ("channel_heads", "head", "0"),
     ("channel_heads", "floor", "1"),
     ("events", "xid", "pg_current_xact_id()"),

@@ -7,9 +7,10 @@ use studyhall_protocol::posts::{LikeCount, LikesChanged, PostLikes};
 use studyhall_protocol::{Channel, Command, Event, Position};
 use uuid::Uuid;
 
-use super::own_event;
 use super::sql::{self, Wish};
+use super::{news, own_event};
 use crate::db::{BatchTx, Company, Db, Performed, Wanted};
+use crate::domain::notifications::{self, Kind};
 use crate::domain::together::Remembered;
 use crate::error::{Error, Result};
 
@@ -41,7 +42,10 @@ pub async fn perform(tx: &mut BatchTx, author: Uuid, batch: &[&Wanted]) -> Resul
     tx.lock(&[profile]).await?;
     // Of several wishes of one person about one post only the last is left in the end.
     let last: HashMap<(Uuid, Uuid), Wish> = wishes.iter().map(|wish| (wish.key(), *wish)).collect();
-    let standings = sql::fulfil(tx.conn(), author, &last.into_values().collect::<Vec<Wish>>()).await?;
+    let standings = sql::fulfil(tx.conn(), author, &last.values().copied().collect::<Vec<Wish>>()).await?;
+    // What the author is told, under this lock as well; their own channel too only needs numbers.
+    let fulfilled = standings.iter().filter_map(|standing| Some((*last.get(&standing.key())?, standing)));
+    let told = notifications::about_posts(tx.conn(), author, Kind::Like, &news(author, fulfilled)).await?;
     let mut liked: HashMap<(Uuid, Uuid), bool> =
         standings.iter().map(|standing| ((standing.person, standing.post_id), standing.was_liked)).collect();
     let counts: HashMap<Uuid, i32> = standings.iter().map(|standing| (standing.post_id, standing.like_count)).collect();
@@ -59,6 +63,10 @@ pub async fn perform(tx: &mut BatchTx, author: Uuid, batch: &[&Wanted]) -> Resul
         }
         changes.push(change);
     }
+    let theirs = Channel::User(author);
+    if !told.is_empty() {
+        *events.entry(theirs).or_default() += told.len() as u64;
+    }
     tx.raise(&events).await?;
     // Where each liker's own channel stands behind their command; nothing for whoever may not.
     let mut own: Vec<Option<Position>> = Vec::with_capacity(batch.len());
@@ -69,6 +77,7 @@ pub async fn perform(tx: &mut BatchTx, author: Uuid, batch: &[&Wanted]) -> Resul
         }
         own.push(change.map(|_| tx.position(mine)).transpose()?);
     }
+    told.into_iter().for_each(|event| tx.emit_sum(theirs, event));
     let count = |post_id| counts.get(&post_id).map(|like_count| LikeCount { post_id, like_count: *like_count });
     let posts: Vec<LikeCount> = touched.into_iter().filter_map(count).collect();
     if !posts.is_empty() {

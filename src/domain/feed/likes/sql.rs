@@ -1,5 +1,6 @@
 //! Every statement about likes.
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
@@ -47,12 +48,24 @@ pub struct Standing {
     pub post_id: Uuid,
     /// Whether they liked it before.
     pub was_liked: bool,
+    /// Since when they like it, or did until now; now when they never did.
+    pub liked_at: DateTime<Utc>,
     /// How many people like it now, all wishes counted.
     pub like_count: i32,
 }
 
+impl Standing {
+    /// Between whom and what.
+    pub fn key(&self) -> (Uuid, Uuid) {
+        (self.person, self.post_id)
+    }
+}
+
 /// Fulfils wishes about posts of `author`, each person and post once. A wish that may not be, because there is no such
 /// post or a block parts the two, has no row in the answer.
+///
+/// The time of a like is that of the lock and not of the transaction's begin: a like that is told of after another one
+/// is not the older one of the two.
 ///
 /// Under the locks of the author's `profile:` and of the `user:` of each person nobody else changes what it reads.
 pub async fn fulfil(db: &mut PgConnection, author: Uuid, wishes: &[Wish]) -> Result<Vec<Standing>> {
@@ -63,14 +76,15 @@ pub async fn fulfil(db: &mut PgConnection, author: Uuid, wishes: &[Wish]) -> Res
         Standing,
         r#"
         with wish as (
-            select w.person, p.id as post_id, w.liked, l.user_id is not null as was_liked, p.like_count
+            select w.person, p.id as post_id, w.liked, l.user_id is not null as was_liked, p.like_count,
+                coalesce(l.created_at, clock_timestamp()) as liked_at
             from unnest($2::uuid[], $3::uuid[], $4::boolean[]) as w (person, post_id, liked)
             join posts p on p.id = w.post_id and p.user_id = $1
             left join post_likes l on l.post_id = p.id and l.user_id = w.person
             where not exists (select from parted_from($1) parted (id) where parted.id = w.person)
         ), liked as (
-            insert into post_likes (post_id, user_id)
-            select w.post_id, w.person from wish w where w.liked and not w.was_liked
+            insert into post_likes (post_id, user_id, created_at)
+            select w.post_id, w.person, w.liked_at from wish w where w.liked and not w.was_liked
         ), unliked as (
             delete from post_likes l using wish w
             where l.post_id = w.post_id and l.user_id = w.person and w.was_liked and not w.liked
@@ -82,7 +96,7 @@ pub async fn fulfil(db: &mut PgConnection, author: Uuid, wishes: &[Wish]) -> Res
             returning p.id, p.like_count
         )
         select w.person as "person!", w.post_id as "post_id!", w.was_liked as "was_liked!",
-               coalesce(c.like_count, w.like_count) as "like_count!"
+               w.liked_at as "liked_at!", coalesce(c.like_count, w.like_count) as "like_count!"
         from wish w left join counted c on c.id = w.post_id"#,
         author,
         &persons,

@@ -1,5 +1,6 @@
 //! Statements about single comments.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use studyhall_protocol::posts::{CommentChanged, CommentDeleted, CommentPatch, NewComment};
@@ -14,6 +15,8 @@ pub struct Place {
     pub author_id: Uuid,
     /// Whose post it is about.
     pub post_author_id: Uuid,
+    /// When it was said.
+    pub created_at: DateTime<Utc>,
 }
 
 /// Whose a comment is; `None` when it is gone, or a block parts the viewer from the author of the post. On their own
@@ -21,7 +24,7 @@ pub struct Place {
 pub async fn place_for(db: &mut PgConnection, viewer: Uuid, id: Uuid) -> Result<Option<Place>> {
     let place = sqlx::query_as!(
         Place,
-        "select c.author_id, p.user_id as post_author_id
+        "select c.author_id, p.user_id as post_author_id, c.created_at
          from post_comments c join posts p on p.id = c.post_id
          where c.id = $2 and not are_blocked($1, p.user_id)
              and (p.user_id = $1 or not are_blocked($1, c.author_id))",
