@@ -109,6 +109,25 @@ pub async fn remove_course_member(tx: &mut Tx, gone: &CourseMemberRef) -> Result
     Ok((*gone).into())
 }
 
+/// Leaves a course for ever. An owner hands it to another member; a course with nobody else in it goes.
+pub async fn leave_for_good(tx: &mut Tx, id: Uuid) -> Result<()> {
+    let (me, standing) = (tx.actor(), standing(tx, id).await?);
+    if standing.owner != me {
+        return remove_course_member(tx, &CourseMemberRef { course_id: id, user_id: me }).await.map(drop);
+    }
+    let Some(heir) = standing.members.iter().copied().find(|member| *member != me) else {
+        return delete_course(tx, &RowRef { id }).await.map(drop);
+    };
+    lock(tx, id, &standing, None).await?;
+    sql::hand_over(tx.conn(), id, heir).await?;
+    assignments::leave_course(tx, id, &[me]).await?;
+    sql::delete_member(tx.conn(), id, me).await?;
+    let course = sql::course(tx.conn(), id).await?.ok_or_else(Error::not_found)?;
+    tx.emit(Channel::User(me), Event::CourseDeleted(Deleted { id }));
+    tell(tx, &course.member_ids.clone(), &Event::CourseUpdated(course));
+    Ok(())
+}
+
 /// Holds the course and says who is in it; 404 for whoever is not. Nobody holds a course who has locked a channel, so no two
 /// commands wait for each other.
 async fn standing(tx: &mut Tx, course_id: Uuid) -> Result<Standing> {

@@ -68,6 +68,22 @@ pub async fn standing(db: &mut PgConnection, person: Uuid, id: Uuid) -> Result<O
     Ok(standing.fetch_optional(db).await?)
 }
 
+/// Makes a member the owner, and the owner a member.
+pub async fn hand_over(db: &mut PgConnection, course_id: Uuid, heir: Uuid) -> Result<()> {
+    sqlx::query!(
+        "with members as (
+             update course_members m set role = case when m.user_id = $2 then 'owner' else 'member' end
+             where m.course_id = $1 and (m.user_id = $2 or m.role = 'owner')
+         )
+         update courses c set user_id = $2 where c.id = $1",
+        course_id,
+        heir,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Whether `person` exists and no block parts the two.
 pub async fn is_findable(db: &mut PgConnection, actor: Uuid, person: Uuid) -> Result<bool> {
     let found = sqlx::query_scalar!(

@@ -10,7 +10,6 @@ mod sql;
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use studyhall_protocol::accounts::{EndReason, Erasure, SessionsEnded};
 use studyhall_protocol::posts::PostRef;
 use studyhall_protocol::rest::{Deleted, RowRef};
@@ -18,7 +17,7 @@ use studyhall_protocol::social::UserRef;
 use studyhall_protocol::{Channel, Event};
 use uuid::Uuid;
 
-use super::{accounts, feed, people, workspaces};
+use super::{accounts, attachments, courses, feed, notifications, people, workspaces};
 use crate::auth::{Credential, rows};
 use crate::db::{Db, Tx, Writer};
 use crate::error::{Error, Result};
@@ -92,63 +91,59 @@ async fn erase(db: &Db, writer: &Writer, person: Uuid) -> Result<()> {
 
 /// One round. What is public goes first; the blocks go when there is nothing to be seen any more.
 async fn take_apart(writer: &Writer, person: Uuid, left: sql::Left) -> Result<()> {
-    for id in left.posts {
-        step(writer, person, move |tx| Box::pin(async move { feed::delete_post(tx, &RowRef { id }).await.map(drop) }))
-            .await?;
-    }
-    for user_id in left.following {
-        step(writer, person, move |tx| {
-            Box::pin(async move { people::unfollow(tx, &UserRef { user_id }).await.map(drop) })
-        })
-        .await?;
-    }
-    for follower in left.followers {
-        let user_id = person;
-        step(writer, follower, move |tx| {
-            Box::pin(async move { people::unfollow(tx, &UserRef { user_id }).await.map(drop) })
-        })
-        .await?;
-    }
-    for id in left.rooms {
-        step(writer, person, move |tx| Box::pin(workspaces::leave_for_good(tx, id))).await?;
-    }
-    for id in left.comments {
-        step(writer, person, move |tx| {
-            Box::pin(async move { feed::delete_comment(tx, &RowRef { id }).await.map(drop) })
-        })
-        .await?;
-    }
-    for post_id in left.likes {
-        step(writer, person, move |tx| {
-            Box::pin(async move { feed::likes::unlike(tx, &PostRef { post_id }).await.map(drop) })
-        })
-        .await?;
-    }
-    for user_id in left.blocked {
-        step(writer, person, move |tx| {
-            Box::pin(async move { people::unblock(tx, &UserRef { user_id }).await.map(drop) })
-        })
-        .await?;
-    }
-    for blocker in left.blockers {
-        let user_id = person;
-        step(writer, blocker, move |tx| {
-            Box::pin(async move { people::unblock(tx, &UserRef { user_id }).await.map(drop) })
-        })
-        .await?;
+    each(writer, left.posts, |id| (person, Last::Post(id))).await?;
+    each(writer, left.following, |id| (person, Last::Follow(id))).await?;
+    each(writer, left.followers, |follower| (follower, Last::Follow(person))).await?;
+    // Before the rooms: who is in them is told that a file goes.
+    each(writer, left.files, |id| (person, Last::File(id))).await?;
+    each(writer, left.rooms, |id| (person, Last::Room(id))).await?;
+    each(writer, left.courses, |id| (person, Last::Course(id))).await?;
+    each(writer, left.comments, |id| (person, Last::Comment(id))).await?;
+    each(writer, left.likes, |id| (person, Last::Like(id))).await?;
+    each(writer, left.notified, |other| (other, Last::Notification(person))).await?;
+    each(writer, left.blocked, |id| (person, Last::Block(id))).await?;
+    each(writer, left.blockers, |blocker| (blocker, Last::Block(person))).await
+}
+
+/// Something that ends with a person, by its id.
+#[derive(Debug, Clone, Copy)]
+enum Last {
+    Post(Uuid),
+    Follow(Uuid),
+    File(Uuid),
+    Room(Uuid),
+    Course(Uuid),
+    Comment(Uuid),
+    Like(Uuid),
+    /// By whom.
+    Notification(Uuid),
+    Block(Uuid),
+}
+
+/// Ends them one by one, on behalf of whom `of` says. What is gone by now, or out of sight because of a block, is looked for
+/// again in the next round.
+async fn each(writer: &Writer, ids: Vec<Uuid>, of: impl Fn(Uuid) -> (Uuid, Last)) -> Result<()> {
+    for id in ids {
+        let (actor, last) = of(id);
+        match writer.run(actor, move |tx| Box::pin(end(tx, last))).await {
+            Err(error) if error.code() != "not_found" => return Err(error),
+            _ => {}
+        }
     }
     Ok(())
 }
 
-/// One command of theirs, or of somebody for whose sake it is done. What is gone by now, or out of sight because of a
-/// block, is looked for again in the next round.
-async fn step<F>(writer: &Writer, actor: Uuid, work: F) -> Result<()>
-where
-    F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<()>> + Send + Sync + 'static,
-{
-    match writer.run(actor, work).await {
-        Err(error) if error.code() != "not_found" => Err(error),
-        _ => Ok(()),
+async fn end(tx: &mut Tx, last: Last) -> Result<()> {
+    match last {
+        Last::Post(id) => feed::delete_post(tx, &RowRef { id }).await.map(drop),
+        Last::Follow(user_id) => people::unfollow(tx, &UserRef { user_id }).await.map(drop),
+        Last::File(id) => attachments::delete(tx, &RowRef { id }).await.map(drop),
+        Last::Room(id) => workspaces::leave_for_good(tx, id).await,
+        Last::Course(id) => courses::leave_for_good(tx, id).await,
+        Last::Comment(id) => feed::delete_comment(tx, &RowRef { id }).await.map(drop),
+        Last::Like(post_id) => feed::likes::unlike(tx, &PostRef { post_id }).await.map(drop),
+        Last::Notification(by) => notifications::forget(tx, by).await,
+        Last::Block(user_id) => people::unblock(tx, &UserRef { user_id }).await.map(drop),
     }
 }
 

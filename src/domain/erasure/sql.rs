@@ -18,10 +18,16 @@ pub struct Left {
     pub followers: Vec<Uuid>,
     /// Rooms that they are in.
     pub rooms: Vec<Uuid>,
+    /// Courses that they are in.
+    pub courses: Vec<Uuid>,
+    /// Files of theirs.
+    pub files: Vec<Uuid>,
     /// Comments of theirs.
     pub comments: Vec<Uuid>,
     /// Posts that they like.
     pub likes: Vec<Uuid>,
+    /// Who has a notification that names them.
+    pub notified: Vec<Uuid>,
     /// Whom they block, once nothing else of the above is left.
     pub blocked: Vec<Uuid>,
     /// Who blocks them, likewise.
@@ -32,7 +38,8 @@ impl Left {
     /// Whether they have nothing in common with anybody any more.
     pub fn is_nothing(&self) -> bool {
         let all = [&self.posts, &self.following, &self.followers, &self.rooms, &self.comments, &self.likes];
-        all.into_iter().chain([&self.blocked, &self.blockers]).all(Vec::is_empty)
+        let more = [&self.courses, &self.files, &self.notified, &self.blocked, &self.blockers];
+        all.into_iter().chain(more).all(Vec::is_empty)
     }
 }
 
@@ -69,6 +76,9 @@ pub async fn left(db: impl PgExecutor<'_>, person: Uuid) -> Result<Left> {
              array(select f.followee_id from follows f where f.follower_id = $1 limit 100) as "following!",
              array(select f.follower_id from follows f where f.followee_id = $1 limit 100) as "followers!",
              array(select m.workspace_id from workspace_members m where m.user_id = $1 limit 100) as "rooms!",
+             array(select m.course_id from course_members m where m.user_id = $1 limit 100) as "courses!",
+             array(select a.id from attachments a where a.user_id = $1 limit 100) as "files!",
+             array(select distinct n.user_id from notifications n where n.actor_id = $1 limit 100) as "notified!",
              array(select c.id from post_comments c where c.author_id = $1 limit 100) as "comments!",
              array(select l.post_id from post_likes l where l.user_id = $1 limit 100) as "likes!",
              case when seen.none then array(select b.blocked_id from blocks b where b.blocker_id = $1 limit 100)

@@ -68,6 +68,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "select (to_jsonb(a) - 'storage_key') || jsonb_build_object('sha256', encode(a.sha256, 'hex'))
          from attachments a where a.user_id = $1 order by a.created_at, a.id",
     ),
+    ("notifications", "select to_json(n) from notifications n where n.user_id = $1 order by n.updated_at, n.id"),
     ("sign_ins", "select to_jsonb(s) - 'token_hash' from sign_ins s where s.user_id = $1 order by s.created_at, s.id"),
     ("audit_logs", "select to_json(a) from audit_logs a where a.actor_id = $1 order by a.id"),
 ];

@@ -108,6 +108,16 @@ pub async fn parted(db: &mut PgConnection, person: Uuid, other: Uuid) -> Result<
     told(db, person, changes).await
 }
 
+/// Takes away what `other` alone caused for the actor: they are being erased.
+pub async fn forget(tx: &mut Tx, other: Uuid) -> Result<()> {
+    let me = tx.actor();
+    tx.lock(&[Channel::Profile(me), Channel::User(me)]).await?;
+    for event in parted(tx.conn(), me, other).await? {
+        tx.emit(Channel::User(me), event);
+    }
+    Ok(())
+}
+
 /// Takes away what is about a post of the person. Before it is deleted.
 pub async fn post_goes(db: &mut PgConnection, person: Uuid, post_id: Uuid) -> Result<Vec<Event>> {
     Ok(gone(sql::delete_about_post(db, person, post_id).await?))
