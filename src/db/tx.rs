@@ -198,6 +198,11 @@ impl Tx<By> {
         self.record.push(Entry::new(action, "user", None, by.address));
     }
 
+    /// The same about something that the actor made.
+    pub fn record_of(&mut self, action: &'static str, kind: &'static str, id: Uuid, by: &Asker) {
+        self.record.push(Entry::new(action, kind, Some(id), by.address));
+    }
+
     /// Gives the event the channel's next number. The channel must be locked; if it is not, the command fails.
     pub fn emit(&mut self, channel: Channel, event: Event) {
         self.append(channel, &event, Some(self.by));

@@ -84,6 +84,12 @@ async fn whoever_is_erased_leaves_nothing_but_right_counts() {
     let shared = id(&ada.post("/workspaces", json!({"name": "shared"})).await.expect(201));
     ada.put(&format!("/workspaces/{shared}/members/{}", bob.id)).await.expect(201);
     let alone = id(&ada.post("/workspaces", json!({"name": "alone"})).await.expect(201));
+    let course = id(&ada.post("/courses", json!({"name": "course"})).await.expect(201));
+    ada.put(&format!("/courses/{course}/members/{}", bob.id)).await.expect(200);
+    assert!(
+        bob.get("/dashboard").await.expect(200)["unread_count"].as_i64() > Some(2),
+        "of a like, a comment, a follow"
+    );
     let list = id(&ada.post("/task-lists", json!({"name": "private"})).await.expect(201));
     ada.post(&format!("/task-lists/{list}/tasks"), json!({"description": "private"})).await.expect(201);
 
@@ -115,6 +121,8 @@ async fn whoever_is_erased_leaves_nothing_but_right_counts() {
     let page = bob.get("/dashboard").await.expect(200);
     assert_eq!((&page["me"]["followers_count"], &page["me"]["following_count"]), (&json!(0), &json!(0)));
     assert_eq!(page["workspaces"][0]["user_id"], json!(bob.id));
+    assert_eq!((&page["courses"][0]["user_id"], &page["courses"][0]["member_ids"]), (&json!(bob.id), &json!([bob.id])));
+    assert!(!page["notifications"].to_string().contains(&ada.id.to_string()), "{page}");
     eve.get("/dashboard").await.expect(200);
     assert_eq!(eve.get("/dashboard").await.expect(200)["blocked"], json!([]));
     bob.get(&format!("/workspaces/{alone}")).await.expect(404);

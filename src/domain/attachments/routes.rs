@@ -51,7 +51,7 @@ async fn upload(State(state): State<AppState>, request: Request) -> Result<Respo
     refuse_forms(&parts.headers)?;
     let length = parts.headers.get(header::CONTENT_LENGTH);
     let incoming = Incoming {
-        owner: caller.id(),
+        asker: caller.asker(),
         op: idempotency_key(&parts.headers)?,
         file_name: file_name(named.file_name.as_deref())?,
         declared: length.and_then(|value| value.to_str().ok()?.parse().ok()),

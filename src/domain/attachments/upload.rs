@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::FILES_MAX;
 use super::sniff::{self, Found, HEAD_BYTES, Text};
 use super::sql::{self, Arrived};
-use crate::db::{Db, Tx, Writer};
+use crate::db::{Asker, Db, Tx, Writer};
 use crate::error::{Error, Result};
 use crate::storage::{Storage, Upload};
 
@@ -31,8 +31,8 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(3_600);
 
 /// A file that somebody sends.
 pub struct Incoming {
-    /// Whose it will be.
-    pub owner: Uuid,
+    /// Whose it will be, and where they are.
+    pub asker: Asker,
     /// The operation id, if they gave one.
     pub op: Option<Uuid>,
     /// Checked already.
@@ -61,7 +61,8 @@ impl Desk {
     /// Errors: 413 `payload_too_large`, 422 `unsupported_file`, 409 `quota_exceeded` and `limit_reached`, 422 `op_reused`,
     /// 400 when the body comes too slowly or ends early; nothing is left then.
     pub async fn take(&self, incoming: Incoming) -> Result<Box<RawValue>> {
-        let Incoming { owner, op, file_name, declared, body } = incoming;
+        let Incoming { asker, op, file_name, declared, body } = incoming;
+        let owner = asker.person;
         if declared.is_some_and(|bytes| bytes > self.storage.bytes_max) {
             return Err(self.too_large());
         }
@@ -87,7 +88,7 @@ impl Desk {
                 return Err(error);
             }
         };
-        self.settle(owner, op, Arrived { key, file_name, found, size, sha256 }).await
+        self.settle(asker, op, Arrived { key, file_name, found, size, sha256 }).await
     }
 
     /// Hands everything on to the store, and says how much it was.
@@ -119,13 +120,13 @@ impl Desk {
     }
 
     /// Makes the row of what is in the store.
-    async fn settle(&self, owner: Uuid, op: Option<Uuid>, new: Arrived) -> Result<Box<RawValue>> {
+    async fn settle(&self, asker: Asker, op: Option<Uuid>, new: Arrived) -> Result<Box<RawValue>> {
         let quota = self.quota();
         let new = Arc::new(new);
         let wanted = new.clone();
-        let made = self.writer.run(owner, move |tx| {
+        let made = self.writer.run(asker.person, move |tx| {
             let new = wanted.clone();
-            Box::pin(async move { create(tx, op, &new, quota).await })
+            Box::pin(async move { create(tx, &asker, op, &new, quota).await })
         });
         match made.await.map(|done| done.data) {
             Ok(Made::Now(answer)) => Ok(answer),
@@ -196,7 +197,7 @@ enum Made {
 }
 
 /// The transaction of an upload: the operation id is claimed first, as every command does.
-async fn create(tx: &mut Tx, op: Option<Uuid>, new: &Arrived, quota: i64) -> Result<Made> {
+async fn create(tx: &mut Tx, asker: &Asker, op: Option<Uuid>, new: &Arrived, quota: i64) -> Result<Made> {
     let owner = tx.actor();
     if let Some(op) = op
         && let Some(answer) = sql::claim(tx.conn(), owner, op, &fingerprint(new)).await?
@@ -211,6 +212,7 @@ async fn create(tx: &mut Tx, op: Option<Uuid>, new: &Arrived, quota: i64) -> Res
     let Some(file) = sql::insert(tx.conn(), owner, new, quota).await? else {
         return Err(no_room(tx).await?);
     };
+    tx.record_of("attachment.create", "attachment", file.id, asker);
     tx.emit(mine, Event::AttachmentCreated(file.clone()));
     let answer = to_raw_value(&Answer { positions: tx.positions(), data: file }).map_err(Error::internal)?;
     if let Some(op) = op {

@@ -47,6 +47,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ),
     ("courses", "select to_json(c) from courses c where c.user_id = $1 order by c.created_at, c.id"),
     (
+        "course_members",
+        "select to_json(m) from course_members m where m.user_id = $1 order by m.created_at, m.course_id",
+    ),
+    (
         "study_resources",
         "select to_json(r) from study_resources r where r.user_id = $1 order by r.order_index, r.created_at, r.id",
     ),

@@ -307,8 +307,8 @@ impl Backend for Toy {
             self.running.pass().await;
             match method {
                 presence::METHOD => {
-                    let set = serde_json::from_str(data.unwrap_or(RawValue::NULL).get());
-                    let set = set.map_err(|_| WireError::bad_request("data"))?;
+                    let set =
+                        serde_json::from_str(data.unwrap_or(RawValue::NULL).get()).map_err(WireError::bad_request)?;
                     self.hub_of(who, conn).set_presence(who, DeviceId::Conn(conn), &set);
                     Ok(RawValue::TRUE.to_owned())
                 }

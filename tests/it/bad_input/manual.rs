@@ -80,9 +80,9 @@ fn every_route_is_in_the_table_of_the_protocol() {
     let served: BTreeSet<_> = routes().into_iter().collect();
     let described: BTreeSet<_> = ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
     let undescribed: Vec<_> = served.difference(&described).collect();
-    assert!(undescribed.is_empty(), "protocol/src/routes.rs does not have {undescribed:?}");
+    assert!(undescribed.is_empty(), "protocol/src/routes/table.rs does not have {undescribed:?}");
     let unserved: Vec<_> = described.difference(&served).collect();
-    assert!(unserved.is_empty(), "no router has {unserved:?} of protocol/src/routes.rs");
+    assert!(unserved.is_empty(), "no router has {unserved:?} of protocol/src/routes/table.rs");
 }
 
 /// The first column of the tables of codes.

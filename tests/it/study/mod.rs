@@ -15,9 +15,15 @@ use crate::harness::{Live, Person};
 
 /// The payload of the next event, which must be of this type.
 async fn hears(live: &mut Live, kind: &str) -> Value {
-    let (_, mut event) = live.event().await;
-    assert_eq!(event["type"], kind, "{event}");
-    event["data"].take()
+    loop {
+        let (_, mut event) = live.event().await;
+        // What others did is notified besides.
+        if event["type"].as_str().unwrap().starts_with("notification") {
+            continue;
+        }
+        assert_eq!(event["type"], kind, "{event}");
+        return event["data"].take();
+    }
 }
 
 /// A connection of this person that hears what happens to them.
