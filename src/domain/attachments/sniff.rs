@@ -107,17 +107,20 @@ fn text(head: &[u8]) -> Result<Found> {
     Ok(Found { kind: "document", content_type: PLAIN, width: None, height: None })
 }
 
-/// Whether what comes in pieces is plain text: UTF-8 without NUL.
+/// Whether what comes in pieces is plain text: UTF-8 with no control characters but those of texts.
 #[derive(Debug, Default)]
 pub struct Text {
     /// The beginning of a character whose end comes with the next piece.
     open: Vec<u8>,
 }
 
+/// Control characters that are in texts: others are in what only happens to be UTF-8.
+const TEXT_CONTROLS: &[u8] = b"\t\n\r\x0c\x1b\x7f";
+
 impl Text {
     /// Whether it still is, with this piece.
     pub fn takes(&mut self, piece: &[u8]) -> bool {
-        if memchr::memchr(0, piece).is_some() {
+        if piece.iter().any(|byte| byte.is_ascii_control() && !TEXT_CONTROLS.contains(byte)) {
             return false;
         }
         let mut bytes = std::mem::take(&mut self.open);
